@@ -1,0 +1,3 @@
+module github.com/blindfold-wamp/blindfold
+
+go 1.26

@@ -1,0 +1,118 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Interceptor sees every message that is routed: PUBLISH, CALL, YIELD, ERROR and
+// what becomes of them. Interceptors run in the order of RealmConfig on the
+// goroutine that reads from the sender, must not block, and must not keep what
+// they are shown. They are called concurrently.
+//
+// An error refuses: a *wamp.Refusal says how it is told and counted; any other
+// error is taken as a refusal for wamp.ReasonInterceptor, and is logged but not
+// told.
+type Interceptor interface {
+	// Receive is called once for each inbound message, before anyone gets it.
+	Receive(t *wamp.Transit) error
+	// Deliver is called once for each receiver of the message. A refused EVENT
+	// is skipped for this receiver; what is refused of a call ends the call
+	// with that error.
+	Deliver(t *wamp.Transit, to *wamp.Peer) error
+}
+
+// Announcer is an Interceptor that makes features of the advanced profile work:
+// they are announced in WELCOME where it is installed.
+type Announcer interface {
+	Features() []wamp.Feature
+}
+
+// Observer watches a router. Observe is called on the goroutines that route, so
+// it must be quick; it must not keep e. It is called concurrently.
+type Observer interface {
+	Observe(e *Observation)
+}
+
+// Kind is what an Observation is about.
+type Kind uint8
+
+// The kinds of observation.
+const (
+	SessionOpened Kind = iota // Peer
+	SessionClosed             // Peer, Reason (why, if it was the router's doing)
+	Routed                    // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
+	Refused                   // Transit (its Message may be nil), Peer (the sender), Refusal
+	Dropped                   // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
+	Turned                    // Refusal: a connection was turned away before it became a session
+)
+
+// Observation is one thing that happened in a router.
+type Observation struct {
+	Kind       Kind
+	Realm      string
+	Peer       *wamp.Peer
+	Transit    *wamp.Transit
+	Refusal    *wamp.Refusal
+	Deliveries int
+	// Elapsed is the time from the frame's arrival to its handing over.
+	Elapsed time.Duration
+}
+
+// Authenticator decides who a connection is. Authenticate may take its time: it
+// runs on the goroutine of the one connection it is about, and ctx ends with
+// the handshake's deadline.
+type Authenticator interface {
+	// Method is the authmethod it serves, as named in HELLO.Details.authmethods.
+	Method() string
+	Authenticate(ctx context.Context, h *Handshake) (*Identity, error)
+}
+
+// Handshake is what an Authenticator has to go by.
+type Handshake struct {
+	Hello      *wamp.Hello
+	Connection *transport.Info
+	// Session is the id that the session will have.
+	Session wamp.ID
+	// Challenge sends a CHALLENGE and waits for the AUTHENTICATE.
+	Challenge func(extra map[string]any) (*wamp.Authenticate, error)
+}
+
+// Identity is who a session turned out to be.
+type Identity struct {
+	AuthID, AuthRole, Provider string
+	Extra                      map[string]any // becomes WELCOME.Details.authextra
+}
+
+// Action is something that needs a permission.
+type Action uint8
+
+// The actions, named as in configurations.
+const (
+	ActionPublish Action = iota
+	ActionSubscribe
+	ActionCall
+	ActionRegister
+)
+
+// String returns the action's name in the WAMP specification.
+func (a Action) String() string {
+	return [...]string{"publish", "subscribe", "call", "register"}[a]
+}
+
+// Authorizer says who may do what; all of a realm's must agree. It is asked for
+// every PUBLISH and CALL, so what takes long should be remembered. The
+// message's payload refuses to be decoded if it is opaque.
+type Authorizer interface {
+	Authorize(ctx context.Context, who *wamp.Peer, action Action, uri wamp.URI, match wamp.Match) (Decision, error)
+}
+
+// Decision is an Authorizer's answer.
+type Decision struct {
+	Allow bool
+	// Disclose makes the router disclose who published or called, asked or not.
+	Disclose bool
+}

@@ -1,0 +1,55 @@
+package wamp
+
+// Reason says in one word why a message or a delivery was refused. It is a
+// metrics label, so the set is closed.
+type Reason string
+
+// The reasons. Reasons lists them all, so that every counter can exist at zero
+// before the first refusal.
+const (
+	ReasonProtocol      Reason = "protocol_violation"  // broken frame, wrong types, wrong order
+	ReasonAttributes    Reason = "invalid_attributes"  // bad enc_* or ppt_* values or shape
+	ReasonUnannounced   Reason = "form_not_announced"  // the sender did not announce the form
+	ReasonUnsupported   Reason = "receiver_lacks_form" // the receiver did not announce the form
+	ReasonConversion    Reason = "conversion"          // opaque, and the serializers differ
+	ReasonInconvertible Reason = "inconvertible"       // clear, but without counterpart in the receiver's serializer
+	ReasonValidation    Reason = "validation_opaque"   // opaque, on a URI with a validation rule
+	ReasonInvalid       Reason = "validation_failed"   // clear, and the rule says no
+	ReasonCleartext     Reason = "cleartext"           // clear, on a URI that requires opaque
+	ReasonUnauthorized  Reason = "not_authorized"      // no permission
+	ReasonURI           Reason = "invalid_uri"         // not a URI, or a reserved one
+	ReasonSize          Reason = "size"                // over the receiver's or the router's limit
+	ReasonLimit         Reason = "limit"               // a quota of the session is used up
+	ReasonOption        Reason = "option"              // an option that is not allowed or not known
+	ReasonNoTarget      Reason = "no_target"           // nothing is registered there, or it is gone
+	ReasonQueueFull     Reason = "queue_full"          // the receiver does not read
+	ReasonInterceptor   Reason = "interceptor"         // an interceptor of the embedding program said no
+)
+
+// Reasons lists every reason.
+var Reasons = [...]Reason{
+	ReasonProtocol, ReasonAttributes, ReasonUnannounced, ReasonUnsupported,
+	ReasonConversion, ReasonInconvertible, ReasonValidation, ReasonInvalid,
+	ReasonCleartext, ReasonUnauthorized, ReasonURI, ReasonSize, ReasonLimit,
+	ReasonOption, ReasonNoTarget, ReasonQueueFull, ReasonInterceptor,
+}
+
+// Refusal is the router saying no to a message or to one delivery of it. It is
+// told to the sender as an ERROR with URI and Text, or, if Fatal, as an ABORT
+// that ends the session. Text is for people; it names fields and what to do,
+// and never repeats what a client sent.
+type Refusal struct {
+	Reason Reason
+	URI    URI
+	Text   string
+	Fatal  bool
+}
+
+// Error returns the URI and the text.
+func (r *Refusal) Error() string { return string(r.URI) + ": " + r.Text }
+
+// Violation is a fatal refusal: the sender broke the protocol (WAMP, "Protocol
+// Violations"). text names the field.
+func Violation(text string) *Refusal {
+	return &Refusal{Reason: ReasonProtocol, URI: ErrProtocolViolation, Text: text, Fatal: true}
+}
