@@ -51,6 +51,12 @@ type Conn interface {
 	// arrived already, so that the next Read will not wait.
 	Buffered() bool
 	SetReadDeadline(t time.Time) error
+	// SetReadLimit sets the size of the largest message that Read accepts, in
+	// bytes. It can't be raised over the limit that the connection was made
+	// with (Limits.MaxMessage); 0 stands for that one. A connection that a
+	// Server hands over starts with Limits.MaxFirst. It belongs to the
+	// goroutine that reads.
+	SetReadLimit(bytes int)
 
 	// TryWrite writes as many of the bytes of segments, in order, as the
 	// connection takes without waiting, and returns their number. It never

@@ -1,0 +1,255 @@
+package transport
+
+import (
+	"encoding/binary"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const (
+	// pipeSize is how many bytes a Pipe holds in each direction.
+	pipeSize = 64 << 10
+	pipeMax  = 16 << 20
+)
+
+// Pipe returns the two ends of a connection in memory, for embedding a client
+// and for tests. It behaves like a socket: bytes are copied, each direction
+// holds 64 KiB, and what was written before Close can still be read.
+func Pipe(s wamp.Serializer) (client, server Conn) {
+	var up, down = new(half), new(half)
+	up.changed.L, down.changed.L = &up.mu, &down.mu
+	end := func(in, out *half) Conn {
+		return &conn{
+			info:    Info{Transport: "memory", Network: "memory", Address: "memory", Serializer: s},
+			stream:  &pipe{in: in, out: out},
+			frames:  memoryFrames{},
+			framing: FramingMemory,
+			limit:   pipeMax,
+			most:    pipeMax,
+		}
+	}
+	return end(down, up), end(up, down)
+}
+
+// half is one direction of a Pipe: a ring of bytes.
+type half struct {
+	mu        sync.Mutex
+	changed   sync.Cond
+	ring      []byte // made with the first byte
+	r, n      int    // the first byte, and how many there are
+	ended     bool   // the writing end was closed
+	abandoned bool   // the reading end was closed
+	deadline  time.Time
+	alarm     *time.Timer // wakes the reader at the deadline
+}
+
+// put copies what fits of segments, after skipping skip bytes. mu is held.
+func (h *half) put(segments [][]byte, skip int) int {
+	if h.ring == nil {
+		h.ring = make([]byte, pipeSize)
+	}
+	total := 0
+	for _, s := range segments {
+		if skip >= len(s) {
+			skip -= len(s)
+			continue
+		}
+		s = s[skip:]
+		skip = 0
+		for len(s) > 0 && h.n < len(h.ring) {
+			w := (h.r + h.n) % len(h.ring)
+			k := copy(h.ring[w:min(len(h.ring), w+len(h.ring)-h.n)], s)
+			h.n += k
+			total += k
+			s = s[k:]
+		}
+		if len(s) > 0 {
+			break
+		}
+	}
+	if total > 0 {
+		h.changed.Broadcast()
+	}
+	return total
+}
+
+// get copies what there is to dst, or what fits. mu is held.
+func (h *half) get(dst []byte) int {
+	total := 0
+	for len(dst) > 0 && h.n > 0 {
+		k := copy(dst, h.ring[h.r:min(len(h.ring), h.r+h.n)])
+		h.r = (h.r + k) % len(h.ring)
+		h.n -= k
+		total += k
+		dst = dst[k:]
+	}
+	if total > 0 {
+		h.changed.Broadcast()
+	}
+	return total
+}
+
+func (h *half) wake() {
+	h.mu.Lock()
+	h.changed.Broadcast()
+	h.mu.Unlock()
+}
+
+// pipe is one end of a Pipe.
+type pipe struct {
+	in, out *half
+}
+
+func (p *pipe) fill(b *buffer, want int) error {
+	h := p.in
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch {
+		case h.abandoned:
+			return ErrClosed
+		case !h.deadline.IsZero() && !time.Now().Before(h.deadline):
+			return os.ErrDeadlineExceeded
+		case h.n > 0:
+			b.filled(h.get(b.space(want)))
+			return nil
+		case h.ended:
+			return io.EOF
+		}
+		if b.r == b.w {
+			b.release()
+		}
+		h.changed.Wait()
+	}
+}
+
+func (p *pipe) setReadDeadline(t time.Time) error {
+	h := p.in
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.abandoned {
+		return ErrClosed
+	}
+	h.deadline = t
+	switch {
+	case t.IsZero():
+		if h.alarm != nil {
+			h.alarm.Stop()
+		}
+	case h.alarm == nil:
+		h.alarm = time.AfterFunc(time.Until(t), h.wake)
+	default:
+		h.alarm.Reset(time.Until(t))
+	}
+	h.changed.Broadcast()
+	return nil
+}
+
+func (p *pipe) tryWrite(segments [][]byte) (int, error) {
+	h := p.out
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.writeError(); err != nil {
+		return 0, err
+	}
+	return h.put(segments, 0), nil
+}
+
+func (h *half) writeError() error {
+	switch {
+	case h.ended:
+		return ErrClosed
+	case h.abandoned:
+		return io.ErrClosedPipe
+	}
+	return nil
+}
+
+func (p *pipe) write(segments [][]byte, stall time.Duration) (int, error) {
+	h := p.out
+	total, written := size(segments), 0
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var alarm *time.Timer
+	progress := time.Now()
+	for {
+		if err := h.writeError(); err != nil {
+			return written, err
+		}
+		if n := h.put(segments, written); n > 0 {
+			written += n
+			progress = time.Now()
+		}
+		if written == total {
+			return written, nil
+		}
+		left := stall - time.Since(progress)
+		if left <= 0 {
+			return written, os.ErrDeadlineExceeded
+		}
+		if alarm == nil {
+			alarm = time.AfterFunc(left, h.wake)
+			defer alarm.Stop()
+		} else {
+			alarm.Reset(left)
+		}
+		h.changed.Wait()
+	}
+}
+
+func (p *pipe) close() error {
+	p.out.mu.Lock()
+	p.out.ended = true
+	p.out.changed.Broadcast()
+	p.out.mu.Unlock()
+
+	h := p.in
+	h.mu.Lock()
+	h.abandoned = true
+	if h.alarm != nil {
+		h.alarm.Stop()
+	}
+	h.changed.Broadcast()
+	h.mu.Unlock()
+	return nil
+}
+
+// memoryFrames reads the frames of a Pipe: a byte for the op, four for the
+// length, the body.
+type memoryFrames struct{}
+
+var (
+	errMemoryOp  = &ProtocolError{Text: "frame of an unknown kind"}
+	errMemoryBig = &ProtocolError{Text: "message over the limit", TooBig: true}
+)
+
+func (memoryFrames) next(b []byte, limit int) (f Frame, ok bool, n, want int, err *ProtocolError) {
+	if len(b) < memoryHeader {
+		return
+	}
+	op, length := Op(b[0]), uint64(binary.BigEndian.Uint32(b[1:]))
+	switch {
+	case op > OpClose:
+		err = errMemoryOp
+		return
+	case length > uint64(limit):
+		err = errMemoryBig
+		return
+	}
+	want = memoryHeader + int(length)
+	if len(b) < want {
+		return
+	}
+	return Frame{op, b[memoryHeader:want:want]}, true, want, want, nil
+}
+
+func (m memoryFrames) ready(b []byte, limit int) bool {
+	_, ok, _, _, err := m.next(b, limit)
+	return ok || err != nil
+}
+
+func (memoryFrames) done() {}

@@ -1,0 +1,146 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// stream is what frames travel on: a socket, TLS over one, or half a Pipe. The
+// rules on who may call what when are those of Conn.
+type stream interface {
+	// fill waits for bytes and puts them into b, at least one. want is the size
+	// of the frame at the start of b, or 0. While it waits with an empty b, b
+	// holds no memory.
+	fill(b *buffer, want int) error
+	tryWrite(segments [][]byte) (int, error)
+	write(segments [][]byte, stall time.Duration) (int, error)
+	setReadDeadline(t time.Time) error
+	close() error
+}
+
+// frameReader finds the frames in a stream of bytes.
+type frameReader interface {
+	// next takes the frame at the start of b. n is how many bytes of b it took:
+	// more than 0 if it got on. ok says whether that gave a frame to hand up.
+	// If n is 0, more bytes are needed: want in all, or 0 if that can't be
+	// known yet.
+	next(b []byte, limit int) (f Frame, ok bool, n, want int, err *ProtocolError)
+	// ready reports whether next would come to a frame or an error with what
+	// is in b.
+	ready(b []byte, limit int) bool
+	// done gives up what was needed to put together the frame last handed up.
+	done()
+}
+
+// conn is a Conn over a stream.
+type conn struct {
+	info    Info
+	stream  stream
+	frames  frameReader
+	in      buffer
+	err     error // what every Read from now on returns
+	limit   int   // on the size of messages
+	most    int   // what limit can be raised to
+	framing Framing
+}
+
+func (c *conn) Info() *Info      { return &c.info }
+func (c *conn) Framing() Framing { return c.framing }
+
+func (c *conn) SetReadLimit(bytes int) {
+	if bytes <= 0 || bytes > c.most {
+		bytes = c.most
+	}
+	c.limit = bytes
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error { return closedError(c.stream.setReadDeadline(t)) }
+
+func (c *conn) Read() (Frame, error) {
+	if c.err != nil {
+		return Frame{}, c.err
+	}
+	c.frames.done()
+	for {
+		f, ok, n, want, perr := c.frames.next(c.in.bytes(), c.limit)
+		c.in.take(n)
+		switch {
+		case perr != nil:
+			return Frame{}, c.fail(perr)
+		case ok:
+			if f.Op == OpClose {
+				// Nothing may follow it (RFC 6455, section 5.5.1). The body
+				// stays where it is until the next Read fails.
+				c.err = io.EOF
+			}
+			return f, nil
+		case n > 0:
+			continue
+		}
+		if err := c.stream.fill(&c.in, want); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return Frame{}, os.ErrDeadlineExceeded
+			}
+			if err == io.EOF && len(c.in.bytes()) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return Frame{}, c.fail(closedError(err))
+		}
+	}
+}
+
+// fail makes err the end of reading.
+func (c *conn) fail(err error) error {
+	c.err = err
+	c.frames.done()
+	c.in.release()
+	return err
+}
+
+func (c *conn) Buffered() bool {
+	if c.err != nil {
+		return true
+	}
+	b := c.in.bytes()
+	return len(b) > 0 && c.frames.ready(b, c.limit)
+}
+
+func (c *conn) TryWrite(segments [][]byte) (int, error) {
+	n, err := c.stream.tryWrite(segments)
+	if err != nil {
+		err = closedError(err)
+	}
+	return n, err
+}
+
+func (c *conn) Write(segments [][]byte, stall time.Duration) (int, error) {
+	n, err := c.stream.write(segments, stall)
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, os.ErrDeadlineExceeded
+	}
+	return n, closedError(err)
+}
+
+func (c *conn) Close() error { return c.stream.close() }
+
+func closedError(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return ErrClosed
+	}
+	return err
+}
+
+// size returns the number of bytes in segments.
+func size(segments [][]byte) int {
+	n := 0
+	for _, s := range segments {
+		n += len(s)
+	}
+	return n
+}
