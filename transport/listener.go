@@ -4,7 +4,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -13,7 +15,8 @@ import (
 // Limits bounds what a connection may cost.
 type Limits struct {
 	// MaxMessage is the size of the largest message accepted, in bytes, from
-	// 512 to 16 MiB. 0 stands for 1 MiB.
+	// 512 to 16 MiB. 0 stands for 1 MiB. RawSocket announces the largest power
+	// of two within it.
 	MaxMessage int
 	// MaxFirst is the same for the messages before Conn.SetReadLimit raises
 	// it, which is when the peer is known. 0 stands for 16 KiB.
@@ -21,6 +24,28 @@ type Limits struct {
 	// HandshakeTimeout is how long a connection may take from being accepted
 	// to the end of its transport handshake. 0 stands for 5 s.
 	HandshakeTimeout time.Duration
+}
+
+const (
+	minMessage       = 512
+	maxMessage       = 16 << 20
+	defaultMessage   = 1 << 20
+	defaultFirst     = 16 << 10
+	defaultHandshake = 5 * time.Second
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxMessage == 0 {
+		l.MaxMessage = defaultMessage
+	}
+	if l.MaxFirst == 0 {
+		l.MaxFirst = defaultFirst
+	}
+	if l.HandshakeTimeout == 0 {
+		l.HandshakeTimeout = defaultHandshake
+	}
+	l.MaxMessage = min(max(l.MaxMessage, minMessage), maxMessage)
+	return l
 }
 
 // ListenOptions says what is spoken on a listener. The zero value speaks
@@ -43,30 +68,222 @@ type ListenOptions struct {
 }
 
 // Server accepts connections, does their transport handshakes, and hands them
-// over. Its fields must not be changed once it serves.
+// over. Its fields must not be changed once it serves. All methods may be
+// called concurrently.
 type Server struct {
 	// Handle is called for each connection that completed its handshake, on a
 	// goroutine of its own. The connection is closed when it returns.
 	Handle func(Conn)
+	// Turned, if not nil, is called for each connection that was turned away
+	// before that. It is called concurrently.
+	Turned func(*wamp.Refusal)
 	Limits Limits
 	// HTTP says what ServeHTTP answers. Its Paths, NoWebSocket and NoRawSocket
-	// are ignored.
+	// are of no effect there.
 	HTTP ListenOptions
 	// Logger may be nil.
 	Logger *slog.Logger
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[*listening]struct{}
+	conns     map[net.Conn]struct{}
+	running   sync.WaitGroup // a Serve or a connection each
+	hijacked  *listening     // stands for the listener of ServeHTTP's connections
 }
 
+// listening is a listener that is served.
+type listening struct {
+	net.Listener
+	opts ListenOptions
+	open atomic.Int64
+	stop chan struct{} // closed with the listener
+	once sync.Once
+}
+
+func (l *listening) Close() error {
+	l.once.Do(func() { close(l.stop) })
+	return l.Listener.Close()
+}
+
+// turnedAtOnce is how many connections over MaxConnections are told so at the
+// same time; further ones are closed without a word.
+const turnedAtOnce = 64
+
 // Serve accepts connections on l until Close or CloseListeners, or until l
-// fails for good. It returns net.ErrClosed after the former.
-func (s *Server) Serve(l net.Listener, opts ListenOptions) error { return errors.ErrUnsupported }
+// fails for good, and closes l. It returns net.ErrClosed after the former. For
+// TLS, l is one of tls.NewListener.
+func (s *Server) Serve(l net.Listener, opts ListenOptions) error {
+	ln := &listening{Listener: l, opts: opts, stop: make(chan struct{})}
+	defer ln.Close()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return net.ErrClosed
+	}
+	if s.listeners == nil {
+		s.listeners = make(map[*listening]struct{})
+	}
+	s.listeners[ln] = struct{}{}
+	s.running.Add(1)
+	s.mu.Unlock()
+	defer s.running.Done()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, ln)
+		s.mu.Unlock()
+	}()
+
+	var pause backoff
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			select {
+			case <-ln.stop:
+				return net.ErrClosed
+			default:
+			}
+			if !passing(err) {
+				return err
+			}
+			pause.failed(s, err, ln.stop)
+			continue
+		}
+		pause = backoff{logged: pause.logged}
+		s.accepted(nc, ln)
+	}
+}
+
+// passing reports whether accepting can work again later: descriptors or memory
+// ran out, or that one connection failed.
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// backoff waits longer and longer while accepting fails.
+type backoff struct {
+	delay  time.Duration
+	logged time.Time
+}
+
+func (b *backoff) failed(s *Server, err error, stop <-chan struct{}) {
+	b.delay = min(max(2*b.delay, 5*time.Millisecond), time.Second)
+	if now := time.Now(); now.Sub(b.logged) > 10*time.Second {
+		b.logged = now
+		if s.Logger != nil {
+			s.Logger.Warn("accepting connections fails", "error", err, "retry", b.delay)
+		}
+	}
+	t := time.NewTimer(b.delay)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-stop:
+	}
+}
+
+func (s *Server) accepted(nc net.Conn, l *listening) {
+	full, ok := s.admit(nc, l)
+	if !ok {
+		nc.Close()
+		if full {
+			s.turn(refuseConnections)
+		}
+		return
+	}
+	go func() {
+		limits := s.Limits.withDefaults()
+		g := greeting{
+			net: nc, limits: limits, opts: &l.opts, full: full,
+			deadline: time.Now().Add(limits.HandshakeTimeout),
+		}
+		c, refusal := g.greet()
+		if refusal != nil {
+			s.turn(refusal)
+			nc.Close()
+			s.forget(nc, l)
+			return
+		}
+		// The handshake may have grown this goroutine's stack: what waits for
+		// messages gets a new one.
+		go s.run(c, nc, l)
+	}()
+}
+
+// admit counts nc in. full says that it is one too many, ok that it is to be
+// dealt with at all.
+func (s *Server) admit(nc net.Conn, l *listening) (full, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, false
+	}
+	if most := l.opts.MaxConnections; most > 0 {
+		open := int(l.open.Load())
+		full = open >= most
+		if open >= most+turnedAtOnce {
+			return true, false
+		}
+	}
+	l.open.Add(1)
+	if s.conns == nil {
+		s.conns = make(map[net.Conn]struct{})
+	}
+	s.conns[nc] = struct{}{}
+	s.running.Add(1)
+	return full, true
+}
+
+func (s *Server) forget(nc net.Conn, l *listening) {
+	l.open.Add(-1)
+	s.mu.Lock()
+	delete(s.conns, nc)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+func (s *Server) run(c *conn, nc net.Conn, l *listening) {
+	defer s.forget(nc, l)
+	defer c.Close()
+	s.Handle(c)
+}
+
+func (s *Server) turn(refusal *wamp.Refusal) {
+	if s.Turned != nil {
+		s.Turned(refusal)
+	}
+	if s.Logger != nil {
+		s.Logger.Debug("connection turned away", "reason", refusal.Text)
+	}
+}
 
 // CloseListeners makes every Serve return, and leaves the connections alone.
-func (s *Server) CloseListeners() error { return errors.ErrUnsupported }
+func (s *Server) CloseListeners() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	for l := range s.listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
 
-// Close closes the listeners and all connections, and waits until every Handle
-// has returned: it must not be called from one.
-func (s *Server) Close() error { return errors.ErrUnsupported }
-
-// ServeHTTP upgrades a request to WebSocket, for those who have a server for
-// HTTP already. The connection then belongs to s.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+// Close closes the listeners and all connections, and waits until every Serve
+// and Handle has returned: it must not be called from one.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for nc := range s.conns {
+		nc.Close()
+	}
+	s.mu.Unlock()
+	err := s.CloseListeners()
+	s.running.Wait()
+	return err
+}

@@ -1,0 +1,334 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// maxRequest bounds the request of a WebSocket handshake, with its header.
+const maxRequest = 16 << 10
+
+// subprotocol is what the names of WebSocket subprotocols start with; the
+// serializer follows.
+const subprotocol = "wamp.2."
+
+// What a handshake is turned away for. The texts never hold what a peer sent.
+var (
+	refuseTimeout     = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "handshake not completed in time")
+	refuseGone        = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "connection lost in the handshake")
+	refuseTLS         = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "TLS handshake failed")
+	refuseForeign     = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "neither WebSocket nor RawSocket")
+	refuseReserved    = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "RawSocket handshake with reserved bits set")
+	refuseSerializer  = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no serializer in common")
+	refuseRequest     = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "not a request for WebSocket")
+	refuseRequestSize = turned(wamp.ReasonSize, wamp.ErrProtocolViolation, "request header over the limit")
+	refusePath        = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no WebSocket at this path")
+	refuseOrigin      = turned(wamp.ReasonUnauthorized, wamp.ErrNotAuthorized, "origin not allowed")
+	refuseConnections = turned(wamp.ReasonLimit, wamp.ErrLimitExceeded, "too many connections")
+)
+
+func turned(reason wamp.Reason, uri wamp.URI, text string) *wamp.Refusal {
+	return &wamp.Refusal{Reason: reason, URI: uri, Text: text, Fatal: true}
+}
+
+// greeting is the transport handshake of one accepted connection.
+type greeting struct {
+	net      net.Conn
+	stream   stream
+	in       buffer
+	deadline time.Time // of the whole handshake
+	limits   Limits
+	opts     *ListenOptions
+	full     bool // there is no place for it: answer so
+}
+
+// greet does the handshake. What it returns starts with what the peer sent
+// already behind it.
+func (g *greeting) greet() (*conn, *wamp.Refusal) {
+	info := Info{Network: g.net.RemoteAddr().Network(), Address: g.net.RemoteAddr().String()}
+	if t, ok := g.net.(*tls.Conn); ok {
+		ctx, cancel := context.WithDeadline(context.Background(), g.deadline)
+		err := t.HandshakeContext(ctx)
+		cancel()
+		if err != nil {
+			return nil, refuseTLS
+		}
+		state := t.ConnectionState()
+		info.Network, info.TLS = "tls", &state
+	}
+	g.stream = newStream(g.net)
+	if err := g.stream.setReadDeadline(g.deadline); err != nil {
+		return nil, refuseGone
+	}
+	if refusal := g.need(1); refusal != nil {
+		return nil, refusal
+	}
+	var c *conn
+	var refusal *wamp.Refusal
+	switch first := g.in.bytes()[0]; {
+	case first == rawMagic && !g.opts.NoRawSocket:
+		c, refusal = g.rawSocket(info)
+	case first >= 'A' && first <= 'Z' && !g.opts.NoWebSocket:
+		c, refusal = g.webSocket(info)
+	default:
+		refusal = refuseForeign
+	}
+	if refusal == nil && g.stream.setReadDeadline(time.Time{}) != nil {
+		refusal = refuseGone
+	}
+	if refusal != nil {
+		g.in.release()
+		return nil, refusal
+	}
+	return c, nil
+}
+
+// need waits until n bytes are there.
+func (g *greeting) need(n int) *wamp.Refusal {
+	for len(g.in.bytes()) < n {
+		if err := g.stream.fill(&g.in, n); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return refuseTimeout
+			}
+			return refuseGone
+		}
+	}
+	return nil
+}
+
+func (g *greeting) answer(p []byte) *wamp.Refusal {
+	if _, err := g.stream.write([][]byte{p}, time.Until(g.deadline)); err != nil {
+		return refuseGone
+	}
+	return nil
+}
+
+// rawSocket answers as WAMP, "RawSocket Transport", "Handshake" says.
+func (g *greeting) rawSocket(info Info) (*conn, *wamp.Refusal) {
+	if refusal := g.need(len(rawHello{})); refusal != nil {
+		return nil, refusal
+	}
+	hello := rawHello(g.in.bytes())
+	g.in.take(len(hello))
+	var refusal *wamp.Refusal
+	var code byte
+	switch {
+	case hello.reserved():
+		code, refusal = rawErrReserved, refuseReserved
+	case !g.opts.speaks(hello.serializer()):
+		code, refusal = rawErrSerializer, refuseSerializer
+	case g.full:
+		code, refusal = rawErrConnections, refuseConnections
+	}
+	if refusal != nil {
+		reply := newRawError(code)
+		g.answer(reply[:])
+		return nil, refusal
+	}
+	info.Transport, info.Serializer, info.MaxSend = "rawsocket", hello.serializer(), hello.maxSend()
+	reply := newRawHello(g.limits.MaxMessage, info.Serializer)
+	if refusal := g.answer(reply[:]); refusal != nil {
+		return nil, refusal
+	}
+	return newConn(g.stream, &g.in, info, FramingRaw, g.limits.MaxFirst, g.limits.MaxMessage), nil
+}
+
+// webSocket answers a request for an upgrade (RFC 6455, section 4.2).
+func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
+	end := -1
+	for seen := 0; end < 0; {
+		b := g.in.bytes()
+		if end = bytes.Index(b[seen:], []byte("\r\n\r\n")); end >= 0 {
+			end += seen + 4
+			break
+		}
+		seen = max(0, len(b)-3)
+		if len(b) >= maxRequest {
+			end = maxRequest + 1
+			break
+		}
+		if refusal := g.need(len(b) + 1); refusal != nil {
+			return nil, refusal
+		}
+	}
+	if end > maxRequest {
+		g.answer([]byte("HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+		return nil, refuseRequestSize
+	}
+
+	// The request is read from memory, so that what follows it stays, and the
+	// answer is written by us, so that the deadline holds.
+	u := upgrade{opts: g.opts, full: g.full}
+	var reply bytes.Buffer
+	refusal := u.run(struct {
+		io.Reader
+		io.Writer
+	}{bytes.NewReader(g.in.bytes()[:end]), &reply})
+	g.in.take(end)
+	if reply.Len() == 0 {
+		reply.WriteString("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	}
+	if r := g.answer(reply.Bytes()); refusal == nil {
+		refusal = r
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	u.describe(&info)
+	return newConn(g.stream, &g.in, info, wsFraming(info.Serializer), g.limits.MaxFirst, g.limits.MaxMessage), nil
+}
+
+// upgrade is what is learnt from the request of a WebSocket handshake.
+type upgrade struct {
+	opts       *ListenOptions
+	full       bool
+	host       string
+	origin     string
+	header     http.Header
+	serializer wamp.Serializer
+	refusal    *wamp.Refusal
+}
+
+func (u *upgrade) refuse(status int, refusal *wamp.Refusal) error {
+	u.refusal = refusal
+	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionReason(refusal.Text))
+}
+
+func (u *upgrade) run(rw io.ReadWriter) *wamp.Refusal {
+	_, err := ws.Upgrader{
+		OnRequest: func(uri []byte) error {
+			if path, _, _ := strings.Cut(string(uri), "?"); !u.opts.serves(path) {
+				return u.refuse(http.StatusNotFound, refusePath)
+			}
+			return nil
+		},
+		OnHost: func(host []byte) error {
+			u.host = string(host)
+			return nil
+		},
+		OnHeader: func(key, value []byte) error {
+			u.note(string(key), string(value))
+			return nil
+		},
+		Protocol: func(name []byte) bool { return u.choose(string(name)) },
+		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			return nil, u.judge()
+		},
+	}.Upgrade(rw)
+	switch {
+	case err == nil:
+		return nil
+	case u.refusal != nil:
+		return u.refusal
+	}
+	return refuseRequest
+}
+
+// note keeps the fields that authentication and logs go by; there may be a
+// great many others.
+func (u *upgrade) note(key, value string) {
+	switch key {
+	case "Origin":
+		u.origin = value
+	case "Cookie", "Authorization", "X-Forwarded-For", "Forwarded":
+	default:
+		return
+	}
+	if u.header == nil {
+		u.header = make(http.Header, 1)
+	}
+	u.header.Add(key, value)
+}
+
+// choose takes the first of the subprotocols offered that is spoken here.
+func (u *upgrade) choose(name string) bool {
+	rest, ok := strings.CutPrefix(name, subprotocol)
+	if !ok {
+		return false
+	}
+	for _, s := range wamp.Serializers {
+		if s.String() == rest && u.opts.speaks(s) {
+			u.serializer = s
+			return true
+		}
+	}
+	return false
+}
+
+// judge says whether the request is granted, after all of it was read.
+func (u *upgrade) judge() error {
+	switch {
+	case !u.opts.allows(u.origin, u.host):
+		return u.refuse(http.StatusForbidden, refuseOrigin)
+	case u.serializer == 0:
+		return u.refuse(http.StatusBadRequest, refuseSerializer)
+	case u.full:
+		return u.refuse(http.StatusServiceUnavailable, refuseConnections)
+	}
+	return nil
+}
+
+func (u *upgrade) describe(info *Info) {
+	info.Transport, info.Serializer = "websocket", u.serializer
+	info.Header, info.Origin = u.header, u.origin
+}
+
+func wsFraming(s wamp.Serializer) Framing {
+	if s == wamp.JSON {
+		return FramingText
+	}
+	return FramingBinary
+}
+
+// newConn returns the connection that goes on after a handshake. It takes what
+// is left in in.
+func newConn(s stream, in *buffer, info Info, f Framing, first, most int) *conn {
+	c := &conn{info: info, stream: s, in: *in, limit: min(first, most), most: most, framing: f}
+	if f == FramingRaw {
+		c.frames = rawFrames{}
+	} else {
+		c.frames = newWSFrames(f)
+	}
+	if c.in.r == c.in.w {
+		c.in.release()
+	}
+	return c
+}
+
+func (o *ListenOptions) speaks(s wamp.Serializer) bool {
+	return s.Valid() && (o.Serializers == nil || slices.Contains(o.Serializers, s))
+}
+
+func (o *ListenOptions) serves(path string) bool {
+	if o.Paths == nil {
+		return path == "/" || path == "/ws"
+	}
+	return slices.Contains(o.Paths, path)
+}
+
+// allows reports whether a page of that origin may connect (RFC 6455, section
+// 10.2). Browsers always send one, and nobody else needs to.
+func (o *ListenOptions) allows(origin, host string) bool {
+	if origin == "" || slices.Contains(o.Origins, "*") {
+		return true
+	}
+	if slices.ContainsFunc(o.Origins, func(s string) bool { return strings.EqualFold(s, origin) }) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
+}

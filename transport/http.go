@@ -1,0 +1,89 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// ServeHTTP upgrades a request to WebSocket, for those who have a server for
+// HTTP already. That server bounds the time until here, and chooses the path.
+// The connection then belongs to s.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u := upgrade{opts: &s.HTTP, host: r.Host}
+	for key, values := range r.Header {
+		for _, v := range values {
+			u.note(key, v)
+		}
+	}
+	for _, offered := range r.Header.Values("Sec-Websocket-Protocol") {
+		for name := range strings.SplitSeq(offered, ",") {
+			if u.serializer == 0 {
+				u.choose(strings.TrimSpace(name))
+			}
+		}
+	}
+	l := s.hijacking()
+	if most := l.opts.MaxConnections; most > 0 && int(l.open.Load()) >= most {
+		u.full = true
+	}
+	if u.judge() != nil {
+		s.turn(u.refusal)
+		http.Error(w, u.refusal.Text, statusOf(u.refusal))
+		return
+	}
+	limits := s.Limits.withDefaults()
+	chosen := subprotocol + u.serializer.String()
+	nc, rw, _, err := ws.HTTPUpgrader{
+		Timeout:  limits.HandshakeTimeout,
+		Protocol: func(name string) bool { return name == chosen },
+	}.Upgrade(r, w)
+	if err != nil {
+		s.turn(refuseRequest)
+		if nc != nil {
+			nc.Close()
+		}
+		return
+	}
+	if full, ok := s.admit(nc, l); full || !ok {
+		nc.Close()
+		if ok {
+			s.forget(nc, l)
+		}
+		return
+	}
+	info := Info{Network: nc.RemoteAddr().Network(), Address: nc.RemoteAddr().String(), TLS: r.TLS}
+	if r.TLS != nil {
+		info.Network = "tls"
+	}
+	u.describe(&info)
+	var in buffer
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	in.put(early)
+	nc.SetDeadline(time.Time{})
+	go s.run(newConn(newStream(nc), &in, info, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage), nc, l)
+}
+
+// hijacking returns what stands for the listener of ServeHTTP's connections.
+func (s *Server) hijacking() *listening {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hijacked == nil {
+		s.hijacked = &listening{opts: s.HTTP}
+	}
+	return s.hijacked
+}
+
+func statusOf(refusal *wamp.Refusal) int {
+	switch refusal {
+	case refuseOrigin:
+		return http.StatusForbidden
+	case refuseConnections:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
+}
