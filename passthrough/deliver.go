@@ -1,0 +1,44 @@
+package passthrough
+
+import "github.com/blindfold-wamp/blindfold/wamp"
+
+// Deliver refuses an opaque payload to a receiver that did not announce its form
+// (wamp.ReasonUnsupported), or whose session uses another serializer than the
+// payload while reframing is not permitted (wamp.ReasonConversion). The error is a
+// *wamp.Refusal that is shared and not to be changed. Messages other than EVENT,
+// INVOCATION, RESULT and ERROR are let through.
+func (i *Interceptor) Deliver(t *wamp.Transit, to *wamp.Peer) error {
+	var (
+		p    *wamp.Payload
+		a    *wamp.Attributes
+		role role
+	)
+	switch m := t.Message.(type) {
+	case *wamp.Event:
+		p, a, role = &m.Payload, &m.Details.Attributes, subscriber
+	case *wamp.Invocation:
+		p, a, role = &m.Payload, &m.Details.Attributes, callee
+	case *wamp.Result:
+		p, a, role = &m.Payload, &m.Details.Attributes, caller
+	case *wamp.Error:
+		p, a, role = &m.Payload, &m.Details.Attributes, caller
+	default:
+		return nil
+	}
+
+	form := wamp.FormOf(a, p)
+	if form == wamp.FormNone && !p.Opaque() {
+		return nil
+	}
+	if form != wamp.FormNone && !announced(role.of(to), form, a) {
+		return unsupported[form][role]
+	}
+	from := p.Serializer()
+	if from == 0 || from == to.Serializer || p.MayReframe() {
+		return nil
+	}
+	if !from.Valid() || !to.Serializer.Valid() {
+		return conversions[0][0]
+	}
+	return conversions[from][to.Serializer]
+}

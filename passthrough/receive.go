@@ -1,0 +1,92 @@
+package passthrough
+
+import "github.com/blindfold-wamp/blindfold/wamp"
+
+// Receive polices a message of a sender; see the package's documentation. The
+// error is a *wamp.Refusal, which may be shared and is not to be changed.
+// Messages other than PUBLISH, CALL, YIELD and ERROR are let through.
+func (i *Interceptor) Receive(t *wamp.Transit) error {
+	var (
+		p       *wamp.Payload
+		a       *wamp.Attributes
+		role    role
+		request bool
+	)
+	switch m := t.Message.(type) {
+	case *wamp.Publish:
+		p, a, role, request = &m.Payload, &m.Options.Attributes, publisher, true
+	case *wamp.Call:
+		p, a, role, request = &m.Payload, &m.Options.Attributes, caller, true
+	case *wamp.Yield:
+		p, a, role = &m.Payload, &m.Options.Attributes, callee
+	case *wamp.Error:
+		p, a, role = &m.Payload, &m.Details.Attributes, callee
+	default:
+		return nil
+	}
+
+	form := wamp.FormOf(a, p)
+	opaque := form != wamp.FormNone || p.Opaque()
+	if opaque || a.Emptied {
+		if r := checkForm(a, p); r != nil {
+			return r
+		}
+		if form != wamp.FormNone && t.From != nil && !announced(role.of(t.From), form, a) {
+			return unannounced[form][role]
+		}
+	}
+	if i.require.has(t.URI) && readable(p, form, opaque, request) {
+		if opaque {
+			return cleartextElement
+		}
+		return cleartext
+	}
+	if request && i.validation.any {
+		if r := i.validate(t.URI, p, opaque); r != nil {
+			return r
+		}
+	}
+	if opaque && i.conversion == Reframe {
+		p.PermitReframing()
+	}
+	return nil
+}
+
+// readable reports whether a payload counts as cleartext where opaque ones are
+// required.
+func readable(p *wamp.Payload, form wamp.Form, opaque, request bool) bool {
+	empty := p.Shape() != wamp.ShapeBinary && p.Args() == 0 && p.Kwargs() == 0
+	switch {
+	case !opaque:
+		return request || !empty
+	case form == wamp.FormPassthru:
+		// The content of a single binary is smaller than its tail by the
+		// framing; that of anything else is its tail.
+		return !empty && p.Size() >= p.WireSize()
+	}
+	return false
+}
+
+func (i *Interceptor) validate(uri wamp.URI, p *wamp.Payload, opaque bool) *wamp.Refusal {
+	matched, refuse := false, false
+	i.validation.each(uri, func(v *Validation) bool {
+		matched = true
+		refuse = v.Opaque != Pass
+		return !refuse
+	})
+	switch {
+	case !matched, opaque && !refuse:
+		return nil
+	case opaque:
+		return validationOpaque
+	}
+	instance, refusal := decode(p)
+	if refusal != nil {
+		return refusal
+	}
+	i.validation.each(uri, func(v *Validation) bool {
+		refusal = v.Schema.check(instance)
+		return refusal == nil
+	})
+	return refusal
+}
