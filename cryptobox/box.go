@@ -1,0 +1,132 @@
+package cryptobox
+
+import (
+	"crypto/rand"
+
+	"golang.org/x/crypto/nacl/box"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const (
+	nonceSize = 24
+	// Overhead is how much longer a payload is than its plaintext, in bytes:
+	// the nonce and the authenticator.
+	Overhead = nonceSize + box.Overhead
+)
+
+// Box seals in the transparency form, as Autobahn|Python's KeyRing does:
+// enc_algo "cryptobox", enc_serializer "json". The payload is
+//
+//	nonce (24 random bytes) ‖ crypto_box(plaintext)
+//
+// and the plaintext compact UTF-8 JSON, {"uri":…,"args":…,"kwargs":…}, with
+// binaries as WAMP has them in JSON (U+0000 and base64). A string that begins
+// with U+0000 has no place there and is refused.
+//
+// Box is a client.Sealer. It may be used concurrently.
+type Box struct {
+	Keys *KeyRing
+	// RequireKey refuses to seal for a URI without a key, which otherwise is
+	// reported as none of this sealer's business and goes out in the clear.
+	RequireKey bool
+}
+
+// Seal returns the sealed args and kwargs. sealed is false, with a nil error, if
+// and only if uri has no key and RequireKey is not set. A URI that has a key is
+// sealed or it is an error.
+func (s *Box) Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
+	k, err := sealingKey(s.Keys, uri, originator, s.RequireKey)
+	if k == nil {
+		return attrs, nil, false, err
+	}
+	c, err := normalContent(string(uri), args, kwargs)
+	if err != nil {
+		return attrs, nil, false, err
+	}
+	plaintext, err := c.marshalJSON()
+	if err != nil {
+		return attrs, nil, false, err
+	}
+	return boxAttributes, seal(k.side(originator), newNonce(), plaintext), true, nil
+}
+
+var boxAttributes = wamp.Attributes{EncAlgo: "cryptobox", EncSerializer: "json"}
+
+// Open returns the args and kwargs of a payload that was sealed for uri. Its
+// errors are ErrNoKey, ErrDecrypt and ErrURIMismatch. What it returns shares no
+// memory with payload.
+func (s *Box) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
+	if attrs.EncAlgo != boxAttributes.EncAlgo || attrs.EncSerializer != boxAttributes.EncSerializer {
+		return nil, nil, ErrNoKey.because("not a cryptobox payload with JSON inside")
+	}
+	plaintext, err := open(openingKeys(s.Keys, uri, originator), originator, payload)
+	if err != nil {
+		return nil, nil, err
+	}
+	var c content
+	if err := c.unmarshalJSON(plaintext); err != nil {
+		return nil, nil, err
+	}
+	// Without this the router could pass what was sealed for one URI as another's.
+	if c.uri == nil || *c.uri != string(uri) {
+		return nil, nil, ErrURIMismatch
+	}
+	return c.args, c.kwargs, nil
+}
+
+// sealingKey returns the newest key of uri that has the private half of that
+// side. Both results are nil if uri has no key and needs none.
+func sealingKey(ring *KeyRing, uri wamp.URI, originator, require bool) (*Key, error) {
+	keys := ring.lookup(uri)
+	for _, k := range keys {
+		if k.CanSeal(originator) {
+			return k, nil
+		}
+	}
+	if len(keys) > 0 {
+		return nil, ErrNoKey.because("the private half of this side is missing")
+	}
+	if require {
+		return nil, ErrNoKey
+	}
+	return nil, nil
+}
+
+// openingKeys returns the keys of uri that open on that side, newest first.
+func openingKeys(ring *KeyRing, uri wamp.URI, originator bool) (keys []*Key) {
+	for _, k := range ring.lookup(uri) {
+		if k.CanSeal(originator) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+func newNonce() (nonce [nonceSize]byte) {
+	rand.Read(nonce[:]) // never fails: the program crashes first (crypto/rand)
+	return nonce
+}
+
+func seal(shared *[keySize]byte, nonce [nonceSize]byte, plaintext []byte) []byte {
+	payload := make([]byte, nonceSize, Overhead+len(plaintext))
+	copy(payload, nonce[:])
+	return box.SealAfterPrecomputation(payload, plaintext, &nonce, shared)
+}
+
+// open returns the plaintext by the first of keys that fits.
+func open(keys []*Key, originator bool, payload []byte) ([]byte, error) {
+	if len(keys) == 0 {
+		return nil, ErrNoKey
+	}
+	if len(payload) < Overhead {
+		return nil, ErrDecrypt.because("too short")
+	}
+	nonce := [nonceSize]byte(payload)
+	for _, k := range keys {
+		if plaintext, ok := box.OpenAfterPrecomputation(nil, payload[nonceSize:], &nonce, k.side(originator)); ok {
+			return plaintext, nil
+		}
+	}
+	return nil, ErrDecrypt
+}

@@ -1,0 +1,29 @@
+package cryptobox
+
+import "github.com/blindfold-wamp/blindfold/wamp"
+
+// Forms seals in one form and opens both, by what a payload declares to be: for
+// a peer whose counterparts do not all speak the same. It is a client.Sealer and
+// may be used concurrently.
+type Forms struct {
+	// Form is the one to seal in: that of Passthru, or else of Box.
+	Form     wamp.Form
+	Box      Box
+	Passthru Passthru
+}
+
+// Seal seals as Box or Passthru does.
+func (s *Forms) Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
+	if s.Form == wamp.FormPassthru {
+		return s.Passthru.Seal(uri, originator, args, kwargs)
+	}
+	return s.Box.Seal(uri, originator, args, kwargs)
+}
+
+// Open opens as Box or Passthru does.
+func (s *Forms) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
+	if attrs.Declared() == wamp.FormPassthru {
+		return s.Passthru.Open(uri, originator, attrs, payload)
+	}
+	return s.Box.Open(uri, originator, attrs, payload)
+}

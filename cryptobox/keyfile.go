@@ -1,0 +1,228 @@
+package cryptobox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// The keyring file. See "The keyring file" in the package documentation.
+const (
+	fileFormat  = "blindfold-keyring"
+	fileVersion = 1
+	maxFileSize = 16 << 20
+)
+
+type fileRing struct {
+	Format  string    `json:"format"`
+	Version int       `json:"version"`
+	Keys    []fileKey `json:"keys"`
+}
+
+type fileKey struct {
+	Prefix     *string  `json:"prefix"`
+	Originator fileHalf `json:"originator"`
+	Responder  fileHalf `json:"responder"`
+}
+
+type fileHalf struct {
+	Private string `json:"private,omitzero"`
+	Public  string `json:"public,omitzero"`
+}
+
+// ParseKeyRing returns the keyring of a keyring file's content. Its errors name
+// the entry at fault, and nothing that stands in it.
+func ParseKeyRing(content []byte) (*KeyRing, error) {
+	var f fileRing
+	if err := json.Unmarshal(content, &f, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("cryptobox: keyring: %w", locate(content, err))
+	}
+	if f.Format != fileFormat {
+		return nil, fmt.Errorf("cryptobox: keyring: \"format\" is not %q", fileFormat)
+	}
+	if f.Version != fileVersion {
+		return nil, fmt.Errorf("cryptobox: keyring: \"version\" is %d; this program knows version %d", f.Version, fileVersion)
+	}
+	ring := new(KeyRing)
+	var err error
+	ring.keys.update(func(m map[wamp.URI][]*Key) {
+		for i, entry := range f.Keys {
+			var key *Key
+			if key, err = entry.key(); err != nil {
+				err = fmt.Errorf("cryptobox: keyring: keys[%d]: %w", i, err)
+				return
+			}
+			prefix := wamp.URI(*entry.Prefix)
+			m[prefix] = append(m[prefix], key)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ring, nil
+}
+
+func (e *fileKey) key() (*Key, error) {
+	if e.Prefix == nil {
+		return nil, errors.New("\"prefix\" is missing")
+	}
+	if !validPrefix(wamp.URI(*e.Prefix)) {
+		return nil, errors.New("\"prefix\" cannot begin a URI")
+	}
+	originator, err := e.Originator.half()
+	if err != nil {
+		return nil, fmt.Errorf("originator: %w", err)
+	}
+	responder, err := e.Responder.half()
+	if err != nil {
+		return nil, fmt.Errorf("responder: %w", err)
+	}
+	return NewKey(originator, responder)
+}
+
+func (h *fileHalf) half() (half Half, err error) {
+	if h.Private != "" {
+		if half.Private, err = ParsePrivateKey(h.Private); err != nil {
+			return half, err
+		}
+	}
+	if h.Public != "" {
+		half.Public, err = ParsePublicKey(h.Public)
+	}
+	return half, err
+}
+
+// locate says where in content err is, and leaves out what the library would
+// quote: it could be a key.
+func locate(content []byte, err error) error {
+	offset, what := int64(-1), "not a keyring file of this format"
+	var syntactic *jsontext.SyntacticError
+	var semantic *json.SemanticError
+	switch {
+	case errors.As(err, &syntactic):
+		offset, what = syntactic.ByteOffset, "not JSON"
+	case errors.As(err, &semantic):
+		offset, what = semantic.ByteOffset, "unknown member or wrong type"
+	}
+	if offset < 0 || offset > int64(len(content)) {
+		return errors.New(what)
+	}
+	line := 1 + bytes.Count(content[:offset], []byte("\n"))
+	return fmt.Errorf("line %d: %s", line, what)
+}
+
+// Encode returns the content of a keyring file: it holds the private keys. The
+// same keys always give the same bytes.
+func (r *KeyRing) Encode() []byte {
+	f := fileRing{Format: fileFormat, Version: fileVersion, Keys: []fileKey{}}
+	t := r.keys.load()
+	for _, prefix := range t.sorted() {
+		for _, k := range t.values[prefix] {
+			text := string(prefix)
+			f.Keys = append(f.Keys, fileKey{Prefix: &text, Originator: k.originator.file(), Responder: k.responder.file()})
+		}
+	}
+	content, err := json.Marshal(f, jsontext.WithIndent("  "))
+	if err != nil {
+		// Strings that ParseKeyRing and check let in are always valid UTF-8.
+		panic("cryptobox: " + err.Error())
+	}
+	return append(content, '\n')
+}
+
+func (h Half) file() fileHalf {
+	return fileHalf{Private: h.Private.Encode(), Public: h.Public.String()}
+}
+
+// LoadKeyRing reads a keyring file. It refuses one that its group or others may
+// read or write: what it holds must be the owner's alone. (On Windows, where
+// these bits mean nothing, it cannot tell.)
+func LoadKeyRing(path string) (*KeyRing, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cryptobox: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cryptobox: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("cryptobox: keyring %s is not a regular file", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("cryptobox: keyring %s is open to others than its owner (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", path, mode)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("cryptobox: %w", err)
+	}
+	if len(content) > maxFileSize {
+		return nil, fmt.Errorf("cryptobox: keyring %s is over %d MiB", path, maxFileSize>>20)
+	}
+	ring, err := ParseKeyRing(content)
+	if err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return ring, nil
+}
+
+// Save writes the keyring file with mode 0600. It replaces an existing file
+// whole or not at all, whatever happens meanwhile, and also where that file has
+// another mode.
+func (r *KeyRing) Save(path string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cryptobox: %w", err)
+		}
+	}()
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".keyring-*") // mode 0600 from the start
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(r.Encode()); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o600); err != nil && runtime.GOOS != "windows" {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the renaming last through a power cut, where the system can.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

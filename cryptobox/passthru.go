@@ -1,0 +1,129 @@
+package cryptobox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"golang.org/x/crypto/sha3"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Passthru seals in the passthru form, by WAMP's predefined end-to-end scheme
+// ("Payload Passthru Mode", "End-to-End Encryption Predefined Scheme"):
+// ppt_scheme "wamp", ppt_serializer "cbor", ppt_cipher "xsalsa20poly1305", and
+// as ppt_keyid the KeyID of the receiving side's public key.
+//
+// The specification names the cipher and the plaintext, not how nonce and
+// ciphertext lie; the payload is laid out like Box's, nonce ‖ crypto_box. The
+// plaintext is deterministic CBOR (RFC 8949, 4.2.1) of the specification's hash
+// table with one entry more, "uri", which binds the payload to its URI:
+//
+//	{"uri": …, "args": […], "kwargs": {…}}
+//
+// A peer that knows only args and kwargs reads it all the same.
+//
+// Passthru is a client.Sealer. It may be used concurrently.
+type Passthru struct {
+	Keys *KeyRing
+	// RequireKey is as in Box.
+	RequireKey bool
+	// AllowUnbound opens payloads that name no URI inside, from senders that
+	// write only what the specification asks for. A router can then pass what
+	// was sealed for one URI of a key as another's. A payload that does name a
+	// URI must still name the right one.
+	AllowUnbound bool
+}
+
+var passthruAttributes = wamp.Attributes{PPTScheme: "wamp", PPTSerializer: "cbor", PPTCipher: "xsalsa20poly1305"}
+
+// Seal is as in Box.
+func (s *Passthru) Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
+	k, err := sealingKey(s.Keys, uri, originator, s.RequireKey)
+	if k == nil {
+		return attrs, nil, false, err
+	}
+	c, err := normalContent(string(uri), args, kwargs)
+	if err != nil {
+		return attrs, nil, false, err
+	}
+	plaintext, err := c.marshalCBOR()
+	if err != nil {
+		return attrs, nil, false, err
+	}
+	attrs = passthruAttributes
+	attrs.PPTKeyID = k.receiver(!originator).KeyID()
+	return attrs, seal(k.side(originator), newNonce(), plaintext), true, nil
+}
+
+// Open is as in Box.
+func (s *Passthru) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
+	if attrs.PPTScheme != passthruAttributes.PPTScheme || attrs.PPTSerializer != passthruAttributes.PPTSerializer ||
+		attrs.PPTCipher != passthruAttributes.PPTCipher {
+		return nil, nil, ErrNoKey.because("not an xsalsa20poly1305 payload of scheme wamp with CBOR inside")
+	}
+	keys := named(openingKeys(s.Keys, uri, originator), originator, attrs.PPTKeyID)
+	plaintext, err := open(keys, originator, payload)
+	if err != nil {
+		return nil, nil, err
+	}
+	var c content
+	if err := c.unmarshalCBOR(plaintext); err != nil {
+		return nil, nil, err
+	}
+	if c.uri == nil && !s.AllowUnbound {
+		return nil, nil, ErrURIMismatch.because("it names none")
+	}
+	if c.uri != nil && *c.uri != string(uri) {
+		return nil, nil, ErrURIMismatch
+	}
+	return c.args, c.kwargs, nil
+}
+
+// receiver returns the public key of the side that opens.
+func (k *Key) receiver(originator bool) PublicKey {
+	if originator {
+		return k.Originator()
+	}
+	return k.Responder()
+}
+
+// named returns those of keys whose receiving public key id names: as KeyID
+// does, whatever its letters' case, or by the key itself in base64, as the
+// specification's examples do. No id names them all.
+func named(keys []*Key, originator bool, id string) (out []*Key) {
+	if id == "" {
+		return keys
+	}
+	for _, k := range keys {
+		public := k.receiver(originator)
+		if id == public.String() || strings.EqualFold(id, public.KeyID()) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// KeyID returns the identifier of k in the passthru form: "0x" and the last 20
+// bytes of the SHA-256 of k in hexadecimal, whose letters' case is the checksum
+// of EIP-55 (WAMP, "End-to-End Encryption Predefined Scheme").
+func (k PublicKey) KeyID() string {
+	sum := sha256.Sum256(k[:])
+	return "0x" + eip55(hex.EncodeToString(sum[len(sum)-20:]))
+}
+
+// eip55 sets the case of each letter of 40 lower-case hexadecimal digits by the
+// Keccak-256 of them all.
+func eip55(digits string) string {
+	h := sha3.NewLegacyKeccak256()
+	h.Write([]byte(digits))
+	sum := hex.EncodeToString(h.Sum(nil))
+	out := []byte(digits)
+	for i, c := range out {
+		if c >= 'a' && sum[i] >= '8' {
+			out[i] = c - 'a' + 'A'
+		}
+	}
+	return string(out)
+}
