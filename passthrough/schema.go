@@ -196,7 +196,14 @@ func (s *Schema) check(instance map[string]any) *wamp.Refusal {
 	if path := failed.ErrorKind.KeywordPath(); len(path) > 0 {
 		keyword = path[0]
 	}
-	return invalid("payload does not pass this URI's schema: " + keyword + " at " + s.pointer(instance, failed.InstanceLocation))
+	text := "payload does not pass this URI's schema: " + keyword
+	switch failed.ErrorKind.(type) {
+	case *kind.PropertyNames, *kind.ContentSchema:
+		// Their location is a slice that the validator goes on writing to.
+	default:
+		text += " at " + s.pointer(instance, failed.InstanceLocation)
+	}
+	return invalid(text)
 }
 
 // leaf follows the causes of a failure down to one that a sender can act on. Where
@@ -236,10 +243,12 @@ func (s *Schema) pointer(instance any, location []string) string {
 		b.WriteByte('/')
 		switch v := instance.(type) {
 		case []any:
-			b.WriteString(token)
-			if n, err := strconv.Atoi(token); err == nil && n < len(v) {
-				instance = v[n]
+			n, err := strconv.Atoi(token)
+			if err != nil || n < 0 || n >= len(v) {
+				return b.String() + "*"
 			}
+			b.WriteString(token)
+			instance = v[n]
 		case map[string]any:
 			instance = v[token]
 			if !s.names[token] {
