@@ -192,11 +192,7 @@ func (s *Schema) check(instance map[string]any) *wamp.Refusal {
 		return invalid("payload does not pass this URI's schema")
 	}
 	failed = leaf(failed)
-	keyword := "false"
-	if path := failed.ErrorKind.KeywordPath(); len(path) > 0 {
-		keyword = path[0]
-	}
-	text := "payload does not pass this URI's schema: " + keyword
+	text := "payload does not pass this URI's schema: " + keyword(failed)
 	switch failed.ErrorKind.(type) {
 	case *kind.PropertyNames, *kind.ContentSchema:
 		// Their location is a slice that the validator goes on writing to.
@@ -204,6 +200,17 @@ func (s *Schema) check(instance map[string]any) *wamp.Refusal {
 		text += " at " + s.pointer(instance, failed.InstanceLocation)
 	}
 	return invalid(text)
+}
+
+// keyword returns the keyword that a failure is about.
+func keyword(e *jsonschema.ValidationError) string {
+	if e.ErrorKind == nil {
+		return "unknown"
+	}
+	if path := e.ErrorKind.KeywordPath(); len(path) > 0 {
+		return path[0]
+	}
+	return "false" // the schema that nothing passes
 }
 
 // leaf follows the causes of a failure down to one that a sender can act on. Where
@@ -231,7 +238,7 @@ func byPlace(a, b *jsonschema.ValidationError) int {
 	return cmp.Or(
 		cmp.Compare(strings.Join(a.InstanceLocation, "/"), strings.Join(b.InstanceLocation, "/")),
 		cmp.Compare(a.SchemaURL, b.SchemaURL),
-		cmp.Compare(strings.Join(a.ErrorKind.KeywordPath(), "/"), strings.Join(b.ErrorKind.KeywordPath(), "/")),
+		cmp.Compare(keyword(a), keyword(b)),
 	)
 }
 
