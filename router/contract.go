@@ -116,3 +116,11 @@ type Decision struct {
 	// Disclose makes the router disclose who published or called, asked or not.
 	Disclose bool
 }
+
+// RealmStats counts what a realm holds at one moment.
+type RealmStats struct {
+	Realm         string
+	Subscriptions int
+	Registrations int
+	Invocations   int // calls in flight
+}

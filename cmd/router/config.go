@@ -1,0 +1,295 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/blindfold-wamp/blindfold/auth"
+	"github.com/blindfold-wamp/blindfold/passthrough"
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// config is what the server is to do.
+type config struct {
+	listeners []listenerConfig
+	admin     string
+	log       logConfig
+	limits    router.Limits
+	realms    []realmConfig
+}
+
+type listenerConfig struct {
+	network, address string // for net.Listen
+	websocket        bool
+	rawsocket        bool
+	paths            []string
+	origins          []string
+}
+
+type logConfig struct {
+	level  slog.Level
+	format string
+}
+
+type realmConfig struct {
+	name        string
+	anonymous   string // the role of anonymous sessions; "" admits none
+	roles       []auth.Role
+	passthrough passthrough.Config
+}
+
+// defaults is the configuration of a server that is given none.
+func defaults() *config {
+	everything := []router.Action{router.ActionPublish, router.ActionSubscribe, router.ActionCall, router.ActionRegister}
+	return &config{
+		listeners: []listenerConfig{
+			{network: "tcp", address: "127.0.0.1:8080", websocket: true},
+			{network: "tcp", address: "127.0.0.1:8081", rawsocket: true},
+		},
+		admin: "127.0.0.1:8082",
+		log:   logConfig{format: "auto"},
+		realms: []realmConfig{{
+			name:      "realm1",
+			anonymous: "anonymous",
+			roles: []auth.Role{{Name: "anonymous", Permissions: []auth.Permission{
+				{URI: "", Match: wamp.MatchPrefix, Allow: everything},
+			}}},
+		}},
+	}
+}
+
+// load reads a configuration file. What it does not mention keeps its default;
+// lists that it mentions replace the default's.
+func load(name string) (*config, error) {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	root, err := parseYAML(name, content)
+	if err != nil {
+		return nil, err
+	}
+	c := defaults()
+	root.mapping(
+		field{"listeners", func(v value) { c.listeners = readList(v, readListener) }},
+		text("admin", &c.admin),
+		field{"log", func(v value) { c.log.read(v) }},
+		field{"limits", func(v value) { readLimits(v, &c.limits) }},
+		field{"realms", func(v value) {
+			c.realms = readList(v, readRealm)
+			if len(c.realms) == 0 {
+				v.fail("must name at least one realm")
+			}
+		}},
+	)
+	if err := root.file.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func readList[T any](v value, read func(v value) T) []T {
+	out := []T{}
+	v.list(func(v value) { out = append(out, read(v)) })
+	return out
+}
+
+func readListener(v value) (l listenerConfig) {
+	var addresses []string
+	listen := func(key string, websocket, rawsocket bool) field {
+		return field{key, func(v value) {
+			s, ok := v.scalar("an address like 127.0.0.1:8080 or unix:/run/blindfold.sock")
+			if !ok {
+				return
+			}
+			addresses = append(addresses, s)
+			l.websocket, l.rawsocket = websocket, rawsocket
+			var err error
+			if l.network, l.address, err = splitAddress(s); err != nil {
+				v.fail("%v", err)
+			}
+		}}
+	}
+	v.mapping(
+		listen("websocket", true, false),
+		listen("rawsocket", false, true),
+		listen("both", true, true),
+		texts("paths", &l.paths),
+		texts("origins", &l.origins),
+	)
+	if len(addresses) != 1 {
+		v.fail("must have exactly one of websocket, rawsocket and both")
+	}
+	return l
+}
+
+// splitAddress turns "host:port" or "unix:/path" into arguments of net.Listen.
+func splitAddress(s string) (network, address string, err error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if path == "" {
+			return "", "", fmt.Errorf("unix: needs a path, like unix:/run/blindfold.sock")
+		}
+		return "unix", path, nil
+	}
+	if _, _, err := net.SplitHostPort(s); err != nil {
+		return "", "", fmt.Errorf("must be an address like 127.0.0.1:8080 or unix:/run/blindfold.sock")
+	}
+	return "tcp", s, nil
+}
+
+func (l *logConfig) read(v value) {
+	v.mapping(
+		choice("level", &l.level, []string{"debug", "info", "warn", "error"},
+			[]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}),
+		choice("format", &l.format, []string{"auto", "text", "json"}, []string{"auto", "text", "json"}),
+	)
+}
+
+func readLimits(v value, l *router.Limits) {
+	const big = 1 << 40
+	v.mapping(
+		duration("hello", &l.Hello),
+		size("first_message", &l.FirstMessage, 16<<20),
+		size("message", &l.Message, 16<<20),
+		integer("sessions", &l.Sessions, 1),
+		size("queue", &l.Queue, big),
+		duration("slow_down", &l.SlowDown),
+		duration("stall", &l.Stall),
+		duration("ping_every", &l.PingEvery),
+		duration("ping_timeout", &l.PingTimeout),
+		integer("subscriptions", &l.Subscriptions, 1),
+		integer("registrations", &l.Registrations, 1),
+		integer("calls", &l.Calls, 1),
+	)
+}
+
+func readRealm(v value) (r realmConfig) {
+	v.mapping(
+		field{"name", func(v value) {
+			text("", &r.name).read(v)
+			if !wamp.URI(r.name).Valid(wamp.MatchExact) {
+				v.fail("must be a URI, like realm1 or com.example.realm")
+			}
+		}},
+		field{"anonymous", func(v value) { v.mapping(text("role", &r.anonymous)) }},
+		field{"roles", func(v value) { r.roles = readList(v, readRole) }},
+		field{"passthrough", func(v value) { readPassthrough(v, &r.passthrough) }},
+		field{"validation", func(v value) { r.passthrough.Validation = readList(v, readValidation) }},
+	)
+	if r.name == "" {
+		v.fail("needs a name")
+	}
+	if r.anonymous != "" && !slices.ContainsFunc(r.roles, func(role auth.Role) bool { return role.Name == r.anonymous }) {
+		v.fail("anonymous.role is %q, but roles has no role of that name", r.anonymous)
+	}
+	return r
+}
+
+func readRole(v value) (r auth.Role) {
+	v.mapping(
+		text("name", &r.Name),
+		field{"permissions", func(v value) { r.Permissions = readList(v, readPermission) }},
+	)
+	if r.Name == "" {
+		v.fail("needs a name")
+	}
+	return r
+}
+
+func readPermission(v value) (p auth.Permission) {
+	given := false
+	v.mapping(
+		uriField(&p.URI, &given),
+		matchField(&p.Match),
+		actions("allow", &p.Allow),
+		actions("deny", &p.Deny),
+		boolean("disclose", &p.Disclose),
+	)
+	checkURI(v, p.URI, p.Match, given)
+	return p
+}
+
+func actions(key string, dst *[]router.Action) field {
+	return field{key, func(v value) {
+		v.list(func(v value) {
+			var a router.Action
+			before := len(v.file.problems)
+			choice("", &a, []string{"publish", "subscribe", "call", "register"},
+				[]router.Action{router.ActionPublish, router.ActionSubscribe, router.ActionCall, router.ActionRegister}).read(v)
+			if len(v.file.problems) == before {
+				*dst = append(*dst, a)
+			}
+		})
+	}}
+}
+
+func uriField(dst *wamp.URI, given *bool) field {
+	return field{"uri", func(v value) {
+		if s, ok := v.scalar("a URI or a pattern"); ok {
+			*dst, *given = wamp.URI(s), true
+		}
+	}}
+}
+
+func matchField(dst *wamp.Match) field {
+	return choice("match", dst, []string{"exact", "prefix", "wildcard"},
+		[]wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard})
+}
+
+func checkURI(v value, uri wamp.URI, match wamp.Match, given bool) {
+	switch {
+	case !given:
+		v.fail("needs a uri")
+	case !uri.Valid(match):
+		v.fail("uri %q is not one that can be matched by %s", string(uri), match)
+	}
+}
+
+func readPassthrough(v value, c *passthrough.Config) {
+	v.mapping(
+		choice("conversion", &c.Conversion, []string{"refuse", "reframe"},
+			[]passthrough.Conversion{passthrough.Refuse, passthrough.Reframe}),
+		field{"require", func(v value) {
+			c.Require = readList(v, func(v value) (r passthrough.Rule) {
+				given := false
+				v.mapping(uriField(&r.URI, &given), matchField(&r.Match))
+				checkURI(v, r.URI, r.Match, given)
+				return r
+			})
+		}},
+	)
+}
+
+func readValidation(v value) (r passthrough.Validation) {
+	given := false
+	v.mapping(
+		uriField(&r.URI, &given),
+		matchField(&r.Match),
+		field{"schema", func(v value) {
+			path, ok := v.scalar("the path of a JSON Schema file")
+			if !ok {
+				return
+			}
+			if !filepath.IsAbs(path) { // relative to the configuration file
+				path = filepath.Join(filepath.Dir(v.file.name), path)
+			}
+			var err error
+			if r.Schema, err = passthrough.LoadSchema(path); err != nil {
+				v.fail("%v", err)
+			}
+		}},
+		choice("opaque", &r.Opaque, []string{"refuse", "pass"},
+			[]passthrough.OpaquePolicy{passthrough.Refuse, passthrough.Pass}),
+	)
+	checkURI(v, r.URI, r.Match, given)
+	if r.Schema == nil && len(v.file.problems) == 0 {
+		v.fail("needs a schema")
+	}
+	return r
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// value is one value of a configuration file, and knows where it stands there.
+// Its readers note what is wrong in the file's list of problems, so that one
+// run shows them all.
+type value struct {
+	file *file
+	path string // "realms[0].name"
+	node *yaml.Node
+}
+
+// file collects what is wrong with a configuration file.
+type file struct {
+	name     string
+	problems []problem
+}
+
+// problem is one thing that is wrong: file, line, key, and what to do.
+type problem struct {
+	line int
+	text string
+}
+
+// field is one key of a mapping: what reads its value, and what it is for.
+type field struct {
+	key  string
+	read func(v value)
+}
+
+// parseYAML reads one YAML document.
+func parseYAML(name string, text []byte) (value, error) {
+	f := &file{name: name}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return value{}, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	root := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: 1}
+	if len(doc.Content) > 0 && doc.Content[0].Tag != "!!null" {
+		root = doc.Content[0]
+	}
+	return value{file: f, node: root}, nil
+}
+
+// err returns everything that was wrong, a line each, or nil.
+func (f *file) err() error {
+	if len(f.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f.problems, func(a, b problem) int { return a.line - b.line })
+	var b strings.Builder
+	for i, p := range f.problems {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s:%d: %s", f.name, p.line, p.text)
+	}
+	return fmt.Errorf("%s", b.String())
+}
+
+// fail notes a problem with the value.
+func (v value) fail(format string, args ...any) {
+	key := v.path
+	if key == "" {
+		key = "configuration"
+	}
+	v.file.problems = append(v.file.problems, problem{v.node.Line, key + ": " + fmt.Sprintf(format, args...)})
+}
+
+// resolve follows aliases.
+func (v value) resolve() value {
+	for v.node.Kind == yaml.AliasNode {
+		v.node = v.node.Alias
+	}
+	return v
+}
+
+// mapping reads a mapping of the fields given; any other key is a problem.
+func (v value) mapping(fields ...field) {
+	v = v.resolve()
+	if v.node.Kind != yaml.MappingNode {
+		v.fail("must be a mapping of %s", keysOf(fields))
+		return
+	}
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		key, content := v.node.Content[i], v.node.Content[i+1]
+		at := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
+		sub := value{file: v.file, path: strings.TrimPrefix(v.path+"."+key.Value, "."), node: content}
+		switch {
+		case at < 0:
+			unknown := sub
+			unknown.node = key
+			unknown.fail("unknown key; known here: %s", keysOf(fields))
+		case seen[key.Value]:
+			sub.fail("given twice")
+		default:
+			seen[key.Value] = true
+			fields[at].read(sub)
+		}
+	}
+}
+
+func keysOf(fields []field) string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.key
+	}
+	return strings.Join(names, ", ")
+}
+
+// list reads a sequence.
+func (v value) list(each func(v value)) {
+	v = v.resolve()
+	if v.node.Kind != yaml.SequenceNode {
+		v.fail("must be a list")
+		return
+	}
+	for i, n := range v.node.Content {
+		each(value{file: v.file, path: fmt.Sprintf("%s[%d]", v.path, i), node: n})
+	}
+}
+
+// scalar returns the text of a scalar.
+func (v value) scalar(what string) (string, bool) {
+	v = v.resolve()
+	if v.node.Kind != yaml.ScalarNode || v.node.Tag == "!!null" {
+		v.fail("must be %s", what)
+		return "", false
+	}
+	return v.node.Value, true
+}
+
+// The following return a field that reads a value of their type into dst.
+
+func text(key string, dst *string) field {
+	return field{key, func(v value) {
+		if s, ok := v.scalar("a string"); ok {
+			*dst = s
+		}
+	}}
+}
+
+func texts(key string, dst *[]string) field {
+	return field{key, func(v value) {
+		*dst = []string{}
+		v.list(func(v value) {
+			if s, ok := v.scalar("a string"); ok {
+				*dst = append(*dst, s)
+			}
+		})
+	}}
+}
+
+func boolean(key string, dst *bool) field {
+	return field{key, func(v value) {
+		s, ok := v.scalar("true or false")
+		if !ok {
+			return
+		}
+		switch s {
+		case "true":
+			*dst = true
+		case "false":
+			*dst = false
+		default:
+			v.fail("must be true or false")
+		}
+	}}
+}
+
+// integer reads a number from least up.
+func integer(key string, dst *int, least int) field {
+	return field{key, func(v value) {
+		s, ok := v.scalar("a number")
+		if !ok {
+			return
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < least {
+			v.fail("must be a whole number of at least %d", least)
+			return
+		}
+		*dst = n
+	}}
+}
+
+// size reads bytes: a number, or one with KiB or MiB.
+func size(key string, dst *int, most int) field {
+	return field{key, func(v value) {
+		s, ok := v.scalar("a size")
+		if !ok {
+			return
+		}
+		unit := 1
+		for suffix, n := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+			if rest, has := strings.CutSuffix(s, suffix); has {
+				s, unit = strings.TrimSpace(rest), n
+			}
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > most/unit {
+			v.fail("must be a size in bytes, like 65536, 64KiB or 1MiB, up to %s", sizeText(most))
+			return
+		}
+		*dst = n * unit
+	}}
+}
+
+func sizeText(n int) string {
+	switch {
+	case n >= 1<<30 && n%(1<<30) == 0:
+		return strconv.Itoa(n>>30) + "GiB"
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return strconv.Itoa(n>>20) + "MiB"
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return strconv.Itoa(n>>10) + "KiB"
+	}
+	return strconv.Itoa(n)
+}
+
+func duration(key string, dst *time.Duration) field {
+	return field{key, func(v value) {
+		s, ok := v.scalar("a duration")
+		if !ok {
+			return
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil || d <= 0 {
+			v.fail("must be a duration like 500ms, 5s or 2m")
+			return
+		}
+		*dst = d
+	}}
+}
+
+// choice reads one of the names of a set.
+func choice[T any](key string, dst *T, names []string, values []T) field {
+	return field{key, func(v value) {
+		s, ok := v.scalar("one of " + strings.Join(names, ", "))
+		if !ok {
+			return
+		}
+		i := slices.Index(names, s)
+		if i < 0 {
+			v.fail("must be one of %s", strings.Join(names, ", "))
+			return
+		}
+		*dst = values[i]
+	}}
+}

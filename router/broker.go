@@ -1,0 +1,249 @@
+package router
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// broker routes the events of one realm (WAMP, "Publish and Subscribe").
+type broker struct {
+	topics *index[*subscription]
+	byID   sync.Map // wamp.ID -> *subscription
+}
+
+// subscription is one topic or pattern and the sessions that want it. It exists
+// as long as it has members.
+type subscription struct {
+	id      wamp.ID
+	uri     wamp.URI
+	match   wamp.Match
+	created time.Time
+
+	// mu is held for reading while an event is put into the members' outboxes
+	// (which never blocks), and for writing while a member comes or goes; so
+	// SUBSCRIBED, which is put under it, comes before the first EVENT.
+	mu      sync.RWMutex
+	members []*member
+}
+
+// member is one session's part in a subscription. at is its place in
+// subscription.members.
+type member struct {
+	session      *session
+	subscription *subscription
+	at           int
+}
+
+func newBroker() *broker { return &broker{topics: newIndex[*subscription]()} }
+
+// publish routes a PUBLISH to the subscribers of its topic.
+func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal {
+	t.begin(from, m.Topic, m)
+	told := m.Options.Acknowledge == wamp.True
+	disclose, refusal := b.admit(t, from, m)
+	if refusal != nil {
+		return from.refuse(t, wamp.TypePublish, m.Request, told, refusal)
+	}
+	publication := wamp.RandomID()
+	event := &t.event
+	event.Publication = publication
+	event.Payload = m.Payload
+	event.Details = wamp.EventDetails{TransactionHash: m.Options.TransactionHash, Attributes: m.Options.Attributes}
+	if disclose {
+		event.Details.Publisher = from.peer.Session
+		event.Details.PublisherAuthID = from.peer.AuthID
+		event.Details.PublisherAuthRole = from.peer.AuthRole
+	}
+	t.matched = b.topics.all(t.matched[:0], m.Topic)
+	deliveries := 0
+	for _, sub := range t.matched {
+		deliveries += sub.deliver(t, from, m)
+	}
+	if told {
+		t.send(from, &wamp.Published{Request: m.Request, Publication: publication})
+	}
+	t.routed(from, deliveries)
+	return nil
+}
+
+// admit checks all that a PUBLISH must fulfil before anybody gets it.
+func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
+	if !m.Topic.Valid(wamp.MatchExact) {
+		return false, invalidURI
+	}
+	if m.Topic.Reserved() {
+		return false, reservedURI
+	}
+	disclose, refusal = t.authorized(from, ActionPublish, m.Topic, wamp.MatchExact)
+	if refusal != nil {
+		return false, refusal
+	}
+	return disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+}
+
+// deliver puts the turn's event into the outboxes of the subscription's
+// members that are to have it, and returns how many there are.
+func (sub *subscription) deliver(t *turn, from *session, m *wamp.Publish) (deliveries int) {
+	t.fresh()
+	t.event.Subscription = sub.id
+	t.event.Details.Topic = ""
+	if sub.match != wamp.MatchExact {
+		t.event.Details.Topic = m.Topic
+	}
+	excludeMe := m.Options.ExcludeMe.Or(true)
+	listed := m.Options.Listed()
+	sub.mu.RLock()
+	defer sub.mu.RUnlock()
+	for _, member := range sub.members {
+		to := member.session
+		if to == from && excludeMe || listed && !admits(&m.Options, &to.peer) {
+			continue
+		}
+		if refusal := t.deliver(&from.peer, m.Topic, &t.event, to); refusal != nil {
+			t.dropped(to, refusal)
+			continue
+		}
+		deliveries++
+	}
+	return deliveries
+}
+
+// admits applies the lists of receivers that a publisher gave (WAMP,
+// "Subscriber Black- and Whitelisting"): a receiver must be in all the eligible
+// lists that are given, and in none of the exclude lists.
+func admits(o *wamp.PublishOptions, to *wamp.Peer) bool {
+	switch {
+	case slices.Contains(o.Exclude, to.Session),
+		slices.Contains(o.ExcludeAuthID, to.AuthID),
+		slices.Contains(o.ExcludeAuthRole, to.AuthRole),
+		o.Eligible != nil && !slices.Contains(o.Eligible, to.Session),
+		o.EligibleAuthID != nil && !slices.Contains(o.EligibleAuthID, to.AuthID),
+		o.EligibleAuthRole != nil && !slices.Contains(o.EligibleAuthRole, to.AuthRole):
+		return false
+	}
+	return true
+}
+
+// subscribe adds a session to a subscription, which it makes if need be.
+// Subscribing again yields the same subscription.
+func (b *broker) subscribe(t *turn, s *session, m *wamp.Subscribe) *wamp.Refusal {
+	t.begin(s, m.Topic, m)
+	match, refusal := b.subscribable(t, s, m)
+	if refusal != nil {
+		return s.refuse(t, wamp.TypeSubscribe, m.Request, true, refusal)
+	}
+	b.topics.update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
+		if !ok {
+			sub = &subscription{id: wamp.RandomID(), uri: m.Topic, match: match, created: time.Now()}
+		}
+		sub.mu.Lock()
+		defer sub.mu.Unlock()
+		if refusal = sub.add(s); refusal != nil {
+			return sub, ok
+		}
+		if !ok {
+			b.byID.Store(sub.id, sub)
+		}
+		t.send(s, &wamp.Subscribed{Request: m.Request, Subscription: sub.id})
+		return sub, true
+	})
+	if refusal != nil {
+		return s.refuse(t, wamp.TypeSubscribe, m.Request, true, refusal)
+	}
+	t.routed(s, 0)
+	return nil
+}
+
+func (b *broker) subscribable(t *turn, s *session, m *wamp.Subscribe) (wamp.Match, *wamp.Refusal) {
+	match, ok := wamp.ParseMatch(m.Options.Match)
+	if !ok {
+		return match, unknownMatch
+	}
+	if !m.Topic.Valid(match) {
+		return match, invalidURI
+	}
+	_, refusal := t.authorized(s, ActionSubscribe, m.Topic, match)
+	return match, refusal
+}
+
+// add makes a session a member, if it is not one already. sub.mu is held.
+func (sub *subscription) add(s *session) *wamp.Refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.subscriptions[sub.id] != nil {
+		return nil
+	}
+	if refusal := overLimit(len(s.subscriptions), s.router.limits.Subscriptions); refusal != nil {
+		return refusal
+	}
+	if s.subscriptions == nil {
+		s.subscriptions = make(map[wamp.ID]*member)
+	}
+	me := &member{session: s, subscription: sub, at: len(sub.members)}
+	s.subscriptions[sub.id] = me
+	sub.members = append(sub.members, me)
+	return nil
+}
+
+// unsubscribe removes a session from a subscription.
+func (b *broker) unsubscribe(t *turn, s *session, m *wamp.Unsubscribe) *wamp.Refusal {
+	t.begin(s, "", m)
+	s.mu.Lock()
+	me := s.subscriptions[m.Subscription]
+	s.mu.Unlock()
+	if me == nil {
+		return s.refuse(t, wamp.TypeUnsubscribe, m.Request, true, noSuchSubscription)
+	}
+	b.remove(me)
+	t.send(s, &wamp.Unsubscribed{Request: m.Request})
+	t.routed(s, 0)
+	return nil
+}
+
+var noSuchSubscription = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription,
+	Text: "this session holds no subscription of that id"}
+
+// remove takes a member out of its subscription, and the subscription out of
+// the broker if it was the last. It reports false if it was out already.
+func (b *broker) remove(me *member) (removed bool) {
+	sub, s := me.subscription, me.session
+	s.mu.Lock()
+	removed = s.subscriptions[sub.id] == me
+	if removed {
+		delete(s.subscriptions, sub.id)
+	}
+	s.mu.Unlock()
+	if !removed {
+		return false
+	}
+	b.topics.update(sub.match, sub.uri, func(*subscription, bool) (*subscription, bool) {
+		sub.mu.Lock()
+		defer sub.mu.Unlock()
+		last := len(sub.members) - 1
+		moved := sub.members[last]
+		sub.members[me.at], moved.at = moved, me.at
+		sub.members[last] = nil
+		sub.members = sub.members[:last]
+		if last == 0 {
+			b.byID.Delete(sub.id)
+		}
+		return sub, last > 0
+	})
+	return true
+}
+
+// leave removes a session that is gone from all its subscriptions.
+func (b *broker) leave(s *session) {
+	s.mu.Lock()
+	members := make([]*member, 0, len(s.subscriptions))
+	for _, me := range s.subscriptions {
+		members = append(members, me)
+	}
+	s.mu.Unlock()
+	for _, me := range members {
+		b.remove(me)
+	}
+}

@@ -1,0 +1,82 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Check looks for contradictions between the router's tables and returns the
+// first. It is for tests and for diagnosis; on a router that is busy it may see
+// a change half done.
+func (r *Router) Check() error {
+	for _, m := range r.order {
+		if err := m.check(); err != nil {
+			return fmt.Errorf("realm %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+func (m *realm) check() (err error) {
+	sessions := make(map[*session]bool)
+	for _, s := range m.all() {
+		sessions[s] = true
+		if err := s.check(); err != nil {
+			return fmt.Errorf("session %d: %w", s.peer.Session, err)
+		}
+	}
+	m.broker.topics.each(func(sub *subscription) bool {
+		sub.mu.RLock()
+		defer sub.mu.RUnlock()
+		if len(sub.members) == 0 {
+			err = fmt.Errorf("subscription %d has no members", sub.id)
+		}
+		if held, _ := m.broker.byID.Load(sub.id); held != sub {
+			err = fmt.Errorf("subscription %d is not found by its id", sub.id)
+		}
+		for i, me := range sub.members {
+			me.session.mu.Lock()
+			held := me.session.subscriptions[sub.id] == me
+			me.session.mu.Unlock()
+			if me.at != i || me.subscription != sub || !held || !sessions[me.session] {
+				err = fmt.Errorf("subscription %d: a member that does not know of it, or is gone", sub.id)
+			}
+		}
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	m.dealer.procedures.each(func(reg *registration) bool {
+		callees := *reg.callees.Load()
+		if len(callees) == 0 {
+			err = fmt.Errorf("registration %d has no callees", reg.id)
+		}
+		for _, s := range callees {
+			if !sessions[s] || !slices.Contains(s.heldRegistrations(), reg) {
+				err = fmt.Errorf("registration %d: a callee that does not know of it, or is gone", reg.id)
+			}
+		}
+		return err == nil
+	})
+	return err
+}
+
+// check compares what the session holds with what the others know of it.
+func (s *session) check() error {
+	calls, invocations := s.inFlight()
+	for _, inv := range calls {
+		inv.callee.mu.Lock()
+		known := inv.callee.invocations[inv.id] == inv
+		inv.callee.mu.Unlock()
+		if !known {
+			return fmt.Errorf("call %d is unknown to its callee", inv.request)
+		}
+	}
+	for _, inv := range invocations {
+		if !inv.pending() {
+			return fmt.Errorf("invocation %d is unknown to its caller", inv.id)
+		}
+	}
+	return nil
+}

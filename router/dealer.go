@@ -1,0 +1,321 @@
+package router
+
+import (
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// dealer routes the calls of one realm (WAMP, "Remote Procedure Calls").
+// registration.go has who can be called, invocation.go what a call in flight is.
+type dealer struct {
+	procedures *index[*registration]
+	timeouts   *timeouts
+}
+
+func newDealer(t *timeouts) *dealer {
+	return &dealer{procedures: newIndex[*registration](), timeouts: t}
+}
+
+// call routes a CALL to a callee, as an INVOCATION.
+func (d *dealer) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
+	t.begin(from, m.Procedure, m)
+	if inv := from.callInFlight(m.Request); inv != nil {
+		return d.callMore(t, from, inv, m)
+	}
+	disclose, refusal := d.admit(t, from, m)
+	if refusal == nil {
+		refusal = d.invoke(t, from, m, disclose)
+	}
+	if refusal != nil {
+		return from.refuse(t, wamp.TypeCall, m.Request, true, refusal)
+	}
+	t.routed(from, 1)
+	return nil
+}
+
+// admit checks all that a CALL must fulfil before a callee is looked for.
+func (d *dealer) admit(t *turn, from *session, m *wamp.Call) (disclose bool, refusal *wamp.Refusal) {
+	if !m.Procedure.Valid(wamp.MatchExact) {
+		return false, invalidURI
+	}
+	disclose, refusal = t.authorized(from, ActionCall, m.Procedure, wamp.MatchExact)
+	if refusal != nil {
+		return false, refusal
+	}
+	return disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+}
+
+// invoke finds a registration for the call, and a callee of it that takes the
+// call. Where the callee whose turn it is would have to be refused an opaque
+// payload, another one of the same registration is asked.
+func (d *dealer) invoke(t *turn, from *session, m *wamp.Call, disclose bool) *wamp.Refusal {
+	reg, ok := d.procedures.best(m.Procedure)
+	if !ok {
+		return noSuchProcedure
+	}
+	d.invocationOf(t, from, m, reg, disclose)
+	callees, first := reg.choose()
+	refusal := noSuchProcedure // the last callee left meanwhile
+	for i := range callees {
+		r := d.offer(t, from, m, reg, callees[(first+i)%len(callees)])
+		if r == nil {
+			return nil
+		}
+		if i == 0 || refusal == noSuchProcedure {
+			refusal = r
+		}
+	}
+	return refusal
+}
+
+// invocationOf fills the turn's INVOCATION but for its request id, which is the
+// callee's.
+func (d *dealer) invocationOf(t *turn, from *session, m *wamp.Call, reg *registration, disclose bool) {
+	t.invocation.Registration = reg.id
+	t.invocation.Payload = m.Payload
+	t.invocation.Details = wamp.InvocationDetails{
+		ReceiveProgress: m.Options.ReceiveProgress == wamp.True,
+		Progress:        m.Options.Progress == wamp.True,
+		TransactionHash: m.Options.TransactionHash,
+		Attributes:      m.Options.Attributes,
+	}
+	details := &t.invocation.Details
+	if reg.match != wamp.MatchExact {
+		details.Procedure = m.Procedure
+	}
+	if disclose {
+		details.Caller = from.peer.Session
+		details.CallerAuthID = from.peer.AuthID
+		details.CallerAuthRole = from.peer.AuthRole
+	}
+	if reg.forwardTimeout {
+		details.Timeout = m.Options.Timeout
+	}
+}
+
+// offer gives the turn's INVOCATION to one callee.
+func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, callee *session) *wamp.Refusal {
+	inv := &invocation{caller: from, request: m.Request, callee: callee, procedure: m.Procedure,
+		registration:    reg.id,
+		receiveProgress: m.Options.ReceiveProgress == wamp.True, open: m.Options.Progress == wamp.True}
+	if inv.open {
+		inv.attributes = m.Options.Attributes
+	}
+	if m.Options.Timeout > 0 && !reg.forwardTimeout {
+		d.timeouts.add(inv, time.Duration(min(m.Options.Timeout, maxTimeout))*time.Millisecond)
+	}
+	if refusal := inv.begin(); refusal != nil {
+		inv.timer.stop(inv)
+		return refusal
+	}
+	t.invocation.Request = inv.id
+	t.fresh()
+	if refusal := t.deliver(&from.peer, m.Procedure, &t.invocation, callee); refusal != nil {
+		inv.end()
+		return refusal
+	}
+	return nil
+}
+
+// maxTimeout is the longest call timeout in milliseconds: a year.
+const maxTimeout = 365 * 24 * 3600 * 1000
+
+// callMore routes a further CALL of a progressive call to the callee that has
+// the first (WAMP, "Progressive Call Invocations"). It keeps the payload
+// attributes of the first.
+func (d *dealer) callMore(t *turn, from *session, inv *invocation, m *wamp.Call) *wamp.Refusal {
+	if !inv.open {
+		return from.refuse(t, wamp.TypeCall, m.Request, false, requestInUse)
+	}
+	t.transit.URI = inv.procedure
+	if m.Options.Attributes == (wamp.Attributes{}) {
+		m.Options.Attributes = inv.attributes
+	}
+	if refusal := t.received(from.realm); refusal != nil {
+		d.endWith(t, inv, refusal)
+		return from.refuse(t, wamp.TypeCall, m.Request, false, refusal)
+	}
+	inv.open = m.Options.Progress == wamp.True
+	t.invocation.Request = inv.id
+	t.invocation.Registration = inv.registration
+	t.invocation.Payload = m.Payload
+	t.invocation.Details = wamp.InvocationDetails{ReceiveProgress: inv.receiveProgress, Progress: inv.open,
+		Attributes: m.Options.Attributes}
+	t.fresh()
+	if refusal := t.deliver(&from.peer, inv.procedure, &t.invocation, inv.callee); refusal != nil {
+		d.endWith(t, inv, refusal)
+		return from.refuse(t, wamp.TypeCall, m.Request, false, refusal)
+	}
+	t.routed(from, 1)
+	return nil
+}
+
+// yield routes a YIELD to the caller, as a RESULT.
+func (d *dealer) yield(t *turn, from *session, m *wamp.Yield) *wamp.Refusal {
+	t.begin(from, "", m)
+	inv, refusal := d.answered(t, from, m.Request)
+	if inv == nil || refusal != nil {
+		return refusal
+	}
+	if m.Options.Progress && !inv.receiveProgress {
+		t.dropped(inv.caller, progressUnasked)
+		return nil
+	}
+	t.result.Request = inv.request
+	t.result.Details = m.Options
+	return d.answer(t, from, inv, &t.result, !m.Options.Progress)
+}
+
+// fail routes an ERROR in answer to an INVOCATION to the caller.
+func (d *dealer) fail(t *turn, from *session, m *wamp.Error) *wamp.Refusal {
+	t.begin(from, "", m)
+	if m.RequestType != wamp.TypeInvocation {
+		return from.refuse(t, wamp.TypeError, 0, false, errorOfWrongType)
+	}
+	if !m.Error.Valid(wamp.MatchExact) {
+		return from.refuse(t, wamp.TypeError, 0, false, errorURI)
+	}
+	inv, refusal := d.answered(t, from, m.Request)
+	if inv == nil || refusal != nil {
+		return refusal
+	}
+	t.failure = *m
+	t.failure.RequestType, t.failure.Request = wamp.TypeCall, inv.request
+	return d.answer(t, from, inv, &t.failure, true)
+}
+
+// answered finds the invocation that a callee answers. One that has ended since
+// is nil; one that the callee was never given is a violation.
+func (d *dealer) answered(t *turn, from *session, id wamp.ID) (*invocation, *wamp.Refusal) {
+	from.mu.Lock()
+	inv, last := from.invocations[id], from.lastInvoked
+	from.mu.Unlock()
+	if inv == nil && id > last {
+		return nil, from.refuse(t, 0, 0, false, neverInvoked)
+	}
+	if inv != nil {
+		t.transit.URI = inv.procedure
+	}
+	return inv, nil
+}
+
+// answer brings the caller what the callee made of the call, as m. If that is
+// refused, the call ends with the reason at the caller instead.
+func (d *dealer) answer(t *turn, from *session, inv *invocation, m wamp.Carrier, final bool) *wamp.Refusal {
+	refusal := t.received(from.realm)
+	if refusal != nil && refusal.Fatal {
+		t.refused(from, refusal)
+		return refusal // what leave does answers the caller
+	}
+	if (final || refusal != nil) && !inv.end() {
+		return nil // canceled or timed out meanwhile
+	}
+	if refusal == nil {
+		in, _ := t.transit.Message.(wamp.Carrier).Carried()
+		out, _ := m.Carried()
+		*out = *in // as Receive left it
+		t.fresh()
+		refusal = t.deliver(&from.peer, inv.procedure, m, inv.caller)
+		if refusal != nil && !final && !inv.end() {
+			return nil
+		}
+	}
+	if refusal != nil {
+		t.refused(from, refusal)
+		inv.tell(t, refusal)
+		if !final {
+			inv.interrupt(t, "killnowait", refusal.URI)
+		}
+		return nil
+	}
+	t.routed(from, 1)
+	return nil
+}
+
+// endWith ends a progressive call whose continuation is refused: the caller
+// gets the reason, and the callee is told to stop.
+func (d *dealer) endWith(t *turn, inv *invocation, r *wamp.Refusal) {
+	if inv.end() {
+		inv.tell(t, r)
+		inv.interrupt(t, "killnowait", r.URI)
+	}
+}
+
+// cancel treats a CANCEL (WAMP, "Call Canceling").
+func (d *dealer) cancel(t *turn, from *session, m *wamp.Cancel) *wamp.Refusal {
+	t.begin(from, "", m)
+	inv := from.callInFlight(m.Request)
+	if inv == nil {
+		t.routed(from, 0) // it has ended since
+		return nil
+	}
+	mode := m.Options.Mode
+	switch mode {
+	case "", "skip", "kill", "killnowait":
+	default:
+		return from.refuse(t, wamp.TypeCancel, m.Request, true, unknownCancelMode)
+	}
+	if mode == "" {
+		mode = "killnowait"
+	}
+	if !inv.callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
+		mode = "skip"
+	}
+	if mode == "kill" {
+		inv.interrupt(t, "kill", wamp.ErrCanceled) // the callee's answer ends the call
+	} else if inv.end() {
+		inv.tell(t, canceled)
+		if mode == "killnowait" {
+			inv.interrupt(t, mode, wamp.ErrCanceled)
+		}
+	}
+	t.routed(from, 1)
+	return nil
+}
+
+// expire ends a call whose time is over (WAMP, "Call Timeouts").
+func (d *dealer) expire(t *turn, inv *invocation) {
+	if inv.end() {
+		inv.tell(t, timedOut)
+		inv.interrupt(t, "killnowait", wamp.ErrTimeout)
+	}
+}
+
+// leave ends all that a session that is gone has to do with calls: its
+// registrations, the calls that it made, and those that it was to answer.
+func (d *dealer) leave(t *turn, s *session) {
+	for _, reg := range s.heldRegistrations() {
+		d.withdraw(reg, s)
+	}
+	calls, invocations := s.inFlight()
+	for _, inv := range calls {
+		if inv.end() {
+			inv.interrupt(t, "killnowait", wamp.ErrCanceled)
+		}
+	}
+	for _, inv := range invocations {
+		if inv.end() {
+			inv.tell(t, calleeLeft)
+		}
+	}
+}
+
+var (
+	noSuchProcedure = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchProcedure,
+		Text: "no callee has registered this procedure"}
+	canceled = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled,
+		Text: "the call was canceled"}
+	calleeLeft = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled,
+		Text: "the callee left before it answered"}
+	timedOut = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrTimeout,
+		Text: "the call took longer than its timeout"}
+	unknownCancelMode = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
+		Text: "Options.mode must be skip, kill or killnowait"}
+	progressUnasked = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
+		Text: "the caller did not ask for progressive results"}
+	requestInUse     = wamp.Violation("CALL.Request is the id of a call that is still in flight and not progressive")
+	errorOfWrongType = wamp.Violation("ERROR.REQUEST.Type must be INVOCATION (68) in what a client sends")
+	errorURI         = wamp.Violation("ERROR.Error is not a URI")
+	neverInvoked     = wamp.Violation("INVOCATION.Request is not the id of an invocation that this session was given")
+)

@@ -1,0 +1,202 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// welcome takes a connection from HELLO to WELCOME (WAMP, "Session
+// Establishment"). It returns a *wamp.Refusal to be told as ABORT, or another
+// error if there is nobody to tell.
+func (r *Router) welcome(conn transport.Conn) (*session, error) {
+	deadline := time.Now().Add(r.limits.Hello)
+	_ = conn.SetReadDeadline(deadline)
+	conn.SetReadLimit(r.limits.FirstMessage)
+	m, err := r.readMessage(conn)
+	if err != nil {
+		return nil, err
+	}
+	hello, ok := m.(*wamp.Hello)
+	if !ok {
+		return nil, helloFirst
+	}
+	realm := r.realms[string(hello.Realm)]
+	switch {
+	case !hello.Realm.Valid(wamp.MatchExact):
+		return nil, wamp.Violation("HELLO.Realm is not a URI")
+	case realm == nil:
+		return nil, noSuchRealm
+	case !hello.Details.Roles.Any():
+		return nil, wamp.Violation("HELLO.Details.roles names none of publisher, subscriber, caller, callee")
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	identity, method, id, err := r.authenticate(ctx, conn, realm, hello)
+	if err != nil {
+		return nil, err
+	}
+	info := conn.Info()
+	s := &session{
+		realm:  realm,
+		router: r,
+		out:    outbox{conn: conn, limit: r.limits.Queue, stall: r.limits.Stall},
+		peer: wamp.Peer{
+			Session: id, Realm: realm.name,
+			AuthID: identity.AuthID, AuthRole: identity.AuthRole, AuthMethod: method, AuthProvider: identity.Provider,
+			Serializer: info.Serializer, Transport: info.Transport, Address: info.Address,
+			Agent: hello.Details.Agent, Roles: hello.Details.Roles, MaxMessage: info.MaxSend,
+		},
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	conn.SetReadLimit(r.limits.Message)
+	realm.join(s)
+	r.greet(s, identity)
+	return s, nil
+}
+
+// greet sends WELCOME.
+func (r *Router) greet(s *session, identity *Identity) {
+	r.tell(Observation{Kind: SessionOpened, Realm: s.peer.Realm, Peer: &s.peer})
+	t := r.newTurn()
+	defer t.end()
+	t.send(s, &wamp.Welcome{Session: s.peer.Session, Details: wamp.WelcomeDetails{
+		Roles: s.realm.features, Agent: r.agent, Realm: s.peer.Realm,
+		AuthID: s.peer.AuthID, AuthRole: s.peer.AuthRole, AuthMethod: s.peer.AuthMethod,
+		AuthProvider: s.peer.AuthProvider, AuthExtra: identity.Extra,
+	}})
+}
+
+// authenticate finds out who the client is, by the first of its methods that
+// the realm serves.
+func (r *Router) authenticate(ctx context.Context, conn transport.Conn, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
+	methods := hello.Details.AuthMethods
+	if len(methods) == 0 {
+		methods = []string{"anonymous"}
+	}
+	for _, method := range methods {
+		at := slices.IndexFunc(realm.authenticators, func(a Authenticator) bool { return a.Method() == method })
+		if at < 0 {
+			continue
+		}
+		id := wamp.RandomID()
+		identity, err := realm.authenticators[at].Authenticate(ctx, &Handshake{
+			Hello: hello, Connection: conn.Info(), Session: id,
+			Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {
+				return r.challenge(conn, method, extra)
+			},
+		})
+		if err == nil {
+			return identity, method, id, nil
+		}
+		var refusal *wamp.Refusal
+		if errors.As(err, &refusal) {
+			return nil, "", 0, refusal
+		}
+		r.log.Info("authentication failed", "realm", realm.name, "method", method, "address", conn.Info().Address, "error", err)
+		return nil, "", 0, authenticationFailed
+	}
+	return nil, "", 0, noMatchingMethod
+}
+
+// challenge sends a CHALLENGE and reads the AUTHENTICATE.
+func (r *Router) challenge(conn transport.Conn, method string, extra map[string]any) (*wamp.Authenticate, error) {
+	if extra == nil {
+		extra = map[string]any{}
+	}
+	if err := sendNow(conn, &wamp.Challenge{AuthMethod: method, Extra: extra}, r.limits.Stall); err != nil {
+		return nil, err
+	}
+	m, err := r.readMessage(conn)
+	if err != nil {
+		return nil, err
+	}
+	switch m := m.(type) {
+	case *wamp.Authenticate:
+		return m, nil
+	case *wamp.Abort:
+		return nil, errAborted
+	}
+	return nil, wamp.Violation("AUTHENTICATE was expected")
+}
+
+var errAborted = errors.New("the client aborted")
+
+// readMessage reads one message on a connection that has no session yet. The
+// message is the caller's.
+func (r *Router) readMessage(conn transport.Conn) (wamp.Message, error) {
+	for {
+		frame, err := conn.Read()
+		if err != nil {
+			var broken *transport.ProtocolError
+			if errors.As(err, &broken) {
+				r.tell(Observation{Kind: Turned, Refusal: brokenFrame(broken)})
+				if broken.CloseCode != 0 {
+					closing := conn.Framing().AppendFrame(nil, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
+					_, _ = conn.Write([][]byte{closing}, r.limits.Stall)
+				}
+			}
+			return nil, err
+		}
+		switch frame.Op {
+		case transport.OpMessage:
+			return codec.NewDecoder().Decode(conn.Info().Serializer, frame.Body)
+		case transport.OpPing:
+			pong := conn.Framing().AppendFrame(nil, transport.OpPong, frame.Body)
+			if _, err := conn.Write([][]byte{pong}, r.limits.Stall); err != nil {
+				return nil, err
+			}
+		case transport.OpClose:
+			echo := conn.Framing().AppendFrame(nil, transport.OpClose, frame.Body)
+			_, _ = conn.Write([][]byte{echo}, r.limits.Stall)
+			return nil, transport.ErrClosed
+		}
+	}
+}
+
+// brokenFrame is the refusal that a transport's protocol error amounts to.
+func brokenFrame(e *transport.ProtocolError) *wamp.Refusal {
+	if e.TooBig {
+		return &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded, Text: e.Text, Fatal: true}
+	}
+	return wamp.Violation(e.Text)
+}
+
+// Anonymous lets everybody in, with the role given and an authid drawn at
+// random (WAMP, "Authentication Methods": anonymous).
+func Anonymous(role string) Authenticator { return anonymous(role) }
+
+type anonymous string
+
+func (anonymous) Method() string { return "anonymous" }
+
+func (role anonymous) Authenticate(context.Context, *Handshake) (*Identity, error) {
+	return &Identity{AuthID: randomAuthID(), AuthRole: string(role), Provider: "static"}, nil
+}
+
+// randomAuthID returns 20 letters and digits that nobody can foretell.
+func randomAuthID() string {
+	const alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+	var out [20]byte
+	for i := 0; i < len(out); i += 10 {
+		for j, bits := i, uint64(wamp.RandomID()); j < i+10; j, bits = j+1, bits>>5 {
+			out[j] = alphabet[bits&31]
+		}
+	}
+	return string(out[:])
+}
+
+var (
+	helloFirst  = wamp.Violation("the first message must be HELLO")
+	noSuchRealm = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRealm, Text: "no such realm"}
+
+	noMatchingMethod = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNoMatchingAuthMethod,
+		Text: "none of HELLO.Details.authmethods is served by this realm"}
+	authenticationFailed = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthenticationFailed,
+		Text: "authentication failed"}
+)

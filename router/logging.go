@@ -1,0 +1,105 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// LogTo returns an Observer that writes a line for each session that opens or
+// closes, and for each refusal and dropped delivery: of the latter at most ten
+// for each reason in ten seconds, with the number of those left out. No line
+// shows a payload.
+func LogTo(log *slog.Logger) Observer {
+	return &logObserver{log: log, seen: make(map[logKey]*logWindow)}
+}
+
+type logObserver struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	seen map[logKey]*logWindow // bounded by the kinds and reasons there are
+}
+
+type logKey struct {
+	kind   Kind
+	reason wamp.Reason
+}
+
+type logWindow struct {
+	since         time.Time
+	lines, hidden int
+}
+
+const (
+	logWindowLength = 10 * time.Second
+	logWindowLines  = 10
+)
+
+func (l *logObserver) Observe(e *Observation) {
+	switch e.Kind {
+	case SessionOpened:
+		l.log.Info("session opened", append(peerAttrs(e.Peer), "agent", e.Peer.Agent, "address", e.Peer.Address)...)
+	case SessionClosed:
+		l.log.Info("session closed", peerAttrs(e.Peer)...)
+	case Refused:
+		l.refusal(slog.LevelWarn, "refused", e)
+	case Dropped:
+		l.refusal(slog.LevelWarn, "delivery skipped", e)
+	case Turned:
+		l.refusal(slog.LevelInfo, "connection turned away", e)
+	}
+}
+
+func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
+	hidden, write := l.window(logKey{e.Kind, e.Refusal.Reason})
+	if !write {
+		return
+	}
+	attrs := []any{"reason", string(e.Refusal.Reason), "text", e.Refusal.Text}
+	if e.Peer != nil {
+		attrs = append(attrs, peerAttrs(e.Peer)...)
+	}
+	if e.Transit != nil && e.Transit.Message != nil {
+		attrs = append(attrs, "type", e.Transit.Message.Type().String(), "uri", string(e.Transit.URI))
+		if p := e.Transit.Payload(); p != nil {
+			attrs = append(attrs, "payload", *p)
+		}
+	}
+	if hidden > 0 {
+		attrs = append(attrs, "left_out", hidden)
+	}
+	l.log.Log(context.Background(), level, what, attrs...)
+}
+
+// window counts a line, and says whether to write it, and how many were not
+// written before it.
+func (l *logObserver) window(key logKey) (hidden int, write bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.seen[key]
+	if w == nil {
+		w = &logWindow{}
+		l.seen[key] = w
+	}
+	if now := time.Now(); now.Sub(w.since) >= logWindowLength {
+		hidden = w.hidden
+		*w = logWindow{since: now}
+	}
+	if w.lines >= logWindowLines {
+		w.hidden++
+		return 0, false
+	}
+	w.lines++
+	return hidden, true
+}
+
+func peerAttrs(p *wamp.Peer) []any {
+	return []any{"realm", p.Realm, "session", uint64(p.Session), "authid", p.AuthID, "authrole", p.AuthRole,
+		"transport", p.Transport, "serializer", p.Serializer.String()}
+}

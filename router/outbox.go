@@ -1,0 +1,339 @@
+package router
+
+import (
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+)
+
+// outbox is the bounded queue of bytes on their way to one session. Whoever
+// puts a frame into an empty outbox owes it a flush at the end of his read
+// batch; the flush writes what the socket takes at once, and leaves the rest to
+// a writer goroutine that lives as long as there is something to write. So
+// nobody ever waits for a slow receiver to deliver to a quick one.
+//
+// Frames are copied into chunks, or referred to if they are large and shared.
+// A segment always ends where a frame ends.
+type outbox struct {
+	conn  transport.Conn
+	limit int           // bytes that may wait
+	stall time.Duration // the writer gives up on a peer that takes nothing for so long
+
+	mu      sync.Mutex
+	waiting []segment
+	size    int // bytes waiting or being written
+	state   outboxState
+	begun   bool          // the first waiting segment is the rest of a frame
+	closing bool          // close the connection once everything is written
+	room    chan struct{} // closed when size falls to roomAt; nil if nobody waits
+	roomAt  int
+}
+
+type outboxState uint8
+
+const (
+	outboxIdle    outboxState = iota // empty
+	outboxOwed                       // somebody owes a flush
+	outboxWriting                    // a flush or the writer goroutine is at it
+	outboxClosed                     // takes nothing any more
+)
+
+// segment is bytes to write: a chunk's content, or a shared frame.
+type segment struct {
+	bytes []byte
+	chunk *chunk // nil for a shared frame, which belongs to nobody
+}
+
+// chunk is a pooled buffer that frames are copied into.
+type chunk struct{ buf []byte }
+
+const (
+	smallChunk = 4 << 10
+	largeChunk = 64 << 10
+	// maxWrite is how many bytes one write of the writer goroutine carries, so
+	// that it sees progress, and others see room, before everything is out.
+	maxWrite = 256 << 10
+)
+
+var (
+	smallChunks = sync.Pool{New: func() any { return &chunk{make([]byte, 0, smallChunk)} }}
+	largeChunks = sync.Pool{New: func() any { return &chunk{make([]byte, 0, largeChunk)} }}
+)
+
+func (s *segment) release() {
+	if s.chunk == nil {
+		return
+	}
+	switch cap(s.chunk.buf) {
+	case smallChunk:
+		smallChunks.Put(s.chunk)
+	case largeChunk:
+		largeChunks.Put(s.chunk)
+	}
+	*s = segment{}
+}
+
+// putResult says what became of a frame.
+type putResult uint8
+
+const (
+	putDone   putResult = iota // somebody else will flush it
+	putOwed                    // the caller must flush the outbox
+	putFull                    // not taken: over the limit
+	putClosed                  // not taken: the session is gone
+)
+
+// put queues one frame. A shared frame is referred to, not copied, and must not
+// change any more. A frame larger than the limit is taken if nothing waits.
+func (o *outbox) put(frame []byte, shared bool) putResult {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state == outboxClosed || o.closing {
+		return putClosed
+	}
+	if o.size > 0 && o.size+len(frame) > o.limit {
+		return putFull
+	}
+	o.append(frame, shared)
+	if o.state == outboxIdle {
+		o.state = outboxOwed
+		return putOwed
+	}
+	return putDone
+}
+
+func (o *outbox) append(frame []byte, shared bool) {
+	o.size += len(frame)
+	if shared {
+		o.waiting = append(o.waiting, segment{bytes: frame})
+		return
+	}
+	if n := len(o.waiting); n > 0 {
+		if last := &o.waiting[n-1]; last.chunk != nil && cap(last.bytes)-len(last.bytes) >= len(frame) {
+			last.bytes = append(last.bytes, frame...)
+			return
+		}
+	}
+	var c *chunk
+	switch {
+	case len(o.waiting) == 0 && len(frame) <= smallChunk:
+		c = smallChunks.Get().(*chunk)
+	case len(frame) <= largeChunk:
+		c = largeChunks.Get().(*chunk)
+	default:
+		c = &chunk{make([]byte, 0, len(frame))}
+	}
+	o.waiting = append(o.waiting, segment{bytes: append(c.buf[:0], frame...), chunk: c})
+}
+
+// flush writes what waits, as far as the socket takes it without waiting. It
+// must be called by whoever got putOwed. scratch is reused for the vector of
+// buffers.
+func (o *outbox) flush(scratch *writeScratch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state != outboxOwed {
+		return
+	}
+	o.state = outboxWriting
+	for len(o.waiting) > 0 {
+		scratch.take(o, 1<<30)
+		o.mu.Unlock()
+		n, err := o.conn.TryWrite(scratch.vector)
+		o.mu.Lock()
+		if o.wrote(scratch, n, err) {
+			if o.state == outboxWriting {
+				go o.write()
+			}
+			return
+		}
+	}
+	o.written()
+}
+
+// write is the writer goroutine.
+func (o *outbox) write() {
+	var scratch writeScratch
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.waiting) > 0 && o.state == outboxWriting {
+		scratch.take(o, maxWrite)
+		o.mu.Unlock()
+		n, err := o.conn.Write(scratch.vector, o.stall)
+		o.mu.Lock()
+		o.wrote(&scratch, n, err)
+	}
+	if o.state == outboxWriting {
+		o.written()
+	}
+}
+
+// writeScratch holds what one write is about.
+type writeScratch struct {
+	segments []segment
+	vector   [][]byte
+}
+
+// take moves waiting segments of up to about limit bytes, and at least one,
+// from the outbox to the scratch.
+func (w *writeScratch) take(o *outbox, limit int) {
+	w.segments, w.vector = w.segments[:0], w.vector[:0]
+	for _, s := range o.waiting {
+		if limit <= 0 {
+			break
+		}
+		limit -= len(s.bytes)
+		w.segments = append(w.segments, s)
+		w.vector = append(w.vector, s.bytes)
+	}
+	o.begun = false
+	rest := copy(o.waiting, o.waiting[len(w.segments):])
+	clear(o.waiting[rest:])
+	o.waiting = o.waiting[:rest]
+}
+
+// wrote accounts for a write of the scratch's segments, of which n bytes went
+// out: segments that are done are released, the others wait again, in front. It
+// reports whether the peer took less than all.
+func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
+	o.size -= n
+	done := 0
+	for done < len(w.segments) && n >= len(w.segments[done].bytes) {
+		n -= len(w.segments[done].bytes)
+		w.segments[done].release()
+		done++
+	}
+	if err != nil {
+		o.discard()
+		_ = o.conn.Close()
+	}
+	if o.state == outboxClosed {
+		for i := done; i < len(w.segments); i++ {
+			w.segments[i].release()
+		}
+		return true
+	}
+	o.signalRoom()
+	if done == len(w.segments) {
+		return false
+	}
+	o.begun = n > 0
+	w.segments[done].bytes = w.segments[done].bytes[n:]
+	o.waiting = append(o.waiting, w.segments[done:]...)
+	copy(o.waiting[len(w.segments)-done:], o.waiting)
+	copy(o.waiting, w.segments[done:])
+	return true
+}
+
+// written is reached when nothing waits any more.
+func (o *outbox) written() {
+	o.state = outboxIdle
+	if cap(o.waiting) > 64 {
+		o.waiting = nil // a burst is over; an idle session holds no memory for it
+	}
+	if o.closing {
+		o.state = outboxClosed
+		_ = o.conn.Close()
+	}
+}
+
+// discard drops everything that waits, and takes nothing any more.
+func (o *outbox) discard() {
+	for i := range o.waiting {
+		o.waiting[i].release()
+	}
+	o.waiting, o.size, o.state = nil, 0, outboxClosed
+	o.signalRoom()
+}
+
+// finish lets everything that waits go out, and then closes the connection. It
+// does not wait for that; a peer that takes nothing is given up after stall.
+func (o *outbox) finish(scratch *writeScratch) {
+	o.mu.Lock()
+	o.closing = true
+	idle := o.state == outboxIdle
+	if idle {
+		o.state = outboxClosed
+	}
+	o.mu.Unlock()
+	if idle {
+		_ = o.conn.Close()
+		return
+	}
+	o.flush(scratch)
+}
+
+// cut replaces everything that has not begun to go out by last, and closes the
+// connection after it: the end of a session that does not read.
+func (o *outbox) cut(last []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state == outboxClosed || o.closing {
+		return
+	}
+	keep := 0
+	if o.begun {
+		keep = 1
+	}
+	for i := keep; i < len(o.waiting); i++ {
+		o.size -= len(o.waiting[i].bytes)
+		o.waiting[i].release()
+	}
+	o.waiting = o.waiting[:keep]
+	o.append(last, false)
+	o.closing = true
+	if o.state == outboxIdle || o.state == outboxOwed {
+		o.state = outboxWriting
+		go o.write()
+	}
+}
+
+// close gives up on everything that waits and closes the connection.
+func (o *outbox) close() {
+	o.mu.Lock()
+	if o.state != outboxClosed {
+		o.discard()
+	}
+	o.mu.Unlock()
+	_ = o.conn.Close()
+}
+
+// awaitRoom waits until at most mark bytes wait, the session is gone, or limit
+// has passed, and reports whether there is room. Whoever waits has flushed all
+// that he owes before.
+func (o *outbox) awaitRoom(mark int, limit time.Duration) bool {
+	o.mu.Lock()
+	if o.size <= mark || o.state == outboxClosed {
+		o.mu.Unlock()
+		return true
+	}
+	if o.room == nil {
+		o.room = make(chan struct{})
+		o.roomAt = mark
+	}
+	room := o.room
+	o.mu.Unlock()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-room:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (o *outbox) signalRoom() {
+	if o.room != nil && (o.size <= o.roomAt || o.state == outboxClosed) {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// queued returns the bytes waiting.
+func (o *outbox) queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.size
+}

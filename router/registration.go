@@ -1,0 +1,181 @@
+package router
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// registration is one procedure or pattern and the callees that serve it. It
+// exists as long as it has callees.
+type registration struct {
+	id             wamp.ID
+	uri            wamp.URI
+	match          wamp.Match
+	invoke         string // invocation policy, of all its callees
+	forwardTimeout bool
+	created        time.Time
+	callees        atomic.Pointer[[]*session] // copied on change; in order of registration
+	turns          atomic.Uint64              // for roundrobin
+}
+
+// choose returns the callees, and which of them is the first to ask by the
+// invocation policy (WAMP, "Shared Registration").
+func (reg *registration) choose() (callees []*session, first int) {
+	callees = *reg.callees.Load()
+	n := len(callees)
+	if n < 2 {
+		return callees, 0
+	}
+	switch reg.invoke {
+	case "last":
+		first = n - 1
+	case "roundrobin":
+		first = int((reg.turns.Add(1) - 1) % uint64(n))
+	case "random":
+		first = rand.IntN(n)
+	}
+	return callees, first
+}
+
+// register makes a session a callee of a registration, which it makes if need
+// be.
+func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
+	t.begin(s, m.Procedure, m)
+	match, refusal := d.registrable(t, s, m)
+	if refusal == nil {
+		d.procedures.update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
+			if !ok {
+				reg = newRegistration(m, match)
+			}
+			if refusal = reg.add(s, m); refusal != nil {
+				return reg, ok
+			}
+			t.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})
+			return reg, true
+		})
+	}
+	if refusal != nil {
+		return s.refuse(t, wamp.TypeRegister, m.Request, true, refusal)
+	}
+	t.routed(s, 0)
+	return nil
+}
+
+func newRegistration(m *wamp.Register, match wamp.Match) *registration {
+	reg := &registration{id: wamp.RandomID(), uri: m.Procedure, match: match, invoke: m.Options.Invoke,
+		forwardTimeout: m.Options.ForwardTimeout == wamp.True, created: time.Now()}
+	if reg.invoke == "" {
+		reg.invoke = "single"
+	}
+	reg.callees.Store(new([]*session))
+	return reg
+}
+
+// registrable checks all that a REGISTER must fulfil by itself.
+func (d *dealer) registrable(t *turn, s *session, m *wamp.Register) (wamp.Match, *wamp.Refusal) {
+	match, ok := wamp.ParseMatch(m.Options.Match)
+	if !ok {
+		return match, unknownMatch
+	}
+	if !m.Procedure.Valid(match) {
+		return match, invalidURI
+	}
+	if m.Procedure.Reserved() {
+		return match, reservedURI
+	}
+	switch m.Options.Invoke {
+	case "", "single", "first", "last", "roundrobin", "random":
+	default:
+		return match, unknownInvoke
+	}
+	_, refusal := t.authorized(s, ActionRegister, m.Procedure, match)
+	return match, refusal
+}
+
+// add makes a session a callee. It runs under the index's lock for the
+// registration's URI, so changes of one registration come one after the other.
+func (reg *registration) add(s *session, m *wamp.Register) *wamp.Refusal {
+	callees := *reg.callees.Load()
+	if len(callees) > 0 {
+		invoke := m.Options.Invoke
+		if invoke == "" {
+			invoke = "single"
+		}
+		switch {
+		case reg.invoke == "single" && invoke == "single", slices.Contains(callees, s):
+			return procedureExists
+		case reg.invoke != invoke:
+			return otherPolicy
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if refusal := overLimit(len(s.registrations), s.router.limits.Registrations); refusal != nil {
+		return refusal
+	}
+	if s.registrations == nil {
+		s.registrations = make(map[wamp.ID]*registration)
+	}
+	s.registrations[reg.id] = reg
+	changed := append(slices.Clone(callees), s)
+	reg.callees.Store(&changed)
+	return nil
+}
+
+// unregister ends a session's part in a registration.
+func (d *dealer) unregister(t *turn, s *session, m *wamp.Unregister) *wamp.Refusal {
+	t.begin(s, "", m)
+	s.mu.Lock()
+	reg := s.registrations[m.Registration]
+	s.mu.Unlock()
+	if reg == nil || !d.withdraw(reg, s) {
+		return s.refuse(t, wamp.TypeUnregister, m.Request, true, noSuchRegistration)
+	}
+	t.send(s, &wamp.Unregistered{Request: m.Request})
+	t.routed(s, 0)
+	return nil
+}
+
+// withdraw takes a callee out of a registration, and the registration out of
+// the dealer if it was the last. It reports false if it was out already.
+func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
+	s.mu.Lock()
+	removed = s.registrations[reg.id] == reg
+	delete(s.registrations, reg.id)
+	s.mu.Unlock()
+	if !removed {
+		return false
+	}
+	d.procedures.update(reg.match, reg.uri, func(*registration, bool) (*registration, bool) {
+		changed := slices.DeleteFunc(slices.Clone(*reg.callees.Load()), func(c *session) bool { return c == s })
+		reg.callees.Store(&changed)
+		return reg, len(changed) > 0
+	})
+	return true
+}
+
+// heldRegistrations returns the registrations that the session is a callee of.
+func (s *session) heldRegistrations() []*registration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := make([]*registration, 0, len(s.registrations))
+	for _, reg := range s.registrations {
+		held = append(held, reg)
+	}
+	return held
+}
+
+var (
+	procedureExists = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrProcedureExists,
+		Text: "the procedure is registered already"}
+	otherPolicy = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrProcedureExistsPolicy,
+		Text: "the procedure is registered with another invocation policy"}
+	noSuchRegistration = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRegistration,
+		Text: "this session holds no registration of that id"}
+	unknownInvoke = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
+		Text: "Options.invoke must be single, first, last, roundrobin or random"}
+)

@@ -1,0 +1,259 @@
+// Package router is a WAMP router: realms, sessions, a broker and a dealer. It
+// opens no sockets: package transport makes the connections that Accept turns
+// into sessions.
+//
+// A message's way: session.serve reads it, session.message hands it by its type
+// to broker.publish or dealer.call and their like, which ask the interceptors,
+// find its receivers, and put it into their outboxes (turn.deliver, outbox.put);
+// at the end of the read batch turn.flush writes these out. All of it happens on
+// the goroutine that reads from the sender. A payload passes as the bytes that
+// came off the wire.
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// Config is what a router is made of.
+type Config struct {
+	Realms    []RealmConfig
+	Observers []Observer
+	Limits    Limits
+	// Logger gets what no observer is told: failing plugins, lost connections.
+	// Default: nothing is logged.
+	Logger *slog.Logger
+	// Agent is announced in WELCOME. Default "blindfold".
+	Agent string
+}
+
+// Router routes between the sessions of its realms. Its methods may be called
+// concurrently.
+type Router struct {
+	realms    map[string]*realm
+	order     []*realm
+	observers []Observer
+	limits    Limits
+	log       *slog.Logger
+	agent     string
+	timeouts  *timeouts
+
+	mu       sync.Mutex
+	sessions int // connections in Accept
+	closing  bool
+	idle     sync.Cond // signalled when sessions falls to 0
+}
+
+// New makes a router.
+func New(c Config) (*Router, error) {
+	r := &Router{
+		realms:    make(map[string]*realm),
+		observers: c.Observers,
+		limits:    c.Limits.withDefaults(),
+		log:       c.Logger,
+		agent:     c.Agent,
+	}
+	r.idle.L = &r.mu
+	def(&r.agent, "blindfold")
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	r.timeouts = newTimeouts(r.expire)
+	if len(c.Realms) == 0 {
+		return nil, errors.New("router: no realm is configured")
+	}
+	for _, rc := range c.Realms {
+		if !wamp.URI(rc.Name).Valid(wamp.MatchExact) {
+			return nil, fmt.Errorf("router: realm %q: not a URI", rc.Name)
+		}
+		if r.realms[rc.Name] != nil {
+			return nil, fmt.Errorf("router: realm %q is configured twice", rc.Name)
+		}
+		m := newRealm(rc, r.timeouts)
+		r.realms[rc.Name] = m
+		r.order = append(r.order, m)
+	}
+	return r, nil
+}
+
+// Accept serves one connection from its HELLO to its end, and closes it. It is
+// the Handle of a transport.Server.
+func (r *Router) Accept(conn transport.Conn) {
+	if refusal := r.admit(); refusal != nil {
+		turnAway(r, conn, refusal)
+		return
+	}
+	defer r.release()
+	s, err := r.welcome(conn)
+	if err != nil {
+		var refusal *wamp.Refusal
+		if errors.As(err, &refusal) {
+			turnAway(r, conn, refusal)
+			return
+		}
+		_ = conn.Close()
+		return
+	}
+	s.serve()
+	s.realm.part(s)
+	s.leave()
+	r.tell(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer})
+}
+
+// admit counts a connection in, if there is room for it.
+func (r *Router) admit() *wamp.Refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return shuttingDown
+	}
+	if r.sessions >= r.limits.Sessions {
+		return routerFull
+	}
+	r.sessions++
+	return nil
+}
+
+func (r *Router) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions--; r.sessions == 0 {
+		r.idle.Broadcast()
+	}
+}
+
+var (
+	shuttingDown = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.CloseSystemShutdown,
+		Text: "the router is shutting down"}
+	routerFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable,
+		Text: "the router has as many sessions as it may"}
+)
+
+// turnAway ends a connection that has no session: ABORT, if its transport still
+// works, and close.
+func turnAway(r *Router, conn transport.Conn, refusal *wamp.Refusal) {
+	r.tell(Observation{Kind: Turned, Refusal: refusal})
+	_ = sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits.Stall)
+	_ = conn.Close()
+}
+
+// sendNow writes a message on a connection that has no session yet.
+func sendNow(conn transport.Conn, m wamp.Message, stall time.Duration) error {
+	body, err := codec.Append(nil, conn.Info().Serializer, m)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write([][]byte{conn.Framing().AppendFrame(nil, transport.OpMessage, body)}, stall)
+	return err
+}
+
+// Turned tells the observers of a connection that was turned away before it
+// got here. It is the Turned of a transport.Server.
+func (r *Router) Turned(refusal *wamp.Refusal) { r.tell(Observation{Kind: Turned, Refusal: refusal}) }
+
+func (r *Router) tell(o Observation) {
+	for _, observer := range r.observers {
+		observer.Observe(&o)
+	}
+}
+
+// readDeadline is when a session that sends nothing is pinged, or given up.
+func (r *Router) readDeadline(pinged bool) time.Time {
+	if r.limits.PingEvery < 0 {
+		return time.Time{}
+	}
+	if pinged {
+		return time.Now().Add(r.limits.PingTimeout)
+	}
+	return time.Now().Add(r.limits.PingEvery)
+}
+
+// expire ends calls whose timeout has come.
+func (r *Router) expire(due []*invocation) {
+	t := r.newTurn()
+	defer t.end()
+	for _, inv := range due {
+		inv.caller.realm.dealer.expire(t, inv)
+	}
+}
+
+// textPayload is the arguments of an ERROR of the router's own: its text.
+func (r *Router) textPayload(s wamp.Serializer, text string) wamp.Payload {
+	p, err := codec.EncodePayload(s, []any{text}, nil)
+	if err != nil {
+		r.log.Error("cannot encode an error's text", "error", err)
+	}
+	return p
+}
+
+// Ready says why the router takes no sessions, or nil if it does.
+func (r *Router) Ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closing:
+		return shuttingDown
+	case r.sessions >= r.limits.Sessions:
+		return routerFull
+	}
+	return nil
+}
+
+// Stats counts what each realm holds, in the order of the configuration.
+func (r *Router) Stats() []RealmStats {
+	out := make([]RealmStats, len(r.order))
+	for i, m := range r.order {
+		out[i] = m.stats()
+	}
+	return out
+}
+
+// Close ends the router: new connections are turned away, calls in flight may
+// finish until ctx ends, then all sessions are told GOODBYE
+// (wamp.close.system_shutdown), and Close returns when all are gone.
+func (r *Router) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closing = true
+	r.mu.Unlock()
+	r.drain(ctx)
+	for _, m := range r.order {
+		for _, s := range m.all() {
+			s.dismiss(wamp.CloseSystemShutdown, shuttingDown.Text)
+		}
+	}
+	r.mu.Lock()
+	for r.sessions > 0 {
+		r.idle.Wait()
+	}
+	r.mu.Unlock()
+	r.timeouts.close()
+	return nil
+}
+
+// drain waits until no call is in flight, or ctx ends.
+func (r *Router) drain(ctx context.Context) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		busy := 0
+		for _, st := range r.Stats() {
+			busy += st.Invocations
+		}
+		if busy == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// session is one client's session, from WELCOME to its end. Its whole life is
+// the function serve; its reading goroutine routes what it sends, inline.
+type session struct {
+	peer   wamp.Peer
+	realm  *realm
+	router *Router
+	out    outbox
+
+	// ending is set once GOODBYE or ABORT has been sent: what still comes from
+	// the client is read, and ignored, until it answers or is given up.
+	ending atomic.Bool
+
+	mu            sync.Mutex // guards what follows; no other lock is taken under it
+	gone          bool       // left: nothing may be added any more
+	subscriptions map[wamp.ID]*member
+	registrations map[wamp.ID]*registration
+	calls         map[wamp.ID]*invocation // by CALL.Request, made by this session
+	invocations   map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
+	lastInvoked   wamp.ID                 // the INVOCATION.Request given out last
+}
+
+// serve reads and routes what a welcomed session sends, until it ends.
+func (s *session) serve() {
+	conn := s.out.conn
+	pinged := false
+	for {
+		if !s.ending.Load() {
+			_ = conn.SetReadDeadline(s.router.readDeadline(pinged))
+		}
+		frame, err := conn.Read()
+		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) && !pinged && !s.ending.Load() {
+				pinged = true
+				s.ping()
+				continue
+			}
+			s.lost(err)
+			return
+		}
+		pinged = false
+		t := s.router.newTurn()
+		on := s.handle(t, frame)
+		for on && conn.Buffered() {
+			if t.owedSize > flushEvery {
+				t.flush()
+			}
+			if frame, err = conn.Read(); err != nil {
+				t.end()
+				s.lost(err)
+				return
+			}
+			on = s.handle(t, frame)
+		}
+		t.end()
+		if !on {
+			return
+		}
+	}
+}
+
+// handle treats one frame, and reports whether to go on reading.
+func (s *session) handle(t *turn, frame transport.Frame) (on bool) {
+	switch frame.Op {
+	case transport.OpMessage:
+		return s.message(t, frame.Body)
+	case transport.OpPing:
+		s.control(t, transport.OpPong, frame.Body)
+	case transport.OpClose:
+		s.control(t, transport.OpClose, frame.Body)
+		s.out.finish(&t.scratch)
+		return false
+	}
+	return true
+}
+
+// message decodes one message and routes it by its type. This is the hub of a
+// message's way: broker.go and dealer.go have what follows.
+func (s *session) message(t *turn, body []byte) (on bool) {
+	t.transit = wamp.Transit{From: &s.peer}
+	m, err := t.decoder.Decode(s.peer.Serializer, body)
+	if err != nil {
+		refusal := asRefusal(err)
+		t.refused(s, refusal)
+		return s.abort(t, refusal)
+	}
+	if s.ending.Load() {
+		_, answered := m.(*wamp.Goodbye)
+		if answered {
+			s.out.finish(&t.scratch)
+		}
+		return !answered
+	}
+	var refusal *wamp.Refusal // fatal: the session ends
+	switch m := m.(type) {
+	case *wamp.Publish:
+		refusal = s.realm.broker.publish(t, s, m)
+	case *wamp.Call:
+		refusal = s.realm.dealer.call(t, s, m)
+	case *wamp.Yield:
+		refusal = s.realm.dealer.yield(t, s, m)
+	case *wamp.Error:
+		refusal = s.realm.dealer.fail(t, s, m)
+	case *wamp.Subscribe:
+		refusal = s.realm.broker.subscribe(t, s, m)
+	case *wamp.Unsubscribe:
+		refusal = s.realm.broker.unsubscribe(t, s, m)
+	case *wamp.Register:
+		refusal = s.realm.dealer.register(t, s, m)
+	case *wamp.Unregister:
+		refusal = s.realm.dealer.unregister(t, s, m)
+	case *wamp.Cancel:
+		refusal = s.realm.dealer.cancel(t, s, m)
+	case *wamp.Goodbye:
+		t.send(s, &wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
+		s.ending.Store(true)
+		t.flush()
+		s.out.finish(&t.scratch)
+		return false
+	case *wamp.Abort:
+		s.out.finish(&t.scratch)
+		return false
+	default:
+		refusal = outOfPlace
+		t.refused(s, refusal)
+	}
+	if refusal != nil {
+		return s.abort(t, refusal)
+	}
+	return true
+}
+
+var outOfPlace = wamp.Violation("a message of this type is not for the router, or not at this time")
+
+// refuse tells the sender of a request, which is what its type says, that it
+// was refused, if it is one that is answered; a fatal refusal is returned, to
+// end the session.
+func (s *session) refuse(t *turn, request wamp.MessageType, id wamp.ID, told bool, r *wamp.Refusal) *wamp.Refusal {
+	t.refused(s, r)
+	if r.Fatal {
+		return r
+	}
+	if told {
+		t.send(s, &wamp.Error{RequestType: request, Request: id, Error: r.URI,
+			Details: wamp.ErrorDetails{Message: r.Text}, Payload: t.router.textPayload(s.peer.Serializer, r.Text)})
+	}
+	return nil
+}
+
+// abort ends the session for a violation of the protocol (WAMP, "Protocol
+// Violations"): ABORT, then the connection is closed.
+func (s *session) abort(t *turn, r *wamp.Refusal) (on bool) {
+	s.ending.Store(true)
+	t.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
+	t.flush()
+	s.out.finish(&t.scratch)
+	return false
+}
+
+// lost ends a session whose connection can't be read any more.
+func (s *session) lost(err error) {
+	var broken *transport.ProtocolError
+	switch {
+	case errors.As(err, &broken):
+		t := s.router.newTurn()
+		t.refused(s, brokenFrame(broken))
+		if broken.CloseCode != 0 {
+			s.control(t, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
+		}
+		t.flush()
+		s.out.finish(&t.scratch)
+		t.end()
+	case errors.Is(err, io.EOF), errors.Is(err, transport.ErrClosed):
+		s.out.close()
+	default:
+		s.router.log.Debug("connection lost", "session", uint64(s.peer.Session), "error", err)
+		s.out.close()
+	}
+}
+
+// control queues a control frame of the transport, which no session counts.
+func (s *session) control(t *turn, op transport.Op, body []byte) {
+	t.queue(s, s.out.conn.Framing().AppendFrame(nil, op, body), false)
+}
+
+// ping asks a silent session for a sign of life.
+func (s *session) ping() {
+	t := s.router.newTurn()
+	s.control(t, transport.OpPing, nil)
+	t.end()
+}
+
+// dismiss ends the session on the router's side: GOODBYE, then the client's
+// own within a second, then the connection is closed.
+func (s *session) dismiss(reason wamp.URI, text string) {
+	if s.ending.Swap(true) {
+		return
+	}
+	t := s.router.newTurn()
+	t.send(s, &wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}})
+	t.end()
+	_ = s.out.conn.SetReadDeadline(time.Now().Add(time.Second))
+}
+
+// cutOff ends a session that does not read: ABORT is all it can still get.
+func (s *session) cutOff(t *turn) {
+	if s.ending.Swap(true) {
+		return
+	}
+	t.observe(Observation{Kind: Dropped, Realm: s.peer.Realm, Peer: &s.peer, Transit: &t.transit, Refusal: tooSlow})
+	mine := s.router.newTurn()
+	e := mine.encode(&wamp.Abort{Reason: tooSlow.URI, Details: wamp.Closing{Message: tooSlow.Text}}, nil, s)
+	if e.refusal == nil {
+		s.out.cut(e.frame)
+	}
+	mine.end()
+	_ = s.out.conn.SetReadDeadline(time.Now().Add(s.router.limits.Stall))
+}
+
+var tooSlow = &wamp.Refusal{Reason: wamp.ReasonQueueFull, URI: wamp.ErrUnavailable,
+	Text: "the session does not read what it is sent; its outbound queue is full"}
+
+// leave removes the session from everything that knows of it.
+func (s *session) leave() {
+	t := s.router.newTurn()
+	s.mu.Lock()
+	s.gone = true
+	s.mu.Unlock()
+	s.realm.broker.leave(s)
+	s.realm.dealer.leave(t, s)
+	t.end()
+}
+
+// request is what a session may hold some of: it returns a refusal if there are
+// limit already.
+func overLimit(n, limit int) *wamp.Refusal {
+	if n < limit {
+		return nil
+	}
+	return limitReached
+}
+
+var limitReached = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded,
+	Text: "this session holds as many of these as it may"}
+
+var invalidURI = &wamp.Refusal{Reason: wamp.ReasonURI, URI: wamp.ErrInvalidURI,
+	Text: "not a URI: components must not be empty, nor hold whitespace or '#'; at most 255 bytes and 32 components"}
+
+var reservedURI = &wamp.Refusal{Reason: wamp.ReasonURI, URI: wamp.ErrInvalidURI,
+	Text: "URIs that begin with \"wamp.\" belong to the router"}
+
+var unknownMatch = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
+	Text: "Options.match must be exact, prefix or wildcard"}

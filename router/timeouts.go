@@ -1,0 +1,135 @@
+package router
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// timeouts ends calls whose time is over. It is one heap for all calls of a
+// router that have a timeout, with one goroutine that exists only while the
+// heap has something in it.
+type timeouts struct {
+	expire func([]*invocation)
+
+	mu      sync.Mutex
+	heap    timerHeap
+	running bool
+	wake    chan struct{} // an earlier deadline came, or the router closes
+	closed  bool
+	done    sync.WaitGroup
+}
+
+// timer is an invocation's place in the heap.
+type timer struct {
+	of       *timeouts // nil: the call has no timeout
+	deadline time.Time
+	at       int // index in the heap; -1: not in it any more
+}
+
+func newTimeouts(expire func([]*invocation)) *timeouts {
+	return &timeouts{expire: expire, wake: make(chan struct{}, 1)}
+}
+
+// add sets a timeout for a call. The call may have ended already.
+func (x *timeouts) add(inv *invocation, after time.Duration) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return
+	}
+	inv.timer = timer{of: x, deadline: time.Now().Add(after)}
+	heap.Push(&x.heap, inv)
+	if !x.running {
+		x.running = true
+		x.done.Add(1)
+		go x.run()
+	} else if inv.timer.at == 0 {
+		x.poke()
+	}
+}
+
+func (x *timeouts) poke() {
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stop takes the timer of an invocation that has ended out of the heap.
+func (t *timer) stop(inv *invocation) {
+	if t.of == nil {
+		return
+	}
+	t.of.mu.Lock()
+	defer t.of.mu.Unlock()
+	if t.at >= 0 {
+		heap.Remove(&t.of.heap, t.at)
+	}
+}
+
+func (x *timeouts) run() {
+	defer x.done.Done()
+	clock := time.NewTimer(0)
+	defer clock.Stop()
+	for {
+		x.mu.Lock()
+		var due []*invocation
+		now := time.Now()
+		for len(x.heap) > 0 && !x.heap[0].timer.deadline.After(now) {
+			due = append(due, heap.Pop(&x.heap).(*invocation))
+		}
+		if len(due) == 0 && (len(x.heap) == 0 || x.closed) {
+			x.running = false
+			x.mu.Unlock()
+			return
+		}
+		if len(x.heap) > 0 {
+			clock.Reset(x.heap[0].timer.deadline.Sub(now))
+		}
+		x.mu.Unlock()
+		if len(due) > 0 {
+			x.expire(due)
+			continue
+		}
+		select {
+		case <-clock.C:
+		case <-x.wake:
+		}
+	}
+}
+
+// close forgets all timeouts and waits for the goroutine to end.
+func (x *timeouts) close() {
+	x.mu.Lock()
+	x.closed = true
+	for _, inv := range x.heap {
+		inv.timer.at = -1
+	}
+	x.heap = nil
+	x.poke()
+	x.mu.Unlock()
+	x.done.Wait()
+}
+
+type timerHeap []*invocation
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].timer.deadline.Before(h[j].timer.deadline) }
+func (h timerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].timer.at, h[j].timer.at = i, j
+}
+func (h *timerHeap) Push(v any) {
+	inv := v.(*invocation)
+	inv.timer.at = len(*h)
+	*h = append(*h, inv)
+}
+func (h *timerHeap) Pop() any {
+	old := *h
+	inv := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	inv.timer.at = -1
+	return inv
+}

@@ -1,0 +1,302 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// turn is what a goroutine needs to route: a decoder, buffers to encode into,
+// and the list of the sessions that it owes a flush. A session's reading
+// goroutine takes one for each batch of messages that has arrived, and gives it
+// back before it waits again, so an idle session holds none.
+//
+// One message is routed at a time: begin, then any number of deliveries of
+// outbound messages (each between fresh and the next fresh), then observe.
+type turn struct {
+	router  *Router
+	decoder *codec.Decoder
+	arrived time.Time
+
+	transit wamp.Transit // the inbound message, for interceptors and observers
+	out     wamp.Transit // the outbound one
+	seen    Observation
+
+	// Outbound messages, reused.
+	event      wamp.Event
+	invocation wamp.Invocation
+	result     wamp.Result
+	failure    wamp.Error
+
+	// encoded holds the present outbound message, framed, for each serializer
+	// and framing that a receiver has needed so far.
+	encoded [4 * int(transport.Framings)]encoding
+	used    []uint8 // slots of encoded in use
+	buffer  []byte  // holds the encodings that are not shared
+
+	owed     []*session // sessions to flush
+	owedSize int        // bytes put since the last flush
+	scratch  writeScratch
+	matched  []*subscription
+	finished []*invocation
+}
+
+// encoding is an outbound message for receivers of one serializer and framing.
+type encoding struct {
+	frame   []byte
+	body    int // the message's length without framing
+	shared  bool
+	refusal *wamp.Refusal // why there is none
+}
+
+const (
+	// largeFrame is the size from which a frame is shared between the queues of
+	// its receivers; copying a smaller one costs less than handling one more
+	// buffer in each write.
+	largeFrame = 16 << 10
+	// flushEvery is how many bytes a turn puts into outboxes before it flushes,
+	// so that a long batch to many receivers does not pile up.
+	flushEvery = 512 << 10
+)
+
+var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder()} }}
+
+func (r *Router) newTurn() *turn {
+	t := turns.Get().(*turn)
+	t.router = r
+	if len(r.observers) > 0 {
+		t.arrived = time.Now()
+	}
+	return t
+}
+
+// end flushes what is owed and gives the turn back.
+func (t *turn) end() {
+	t.flush()
+	t.transit, t.out, t.seen = wamp.Transit{}, wamp.Transit{}, Observation{}
+	t.event.Payload, t.invocation.Payload = wamp.Payload{}, wamp.Payload{}
+	t.result.Payload, t.failure.Payload = wamp.Payload{}, wamp.Payload{}
+	t.fresh()
+	if cap(t.buffer) > 1<<20 {
+		t.buffer = nil
+	}
+	clear(t.matched[:cap(t.matched)])
+	clear(t.scratch.segments[:cap(t.scratch.segments)])
+	clear(t.scratch.vector[:cap(t.scratch.vector)])
+	t.router = nil
+	turns.Put(t)
+}
+
+// begin starts the routing of an inbound message.
+func (t *turn) begin(from *session, uri wamp.URI, m wamp.Message) {
+	t.transit = wamp.Transit{From: &from.peer, URI: uri, Message: m}
+}
+
+// fresh forgets the encodings of the outbound message before.
+func (t *turn) fresh() {
+	for _, slot := range t.used {
+		t.encoded[slot] = encoding{}
+	}
+	t.used = t.used[:0]
+	t.buffer = t.buffer[:0]
+}
+
+// encode returns m as a frame for receivers like to. It is made once for each
+// serializer and framing until fresh is called. payload is m's, or nil.
+func (t *turn) encode(m wamp.Message, payload *wamp.Payload, to *session) *encoding {
+	framing := to.out.conn.Framing()
+	slot := int(to.peer.Serializer)*int(transport.Framings) + int(framing)
+	e := &t.encoded[slot]
+	if e.frame != nil || e.refusal != nil {
+		return e
+	}
+	t.used = append(t.used, uint8(slot))
+	if payload != nil && payload.Serializer() != 0 && payload.Serializer() != to.peer.Serializer {
+		converted, err := codec.Convert(payload, to.peer.Serializer)
+		if err != nil {
+			e.refusal = asRefusal(err)
+			return e
+		}
+		original := *payload
+		*payload = converted
+		defer func() { *payload = original }()
+	}
+	e.shared = payload != nil && payload.WireSize() >= largeFrame
+	buffer := t.buffer
+	if e.shared {
+		buffer = make([]byte, 0, payload.WireSize()+512)
+	}
+	buffer = framing.Begin(buffer)
+	start := len(buffer)
+	buffer, err := codec.Append(buffer, to.peer.Serializer, m)
+	if err != nil {
+		e.refusal = asRefusal(err)
+		return e
+	}
+	e.body = len(buffer) - start
+	if e.body > framing.MaxMessage() {
+		e.refusal = tooLarge
+		return e
+	}
+	e.frame = framing.Finish(buffer, start, transport.OpMessage)
+	if !e.shared {
+		t.buffer = buffer
+	}
+	return e
+}
+
+var tooLarge = &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded,
+	Text: "the message is larger than its receiver accepts"}
+
+// deliver hands the outbound message m to one receiver: asks the interceptors,
+// encodes, queues. uri is the topic or procedure that it belongs to.
+func (t *turn) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
+	payload, _ := m.Carried()
+	if interceptors := to.realm.interceptors; len(interceptors) > 0 {
+		t.out = wamp.Transit{From: from, URI: uri, Message: m}
+		for _, i := range interceptors {
+			if err := i.Deliver(&t.out, &to.peer); err != nil {
+				return t.router.interceptorRefusal(err)
+			}
+		}
+	}
+	e := t.encode(m, payload, to)
+	if e.refusal != nil {
+		return e.refusal
+	}
+	if to.peer.MaxMessage > 0 && e.body > to.peer.MaxMessage {
+		return tooLarge
+	}
+	t.queue(to, e.frame, e.shared)
+	return nil
+}
+
+// send queues a message without a payload of a client's for one receiver.
+func (t *turn) send(to *session, m wamp.Message) {
+	t.fresh()
+	e := t.encode(m, nil, to)
+	if e.refusal != nil {
+		t.router.log.Error("cannot encode", "type", m.Type().String(), "reason", e.refusal.Text)
+		return
+	}
+	t.queue(to, e.frame, false)
+}
+
+// queue puts a frame into a session's outbox, and cuts off a session that has
+// not read for so long that its outbox is full.
+func (t *turn) queue(to *session, frame []byte, shared bool) {
+	switch to.out.put(frame, shared) {
+	case putOwed:
+		t.owed = append(t.owed, to)
+	case putFull:
+		to.cutOff(t)
+		return
+	}
+	t.owedSize += len(frame)
+}
+
+// flush writes what this turn has put into outboxes, and then lets the sender
+// wait, for a bounded time, for receivers that are far behind.
+func (t *turn) flush() {
+	var slow *session
+	for i, s := range t.owed {
+		s.out.flush(&t.scratch)
+		if s.out.queued() > s.out.limit/2 {
+			slow = s
+		}
+		t.owed[i] = nil
+	}
+	t.owed, t.owedSize = t.owed[:0], 0
+	if slow != nil {
+		slow.out.awaitRoom(slow.out.limit/2, t.router.limits.SlowDown)
+	}
+}
+
+// observe tells the observers about something.
+func (t *turn) observe(o Observation) {
+	if len(t.router.observers) == 0 {
+		return
+	}
+	t.seen = o
+	for _, observer := range t.router.observers {
+		observer.Observe(&t.seen)
+	}
+}
+
+// routed tells the observers that the inbound message has been routed.
+func (t *turn) routed(from *session, deliveries int) {
+	if len(t.router.observers) == 0 {
+		return
+	}
+	t.observe(Observation{Kind: Routed, Realm: from.peer.Realm, Peer: &from.peer, Transit: &t.transit,
+		Deliveries: deliveries, Elapsed: time.Since(t.arrived)})
+}
+
+// refused tells the observers that the inbound message was refused.
+func (t *turn) refused(from *session, r *wamp.Refusal) {
+	t.observe(Observation{Kind: Refused, Realm: from.peer.Realm, Peer: &from.peer, Transit: &t.transit, Refusal: r})
+}
+
+// dropped tells the observers that one delivery of an event was skipped.
+func (t *turn) dropped(to *session, r *wamp.Refusal) {
+	t.observe(Observation{Kind: Dropped, Realm: to.peer.Realm, Peer: &to.peer, Transit: &t.transit, Refusal: r})
+}
+
+// received asks the interceptors whether the inbound message may go on.
+func (t *turn) received(realm *realm) *wamp.Refusal {
+	for _, i := range realm.interceptors {
+		if err := i.Receive(&t.transit); err != nil {
+			return t.router.interceptorRefusal(err)
+		}
+	}
+	return nil
+}
+
+// authorized asks the authorizers whether a session may do something.
+func (t *turn) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (disclose bool, refusal *wamp.Refusal) {
+	for _, a := range s.realm.authorizers {
+		d, err := a.Authorize(context.Background(), &s.peer, action, uri, match)
+		if err != nil {
+			t.router.log.Warn("authorizer failed", "realm", s.peer.Realm, "error", err)
+			return false, authorizationFailed
+		}
+		if !d.Allow {
+			return false, notAuthorized
+		}
+		disclose = disclose || d.Disclose
+	}
+	return disclose, nil
+}
+
+var (
+	notAuthorized = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
+		Text: "this session's role has no permission for that"}
+	authorizationFailed = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthorizationFailed,
+		Text: "the authorizer could not decide"}
+	interceptorSaidNo = &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: wamp.ErrNotAuthorized,
+		Text: "refused by the router's configuration"}
+)
+
+func (r *Router) interceptorRefusal(err error) *wamp.Refusal {
+	var refusal *wamp.Refusal
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	r.log.Warn("interceptor failed", "error", err)
+	return interceptorSaidNo
+}
+
+// asRefusal returns err as what it is, or as a refusal to convert.
+func asRefusal(err error) *wamp.Refusal {
+	var refusal *wamp.Refusal
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	return &wamp.Refusal{Reason: wamp.ReasonInconvertible, URI: wamp.ErrInvalidArgument,
+		Text: "the payload has no counterpart in the receiver's serializer"}
+}
