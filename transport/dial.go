@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -158,6 +159,10 @@ func dialRawSocket(nc net.Conn, info Info, o DialOptions) (*conn, error) {
 	return newConn(s, &in, info, FramingRaw, o.MaxMessage, o.MaxMessage), nil
 }
 
+// maxResponse bounds the answer to a WebSocket handshake, with what is read
+// together with it.
+const maxResponse = 64 << 10
+
 func dialWebSocket(nc net.Conn, u *url.URL, info Info, o DialOptions) (*conn, error) {
 	target := *u
 	if target.Path == "" {
@@ -167,7 +172,10 @@ func dialWebSocket(nc net.Conn, u *url.URL, info Info, o DialOptions) (*conn, er
 	br, hs, err := ws.Dialer{
 		Protocols: []string{chosen},
 		Header:    ws.HandshakeHeaderHTTP(o.Header),
-	}.Upgrade(nc, &target)
+	}.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{io.LimitReader(nc, maxResponse), nc}, &target)
 	var in buffer
 	if br != nil {
 		early, _ := br.Peek(br.Buffered())

@@ -69,14 +69,15 @@ func (f Framing) carries(op Op, n int) bool {
 	case op == OpMessage || f == FramingMemory:
 		return n <= f.MaxMessage()
 	case f == FramingRaw:
-		return op != OpClose && n <= rawMax
+		return op != OpClose && n <= rawPingMax
 	}
 	return n <= wsControlMax
 }
 
 // AppendFrame appends the frame of body to dst, and returns the longer slice.
-// What the framing can't carry (a message over MaxMessage, a control frame of
-// WebSocket over 125 bytes, OpClose on RawSocket) appends nothing.
+// What the framing can't carry (a message over MaxMessage, a control frame over
+// 125 bytes on WebSocket or 64 KiB on RawSocket, OpClose on RawSocket) appends
+// nothing.
 func (f Framing) AppendFrame(dst []byte, op Op, body []byte) []byte {
 	if !f.carries(op, len(body)) {
 		return dst
