@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -280,6 +281,9 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	for nc := range s.conns {
+		if t, ok := nc.(*tls.Conn); ok {
+			nc = t.NetConn() // at once, without a farewell that may wait
+		}
 		nc.Close()
 	}
 	s.mu.Unlock()

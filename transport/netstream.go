@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"time"
@@ -8,6 +9,9 @@ import (
 
 // chunk is how much a netStream writes at once: as much as a TLS record holds.
 const chunk = 16 << 10
+
+// farewell is how long closing TLS may take.
+const farewell = 100 * time.Millisecond
 
 // netStream is a stream over any net.Conn, such as TLS.
 type netStream struct {
@@ -85,4 +89,12 @@ func (s *netStream) write(segments [][]byte, stall time.Duration) (int, error) {
 	return written, s.conn.SetWriteDeadline(time.Time{})
 }
 
-func (s *netStream) close() error { return s.conn.Close() }
+func (s *netStream) close() error {
+	if t, ok := s.conn.(*tls.Conn); ok {
+		// Closing TLS says goodbye first, and may wait long for a peer that
+		// doesn't read.
+		late := time.AfterFunc(farewell, func() { t.NetConn().Close() })
+		defer late.Stop()
+	}
+	return s.conn.Close()
+}
