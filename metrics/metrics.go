@@ -1,0 +1,213 @@
+// Package metrics counts what a router does, for Prometheus. [Metrics] is a
+// router.Observer.
+//
+// All names begin with blindfold_. All values of labels are known beforehand, but
+// for the names of realms, which the operator chooses: nothing that a client sends
+// becomes one, and every series of a realm is there, at zero, from the start.
+//
+//	opaque_messages_total{realm,type,form,scheme}       messages with an opaque payload that were routed
+//	opaque_payload_bytes_total{realm,type,form,scheme}  content bytes of their payloads
+//	opaque_payload_size_bytes{realm,type}               histogram of the same
+//	clear_messages_total{realm,type}                    messages with a clear payload, or none, that were routed
+//	deliveries_total{realm,type}                        messages handed to receivers' queues
+//	route_seconds                                       histogram: from a frame's arrival to the last queue
+//	opaque_refused_total{realm,type,reason}             refused messages, and skipped events, whose payload is opaque or had to be
+//	refused_total{realm,type,reason}                    all refused messages, opaque or not
+//	dropped_total{realm,reason}                         deliveries of events that were skipped, opaque or not
+//	turned_away_total{reason}                           connections that became no session
+//	sessions{realm,transport,serializer}                sessions now
+//	sessions_opened_total{realm}                        sessions that were welcomed
+//	sessions_closed_total{realm,reason}                 sessions that ended; reason none is an ordinary end
+//	subscriptions{realm}                                subscriptions now, each pattern once
+//	registrations{realm}                                registrations now, each pattern once
+//	invocations_in_flight{realm}                        calls that wait for a result
+//	unknown_realm_total                                 observations of a realm that AddRealm was not told of
+//	build_info{version,revision,goversion}              1
+//
+// The label type is a message type as in the WAMP specification. It is the type
+// that the sender used: PUBLISH, CALL, YIELD or ERROR; refused_total has SUBSCRIBE,
+// REGISTER and other besides (other: all that remains, and frames that could not be
+// read). In deliveries_total it is what the receiver gets: EVENT, INVOCATION,
+// RESULT or ERROR. In opaque_refused_total it is EVENT for an event that one
+// subscriber did not get.
+//
+// form is transparency or passthru. scheme is cryptobox, mqtt, xbr, wamp, other, or
+// none for a bare binary without enc_algo. reason is one of wamp.Reasons; a reason
+// that isn't, which an embedding program can make up, counts as interceptor.
+// transport is websocket, rawsocket, memory or other; serializer is json, msgpack,
+// cbor or other.
+package metrics
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Options say what to count.
+type Options struct {
+	// Realms are the names of the router's realms; AddRealm adds more.
+	Realms []string
+	// Version is that of the program, for build_info. If it is empty, what the Go
+	// toolchain recorded is taken.
+	Version string
+}
+
+// Metrics counts what it is shown. All its methods may be called concurrently.
+type Metrics struct {
+	vectors vectors
+	route   prometheus.Histogram
+	unknown prometheus.Counter
+	turned  [len(wamp.Reasons)]prometheus.Counter
+
+	// realms is replaced, never changed, so that Observe takes no lock.
+	realms atomic.Pointer[map[string]*realm]
+
+	mu      sync.Mutex // for replacing realms, and for sources
+	sources []Source
+}
+
+var _ router.Observer = (*Metrics)(nil)
+
+// New makes Metrics and registers them with reg. The error is that of the
+// registration, after which nothing is registered.
+func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
+	m := &Metrics{
+		vectors: newVectors(),
+		route: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "blindfold_route_seconds", Help: "Time from the arrival of a message's frame to its handing to the last receiver's queue.",
+			Buckets: []float64{1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 1},
+		}),
+		unknown: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "blindfold_unknown_realm_total", Help: "Observations of realms that metrics were not told of, which are counted nowhere else.",
+		}),
+	}
+	m.realms.Store(&map[string]*realm{})
+	for n, reason := range wamp.Reasons {
+		m.turned[n] = m.vectors.turned.WithLabelValues(string(reason))
+	}
+	for _, name := range o.Realms {
+		m.AddRealm(name)
+	}
+	all := append(m.vectors.collectors(), m.route, m.unknown, stats{m}, buildInfo(o.Version))
+	for n, c := range all {
+		if err := reg.Register(c); err != nil {
+			for _, done := range all[:n] {
+				reg.Unregister(done)
+			}
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// AddRealm creates the series of a realm. Names are the operator's: what clients
+// ask for must not get here. To add a realm twice does nothing.
+func (m *Metrics) AddRealm(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := *m.realms.Load()
+	if old[name] != nil {
+		return
+	}
+	next := maps.Clone(old)
+	next[name] = m.vectors.realm(name)
+	m.realms.Store(&next)
+}
+
+// Observe counts one thing that happened. It takes no lock and does not allocate.
+func (m *Metrics) Observe(e *router.Observation) {
+	if e.Kind == router.Turned {
+		m.turned[reasonIndex(e.Refusal)].Inc()
+		return
+	}
+	if e.Kind == router.Routed {
+		m.route.Observe(e.Elapsed.Seconds())
+	}
+	r := (*m.realms.Load())[e.Realm]
+	if r == nil {
+		m.unknown.Inc()
+		return
+	}
+	switch e.Kind {
+	case router.SessionOpened:
+		r.opened.Inc()
+		r.session(e.Peer).Inc()
+	case router.SessionClosed:
+		closed := ordinary
+		if e.Refusal != nil {
+			closed = reasonIndex(e.Refusal)
+		}
+		r.closed[closed].Inc()
+		r.session(e.Peer).Dec()
+	case router.Routed:
+		r.routed(e)
+	case router.Refused:
+		r.refuse(e)
+	case router.Dropped:
+		reason := reasonIndex(e.Refusal)
+		r.dropped[reason].Inc()
+		if _, form := payload(e.Transit); form != wamp.FormNone {
+			r.opaqueRefused[typeEvent][reason].Inc()
+		}
+	}
+}
+
+// Source is asked, at each scrape, for what is a state and not an event. A router
+// is one.
+type Source interface {
+	Stats() []router.RealmStats
+}
+
+// Watch makes the gauges of subscriptions, registrations and invocations show what
+// s says. Several sources add up.
+func (m *Metrics) Watch(s Source) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sources = append(m.sources, s)
+}
+
+// stats is the collector of what sources say.
+type stats struct{ m *Metrics }
+
+var (
+	subscriptions = prometheus.NewDesc("blindfold_subscriptions", "Subscriptions of a realm, each pattern once.", []string{"realm"}, nil)
+	registrations = prometheus.NewDesc("blindfold_registrations", "Registrations of a realm, each pattern once.", []string{"realm"}, nil)
+	invocations   = prometheus.NewDesc("blindfold_invocations_in_flight", "Calls that wait for a result.", []string{"realm"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (stats) Describe(c chan<- *prometheus.Desc) {
+	c <- subscriptions
+	c <- registrations
+	c <- invocations
+}
+
+// Collect implements prometheus.Collector.
+func (s stats) Collect(c chan<- prometheus.Metric) {
+	s.m.mu.Lock()
+	sources := s.m.sources
+	s.m.mu.Unlock()
+	sums := map[string]router.RealmStats{}
+	for _, source := range sources {
+		for _, r := range source.Stats() {
+			sum := sums[r.Realm]
+			sum.Subscriptions += r.Subscriptions
+			sum.Registrations += r.Registrations
+			sum.Invocations += r.Invocations
+			sums[r.Realm] = sum
+		}
+	}
+	for name := range *s.m.realms.Load() {
+		sum := sums[name]
+		c <- prometheus.MustNewConstMetric(subscriptions, prometheus.GaugeValue, float64(sum.Subscriptions), name)
+		c <- prometheus.MustNewConstMetric(registrations, prometheus.GaugeValue, float64(sum.Registrations), name)
+		c <- prometheus.MustNewConstMetric(invocations, prometheus.GaugeValue, float64(sum.Invocations), name)
+	}
+}

@@ -1,0 +1,150 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// realm holds every series of one realm, so that Observe only has to index.
+type realm struct {
+	opaque        [carriers][forms][schemeCount]opaque
+	size          [carriers]prometheus.Observer
+	clear         [carriers]prometheus.Counter
+	deliveries    [carriers]prometheus.Counter
+	opaqueRefused [carriers + 1][len(wamp.Reasons)]prometheus.Counter // and typeEvent
+	refused       [types][len(wamp.Reasons)]prometheus.Counter
+	dropped       [len(wamp.Reasons)]prometheus.Counter
+	opened        prometheus.Counter
+	closed        [len(wamp.Reasons) + 1]prometheus.Counter // and ordinary
+	sessions      [len(transports)][len(serializers)]prometheus.Gauge
+}
+
+type opaque struct{ messages, bytes prometheus.Counter }
+
+func (r *realm) session(p *wamp.Peer) prometheus.Gauge {
+	return r.sessions[transportIndex(p.Transport)][serializerIndex(p.Serializer)]
+}
+
+func (r *realm) routed(e *router.Observation) {
+	t := typeIndex(e.Transit)
+	if t >= carriers {
+		return
+	}
+	if e.Deliveries > 0 {
+		r.deliveries[t].Add(float64(e.Deliveries))
+	}
+	p, form := payload(e.Transit)
+	if form == wamp.FormNone {
+		r.clear[t].Inc()
+		return
+	}
+	size := float64(p.Size())
+	_, a := e.Transit.Message.(wamp.Carrier).Carried()
+	cell := &r.opaque[t][form-1][schemeIndex(a.Scheme())]
+	cell.messages.Inc()
+	cell.bytes.Add(size)
+	r.size[t].Observe(size)
+}
+
+func (r *realm) refuse(e *router.Observation) {
+	t, reason := typeIndex(e.Transit), reasonIndex(e.Refusal)
+	r.refused[t][reason].Inc()
+	if t >= carriers {
+		return
+	}
+	_, form := payload(e.Transit)
+	if form != wamp.FormNone || wamp.Reasons[reason] == wamp.ReasonCleartext {
+		r.opaqueRefused[t][reason].Inc()
+	}
+}
+
+// payload returns the payload in transit and its form.
+func payload(t *wamp.Transit) (*wamp.Payload, wamp.Form) {
+	if t == nil {
+		return nil, wamp.FormNone
+	}
+	if c, ok := t.Message.(wamp.Carrier); ok {
+		p, a := c.Carried()
+		return p, wamp.FormOf(a, p)
+	}
+	return nil, wamp.FormNone
+}
+
+// vectors make the series of a realm.
+type vectors struct {
+	opaqueMessages, opaqueBytes, clear, deliveries  *prometheus.CounterVec
+	opaqueRefused, refused, dropped, opened, closed *prometheus.CounterVec
+	turned                                          *prometheus.CounterVec
+	size                                            *prometheus.HistogramVec
+	sessions                                        *prometheus.GaugeVec
+}
+
+func newVectors() vectors {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "blindfold_" + name, Help: help}, labels)
+	}
+	return vectors{
+		opaqueMessages: counter("opaque_messages_total", "Messages with an opaque payload that were routed.", "realm", "type", "form", "scheme"),
+		opaqueBytes:    counter("opaque_payload_bytes_total", "Content bytes of the opaque payloads that were routed.", "realm", "type", "form", "scheme"),
+		clear:          counter("clear_messages_total", "Messages with a clear payload, or none, that were routed.", "realm", "type"),
+		deliveries:     counter("deliveries_total", "Messages handed to receivers' queues.", "realm", "type"),
+		opaqueRefused:  counter("opaque_refused_total", "Refused messages, and skipped deliveries of events, whose payload is opaque or had to be.", "realm", "type", "reason"),
+		refused:        counter("refused_total", "Refused messages, opaque or not.", "realm", "type", "reason"),
+		dropped:        counter("dropped_total", "Skipped deliveries of events, opaque or not.", "realm", "reason"),
+		opened:         counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
+		closed:         counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
+		turned:         counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
+		size: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "blindfold_opaque_payload_size_bytes", Help: "Content bytes of the opaque payloads that were routed.",
+			Buckets: prometheus.ExponentialBuckets(64, 4, 10), // to 16 MiB
+		}, []string{"realm", "type"}),
+		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "blindfold_sessions", Help: "Sessions now.",
+		}, []string{"realm", "transport", "serializer"}),
+	}
+}
+
+func (v *vectors) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		v.opaqueMessages, v.opaqueBytes, v.clear, v.deliveries, v.opaqueRefused, v.refused,
+		v.dropped, v.opened, v.closed, v.turned, v.size, v.sessions,
+	}
+}
+
+func (v *vectors) realm(name string) *realm {
+	r := &realm{opened: v.opened.WithLabelValues(name)}
+	for t := range carriers {
+		sent := typeNames[t]
+		r.size[t] = v.size.WithLabelValues(name, sent)
+		r.clear[t] = v.clear.WithLabelValues(name, sent)
+		r.deliveries[t] = v.deliveries.WithLabelValues(name, deliveredNames[t])
+		for f, form := range wamp.Forms {
+			for s, scheme := range schemes {
+				r.opaque[t][f][s] = opaque{
+					messages: v.opaqueMessages.WithLabelValues(name, sent, form.String(), scheme),
+					bytes:    v.opaqueBytes.WithLabelValues(name, sent, form.String(), scheme),
+				}
+			}
+		}
+	}
+	for n, reason := range wamp.Reasons {
+		for t, sent := range typeNames {
+			r.refused[t][n] = v.refused.WithLabelValues(name, sent, string(reason))
+		}
+		for t := range carriers {
+			r.opaqueRefused[t][n] = v.opaqueRefused.WithLabelValues(name, typeNames[t], string(reason))
+		}
+		r.opaqueRefused[typeEvent][n] = v.opaqueRefused.WithLabelValues(name, wamp.TypeEvent.String(), string(reason))
+		r.dropped[n] = v.dropped.WithLabelValues(name, string(reason))
+		r.closed[n] = v.closed.WithLabelValues(name, string(reason))
+	}
+	r.closed[ordinary] = v.closed.WithLabelValues(name, "none")
+	for t, transport := range transports {
+		for s, serializer := range serializers {
+			r.sessions[t][s] = v.sessions.WithLabelValues(name, transport, serializer)
+		}
+	}
+	return r
+}
