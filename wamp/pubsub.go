@@ -85,6 +85,7 @@ func (o *PublishOptions) Write(w DictWriter) {
 	w.Strings("eligible_authid", o.EligibleAuthID)
 	w.Strings("eligible_authrole", o.EligibleAuthRole)
 	w.String("transaction_hash", o.TransactionHash)
+	writeList(w, "forward_for", o.ForwardFor)
 	o.write(w)
 }
 

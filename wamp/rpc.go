@@ -54,6 +54,7 @@ func (o *CallOptions) Write(w DictWriter) {
 	w.Flag("disclose_me", o.DiscloseMe)
 	w.Uint("timeout", o.Timeout)
 	w.String("transaction_hash", o.TransactionHash)
+	writeList(w, "forward_for", o.ForwardFor)
 	o.write(w)
 }
 

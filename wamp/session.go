@@ -50,6 +50,12 @@ func (d *HelloDetails) Write(w DictWriter) {
 	writeMap(w, "authextra", d.AuthExtra)
 }
 
+func writeList(w DictWriter, key string, l []any) {
+	if l != nil {
+		w.Value(key, l)
+	}
+}
+
 func writeMap(w DictWriter, key string, m map[string]any) {
 	if m != nil {
 		w.Value(key, m)

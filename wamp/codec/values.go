@@ -1,0 +1,158 @@
+package codec
+
+import (
+	"math"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// builder makes Go values of tokens, of the types that wamp.Payload.Decode
+// documents. Two keys alike are refused: readers disagree on which one counts.
+type builder struct {
+	r     reader
+	tok   token
+	items int // how many more values there may be
+}
+
+// next makes a value of what comes next.
+func (b *builder) next(depth int) (v any, problem string) {
+	if !b.r.read(&b.tok, true) {
+		return nil, "malformed data: " + b.r.fault()
+	}
+	return b.value(b.tok, depth)
+}
+
+// value makes a value of what t begins.
+func (b *builder) value(t token, depth int) (v any, problem string) {
+	if b.items--; b.items < 0 {
+		return nil, faultCrowd
+	}
+	switch t.kind {
+	case kindNull:
+		return nil, ""
+	case kindBool:
+		return t.num == 1, ""
+	case kindUint:
+		if t.num > math.MaxInt64 {
+			return t.num, ""
+		}
+		return int64(t.num), ""
+	case kindInt:
+		return int64(t.num), ""
+	case kindFloat:
+		return t.float, ""
+	case kindText:
+		return string(t.text), ""
+	case kindBinary:
+		return append([]byte{}, t.text...), ""
+	case kindArray, kindMap:
+		if depth == 0 {
+			return nil, "data that is " + faultDepth
+		}
+		if t.kind == kindArray {
+			return b.list(t.left, depth-1)
+		}
+		return b.dict(t.left, depth-1)
+	}
+	return nil, t.what
+}
+
+func (b *builder) list(l left, depth int) (any, string) {
+	list := []any{}
+	for {
+		var ok bool
+		if l, ok = b.r.more(l); !ok {
+			return list, b.malformed()
+		}
+		v, problem := b.next(depth)
+		if problem != "" {
+			return nil, problem
+		}
+		list = append(list, v)
+	}
+}
+
+func (b *builder) dict(l left, depth int) (any, string) {
+	dict := map[string]any{}
+	for {
+		var ok bool
+		if l, ok = b.r.more(l); !ok {
+			return dict, b.malformed()
+		}
+		if !b.r.read(&b.tok, true) {
+			return nil, b.malformed()
+		}
+		if b.tok.kind != kindText {
+			return nil, problemKey
+		}
+		key := string(b.tok.text)
+		if l, ok = b.r.more(l); !ok {
+			return nil, b.malformed()
+		}
+		v, problem := b.next(depth)
+		if problem != "" {
+			return nil, problem
+		}
+		if _, twice := dict[key]; twice {
+			return nil, "a key twice"
+		}
+		dict[key] = v
+	}
+}
+
+func (b *builder) malformed() string {
+	if b.r.fault() == "" {
+		return ""
+	}
+	return "malformed data: " + b.r.fault()
+}
+
+const (
+	problemKey = "a key that is not a string"
+	problemNUL = "a text that begins with NUL"
+)
+
+// inconvertible is what is said of clear data without counterpart. what is of
+// this package's own words.
+func inconvertible(what string) *wamp.Refusal {
+	return &wamp.Refusal{Reason: wamp.ReasonInconvertible, URI: wamp.ErrInvalidArgument, Text: what}
+}
+
+// transcoder is the wamp.Transcoder of a serializer.
+type transcoder wamp.Serializer
+
+var transcoders = [...]wamp.Transcoder{
+	wamp.JSON:    transcoder(wamp.JSON),
+	wamp.MsgPack: transcoder(wamp.MsgPack),
+	wamp.CBOR:    transcoder(wamp.CBOR),
+}
+
+func (t transcoder) Serializer() wamp.Serializer { return wamp.Serializer(t) }
+
+func (t transcoder) DecodePayload(tail []byte, elements int) (args []any, kwargs map[string]any, err error) {
+	var rs readers
+	b := builder{r: rs.of(wamp.Serializer(t)), items: noItemLimit}
+	l := b.r.open(tail, elements)
+	for i := range elements {
+		var v any
+		problem := ""
+		var ok bool
+		if l, ok = b.r.more(l); ok {
+			v, problem = b.next(maxPayloadDepth)
+		} else {
+			problem = b.malformed()
+		}
+		if problem != "" {
+			return nil, nil, inconvertible("the payload holds " + problem)
+		}
+		if i == 0 {
+			args, _ = v.([]any)
+		} else {
+			kwargs, _ = v.(map[string]any)
+		}
+	}
+	return args, kwargs, nil
+}
+
+// isNUL reports whether s would be a binary, or a broken one, as a string of JSON.
+func isNUL(s string) bool { return s != "" && s[0] == 0 }
