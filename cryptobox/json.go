@@ -17,9 +17,9 @@ import (
 // of dicts are sorted.
 func (c *content) marshalJSON() ([]byte, error) {
 	b := append(make([]byte, 0, 256), `{"uri":`...)
-	b, err := jsontext.AppendQuote(b, *c.uri)
+	b, err := appendJSON(b, *c.uri)
 	if err != nil {
-		return nil, ErrValue.because("the URI is not UTF-8")
+		return nil, err
 	}
 	b = append(b, `,"args":`...)
 	if c.args == nil {
