@@ -94,7 +94,7 @@ func TestVectors(t *testing.T) {
 			}
 			for _, size := range []int{len(raw) + 1, 1, 3} {
 				if len(raw) > 1<<20 && size < 1000 {
-					size *= 1 << 16
+					size *= 1 << 20
 				}
 				c := play(f, v.Limit, cut(raw, size, false)...)
 				got, err := readAll(c)
