@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
 	"time"
@@ -142,4 +143,22 @@ func (w *world) join(name, over string, s wamp.Serializer, change ...func(*wamp.
 	w.t.Cleanup(func() { _ = p.conn.Close() })
 	p.hello(change...)
 	return p
+}
+
+// scrape returns what Prometheus would see.
+func (w *world) scrape() string {
+	w.t.Helper()
+	rec := httptest.NewRecorder()
+	metrics.Handler(w.registry, w.router.Ready).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	return rec.Body.String()
+}
+
+// settle waits until the router has n sessions.
+func (w *world) settle(n int) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); w.router.Sessions() != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("the router has %d sessions, not %d", w.router.Sessions(), n)
+		}
+	}
 }

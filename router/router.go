@@ -207,6 +207,14 @@ func (r *Router) Ready() error {
 	return nil
 }
 
+// Sessions counts the connections that the router serves, from HELLO to their
+// end.
+func (r *Router) Sessions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions
+}
+
 // Stats counts what each realm holds, in the order of the configuration.
 func (r *Router) Stats() []RealmStats {
 	out := make([]RealmStats, len(r.order))
