@@ -108,7 +108,8 @@ func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 }
 
 // AddRealm creates the series of a realm. Names are the operator's: what clients
-// ask for must not get here. To add a realm twice does nothing.
+// ask for must not get here, and a name has to be UTF-8. To add a realm twice does
+// nothing.
 func (m *Metrics) AddRealm(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -153,7 +154,7 @@ func (m *Metrics) Observe(e *router.Observation) {
 	case router.Dropped:
 		reason := reasonIndex(e.Refusal)
 		r.dropped[reason].Inc()
-		if _, form := payload(e.Transit); form != wamp.FormNone {
+		if _, _, form := carried(e.Transit); form != wamp.FormNone {
 			r.opaqueRefused[typeEvent][reason].Inc()
 		}
 	}

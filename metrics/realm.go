@@ -35,13 +35,12 @@ func (r *realm) routed(e *router.Observation) {
 	if e.Deliveries > 0 {
 		r.deliveries[t].Add(float64(e.Deliveries))
 	}
-	p, form := payload(e.Transit)
+	p, a, form := carried(e.Transit)
 	if form == wamp.FormNone {
 		r.clear[t].Inc()
 		return
 	}
 	size := float64(p.Size())
-	_, a := e.Transit.Message.(wamp.Carrier).Carried()
 	cell := &r.opaque[t][form-1][schemeIndex(a.Scheme())]
 	cell.messages.Inc()
 	cell.bytes.Add(size)
@@ -54,22 +53,23 @@ func (r *realm) refuse(e *router.Observation) {
 	if t >= carriers {
 		return
 	}
-	_, form := payload(e.Transit)
+	_, _, form := carried(e.Transit)
 	if form != wamp.FormNone || wamp.Reasons[reason] == wamp.ReasonCleartext {
 		r.opaqueRefused[t][reason].Inc()
 	}
 }
 
-// payload returns the payload in transit and its form.
-func payload(t *wamp.Transit) (*wamp.Payload, wamp.Form) {
+// carried returns what a message in transit carries, and in which form.
+func carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes, wamp.Form) {
 	if t == nil {
-		return nil, wamp.FormNone
+		return nil, nil, wamp.FormNone
 	}
-	if c, ok := t.Message.(wamp.Carrier); ok {
-		p, a := c.Carried()
-		return p, wamp.FormOf(a, p)
+	c, ok := t.Message.(wamp.Carrier)
+	if !ok {
+		return nil, nil, wamp.FormNone
 	}
-	return nil, wamp.FormNone
+	p, a := c.Carried()
+	return p, a, wamp.FormOf(a, p)
 }
 
 // vectors make the series of a realm.
