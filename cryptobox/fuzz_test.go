@@ -10,7 +10,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -26,7 +25,7 @@ func FuzzOpen(f *testing.F) {
 	ring := ringOf(f, "", key)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, s := range []struct {
-			sealer client.Sealer
+			sealer anySealer
 			attrs  wamp.Attributes
 		}{
 			{&Box{Keys: ring}, boxAttributes},
@@ -92,7 +91,7 @@ func FuzzSealOpen(f *testing.F) {
 		legal := utf8.ValidString(uri) && utf8.ValidString(text)
 		inJSON := legal && !math.IsNaN(x) && !math.IsInf(x, 0) && !strings.HasPrefix(text, "\x00") && !strings.HasPrefix(uri, "\x00")
 		for _, s := range []struct {
-			from, to client.Sealer
+			from, to anySealer
 			legal    bool
 		}{
 			{&Box{Keys: from}, &Box{Keys: to}, inJSON},

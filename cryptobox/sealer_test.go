@@ -7,28 +7,33 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
+// anySealer is what package client asks of a sealer.
+type anySealer interface {
+	Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error)
+	Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error)
+}
+
 var (
-	_ client.Sealer = (*Box)(nil)
-	_ client.Sealer = (*Passthru)(nil)
-	_ client.Sealer = (*Forms)(nil)
+	_ anySealer = (*Box)(nil)
+	_ anySealer = (*Passthru)(nil)
+	_ anySealer = (*Forms)(nil)
 )
 
 // both runs a test on the sealers of both forms.
-func both(t *testing.T, run func(t *testing.T, sealer func(ring *KeyRing, require bool) client.Sealer)) {
+func both(t *testing.T, run func(t *testing.T, sealer func(ring *KeyRing, require bool) anySealer)) {
 	t.Run("transparency", func(t *testing.T) {
-		run(t, func(ring *KeyRing, require bool) client.Sealer { return &Box{Keys: ring, RequireKey: require} })
+		run(t, func(ring *KeyRing, require bool) anySealer { return &Box{Keys: ring, RequireKey: require} })
 	})
 	t.Run("passthru", func(t *testing.T) {
-		run(t, func(ring *KeyRing, require bool) client.Sealer { return &Passthru{Keys: ring, RequireKey: require} })
+		run(t, func(ring *KeyRing, require bool) anySealer { return &Passthru{Keys: ring, RequireKey: require} })
 	})
 }
 
 func TestBothDirections(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) client.Sealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		o, r := sides(t)
 		for _, originator := range []bool{true, false} {
 			from, to := sealer(ringOf(t, "com.", o), false), sealer(ringOf(t, "com.", r), false)
@@ -59,7 +64,7 @@ func TestBothDirections(t *testing.T) {
 
 // TestNeverPlaintext is the promise that Autobahn does not make.
 func TestNeverPlaintext(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) client.Sealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		o, _ := sides(t)
 		ring := ringOf(t, "com.secret.", o)
 		if err := ring.Add("", sharedKey(t)); err != nil {
@@ -89,7 +94,7 @@ func TestNeverPlaintext(t *testing.T) {
 }
 
 func TestNoKey(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) client.Sealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		ring := ringOf(t, "com.secret.", sharedKey(t))
 		for _, r := range []*KeyRing{ring, nil, new(KeyRing)} {
 			attrs, payload, sealed, err := sealer(r, false).Seal("com.open", true, []any{1}, nil)
@@ -111,14 +116,14 @@ func TestNoKey(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) client.Sealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		o, r := sides(t)
 		from, to := sealer(ringOf(t, "com.", o), false), sealer(ringOf(t, "com.", r), false)
 		attrs, payload, _, err := from.Seal("com.x", true, []any{"secret"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused := func(name string, want *Error, s client.Sealer, uri wamp.URI, payload []byte) {
+		refused := func(name string, want *Error, s anySealer, uri wamp.URI, payload []byte) {
 			t.Helper()
 			args, kwargs, err := s.Open(uri, false, &attrs, payload)
 			var e *Error
@@ -258,7 +263,7 @@ func TestValues(t *testing.T) {
 		[]byte{}, []byte{0, 255}, []byte{1, 2}, []byte{}, []any{int64(1)}, []any{}, []any{true},
 		map[string]any{"b": int64(1), "a": int64(2)}, map[string]any{"\x00": nil}, map[string]any{}, []any{[]any{}},
 	}
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) client.Sealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		s := sealer(ringOf(t, "", sharedKey(t)), false)
 		for i := range in {
 			attrs, payload, _, err := s.Seal("com.x", true, []any{in[i]}, map[string]any{"k": in[i]})

@@ -12,7 +12,6 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -89,7 +88,7 @@ func (v *vector) private(originator bool) string {
 	return v.Responder
 }
 
-func (v *vector) sealer(ring *KeyRing) client.Sealer {
+func (v *vector) sealer(ring *KeyRing) anySealer {
 	if v.Form == "passthru" {
 		return &Passthru{Keys: ring}
 	}
