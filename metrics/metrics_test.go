@@ -4,15 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/blindfold-wamp/blindfold/router"
@@ -268,126 +265,6 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// The whole contract with dashboards: names, labels, and how many series there are.
-func TestEverySeriesIsThereFromTheStart(t *testing.T) {
-	_, reg := newMetrics(t, "r")
-	count := map[string]int{}
-	for name, value := range gather(t, reg) {
-		family, _, _ := strings.Cut(name, "{")
-		count[family]++
-		if value != 0 && family != "blindfold_build_info" {
-			t.Errorf("%s begins at %v", name, value)
-		}
-	}
-	reasons := len(wamp.Reasons)
-	want := map[string]int{
-		"blindfold_opaque_messages_total": 4 * 2 * 6, "blindfold_opaque_payload_bytes_total": 4 * 2 * 6,
-		"blindfold_opaque_payload_size_bytes_count": 4, "blindfold_opaque_payload_size_bytes_sum": 4,
-		"blindfold_clear_messages_total": 4, "blindfold_deliveries_total": 4,
-		"blindfold_opaque_refused_total": 5 * reasons, "blindfold_refused_total": 7 * reasons,
-		"blindfold_dropped_total": reasons, "blindfold_turned_away_total": reasons,
-		"blindfold_sessions": 4 * 4, "blindfold_sessions_opened_total": 1, "blindfold_sessions_closed_total": reasons + 1,
-		"blindfold_subscriptions": 1, "blindfold_registrations": 1, "blindfold_invocations_in_flight": 1,
-		"blindfold_route_seconds_count": 1, "blindfold_route_seconds_sum": 1,
-		"blindfold_unknown_realm_total": 1, "blindfold_build_info": 1,
-	}
-	if !maps.Equal(count, want) {
-		t.Errorf("series %v\nwant   %v", count, want)
-	}
-	if _, ok := gather(t, reg)[`blindfold_opaque_refused_total{realm="r",reason="conversion",type="EVENT"}`]; !ok {
-		t.Error("the refused conversions of events are not there")
-	}
-}
-
-// Whatever a session sends or is, no label value comes of it.
-func TestNothingAClientSendsCreatesALabelValue(t *testing.T) {
-	m, reg := newMetrics(t, "r")
-	before := slices.Sorted(maps.Keys(gather(t, reg)))
-	r := rand.New(rand.NewPCG(3, 4))
-	word := func() string {
-		if r.IntN(3) == 0 {
-			return ""
-		}
-		b := make([]byte, r.IntN(12))
-		for n := range b {
-			b[n] = byte(r.IntN(256))
-		}
-		return string(b)
-	}
-	messages := []wamp.MessageType{
-		wamp.TypePublish, wamp.TypeCall, wamp.TypeYield, wamp.TypeError, wamp.TypeEvent, wamp.TypeInvocation,
-		wamp.TypeResult, wamp.TypeSubscribe, wamp.TypeRegister, wamp.TypeCancel, wamp.TypeHello,
-	}
-	counted := 0
-	for range 20000 {
-		msg := wamp.New(messages[r.IntN(len(messages))])
-		tr := &wamp.Transit{Message: msg, URI: wamp.URI(word())}
-		if _, ok := msg.(wamp.Carrier); ok {
-			tr = carry(msg, wamp.Attributes{
-				EncAlgo: word(), EncKey: word(), EncSerializer: word(),
-				PPTScheme: word(), PPTSerializer: word(), PPTCipher: word(), PPTKeyID: word(),
-			}, wamp.Shape(r.IntN(3)), r.IntN(100))
-		}
-		realm := "r"
-		if r.IntN(4) == 0 {
-			realm = word()
-		}
-		m.Observe(&router.Observation{
-			Kind: router.Kind(r.IntN(int(router.Turned) + 1)), Realm: realm, Transit: tr,
-			Peer: &wamp.Peer{
-				Session: wamp.RandomID(), Realm: word(), AuthID: word(), AuthRole: word(), AuthMethod: word(), Agent: word(),
-				Transport: word(), Serializer: wamp.Serializer(r.IntN(256)),
-			},
-			Refusal: refusal(wamp.Reason(word())), Deliveries: r.IntN(5),
-		})
-		counted++
-	}
-	if after := slices.Sorted(maps.Keys(gather(t, reg))); !slices.Equal(before, after) {
-		t.Errorf("%d series became %d after %d observations", len(before), len(after), counted)
-	}
-	if gather(t, reg)["blindfold_unknown_realm_total"] == 0 {
-		t.Error("no unknown realm was counted: the test tests too little")
-	}
-}
-
-func TestLint(t *testing.T) {
-	_, reg := newMetrics(t, "r")
-	problems, err := testutil.GatherAndLint(reg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range problems {
-		t.Errorf("%s: %s", p.Metric, p.Text)
-	}
-}
-
-type source []router.RealmStats
-
-func (s source) Stats() []router.RealmStats { return s }
-
-func TestWatch(t *testing.T) {
-	m, reg := newMetrics(t, "r", "s")
-	m.Watch(source{{Realm: "r", Subscriptions: 1, Registrations: 2, Invocations: 3}, {Realm: "not configured", Subscriptions: 9}})
-	m.Watch(source{{Realm: "r", Subscriptions: 10}})
-	got := gather(t, reg)
-	for name, want := range map[string]float64{
-		`blindfold_subscriptions{realm="r"}`: 11, `blindfold_registrations{realm="r"}`: 2, `blindfold_invocations_in_flight{realm="r"}`: 3,
-		`blindfold_subscriptions{realm="s"}`: 0,
-	} {
-		if value, ok := got[name]; !ok || value != want {
-			t.Errorf("%s is %v, want %v", name, value, want)
-		}
-	}
-	if len(gather(t, reg)) != len(got) {
-		t.Error("the number of series changed")
-	}
-	for name := range got {
-		if strings.Contains(name, "not configured") {
-			t.Errorf("%s is there", name)
-		}
-	}
-}
-
 func TestRegistrationFailsWhole(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	taken := prometheus.NewGauge(prometheus.GaugeOpts{Name: "blindfold_sessions", Help: "In the way."})
@@ -436,45 +313,5 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	if n := got[`blindfold_subscriptions{realm="r0"}`]; n != routines*each/100 {
 		t.Errorf("%v subscriptions", n)
-	}
-}
-
-// observations is one of each kind.
-func observations() map[string]*router.Observation {
-	crypto := wamp.Attributes{EncAlgo: "cryptobox"}
-	peer := &wamp.Peer{Transport: "rawsocket", Serializer: wamp.CBOR}
-	opaque := carry(&wamp.Publish{}, crypto, wamp.ShapeBinary, 1000)
-	return map[string]*router.Observation{
-		"opened":        {Kind: router.SessionOpened, Realm: "r", Peer: peer},
-		"closed":        {Kind: router.SessionClosed, Realm: "r", Peer: peer},
-		"routed opaque": {Kind: router.Routed, Realm: "r", Transit: opaque, Deliveries: 100, Elapsed: 20 * time.Microsecond},
-		"routed clear":  {Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Call{}, wamp.Attributes{}, wamp.ShapeList, 10), Deliveries: 1, Elapsed: time.Microsecond},
-		"refused":       {Kind: router.Refused, Realm: "r", Transit: opaque, Refusal: refusal(wamp.ReasonUnannounced)},
-		"dropped":       {Kind: router.Dropped, Realm: "r", Transit: opaque, Refusal: refusal(wamp.ReasonConversion)},
-		"turned":        {Kind: router.Turned, Refusal: refusal(wamp.ReasonLimit)},
-		"unknown realm": {Kind: router.Routed, Realm: "x", Transit: opaque},
-	}
-}
-
-func TestObserveDoesNotAllocate(t *testing.T) {
-	m, _ := newMetrics(t, "r")
-	for name, o := range observations() {
-		if n := testing.AllocsPerRun(100, func() { m.Observe(o) }); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
-	}
-}
-
-func BenchmarkObserve(b *testing.B) {
-	m, _ := newMetrics(b, "r")
-	for name, o := range observations() {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					m.Observe(o)
-				}
-			})
-		})
 	}
 }

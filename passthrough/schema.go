@@ -135,7 +135,7 @@ func decode(p *wamp.Payload) (map[string]any, *wamp.Refusal) {
 }
 
 // presentable makes v, in place, something that the validator copes with: it
-// knows no binaries, and panics on numbers that JSON doesn't have.
+// knows neither binaries nor numbers that JSON doesn't have.
 func presentable(v any, depth int, values *int) (any, *wamp.Refusal) {
 	if *values++; *values > MaxValues {
 		return nil, tooMany
