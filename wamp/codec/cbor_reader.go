@@ -56,7 +56,10 @@ func (r *cborReader) more(l left) (left, bool) {
 	case l == mapValue: // no break between a key and its value
 		return mapFirst, true
 	}
-	if r.at < len(r.buf) && r.buf[r.at] == cborBreak {
+	if r.at >= len(r.buf) {
+		return 0, r.fail(faultShort)
+	}
+	if r.buf[r.at] == cborBreak {
 		r.at++
 		return 0, false
 	}
