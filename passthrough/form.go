@@ -5,9 +5,6 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 // checkForm applies the rules of both forms. What it stops would end the session
 // of an Autobahn client that received it, or break WAMP's "Payload Passthru Mode".
 func checkForm(a *wamp.Attributes, p *wamp.Payload) *wamp.Refusal {
-	if a.Emptied {
-		return emptyOption
-	}
 	enc := a.EncAlgo != "" || a.EncKey != "" || a.EncSerializer != ""
 	ppt := a.PPTScheme != "" || a.PPTSerializer != "" || a.PPTCipher != "" || a.PPTKeyID != ""
 	binary := p.Shape() == wamp.ShapeBinary

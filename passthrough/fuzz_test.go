@@ -20,13 +20,13 @@ var (
 // advance, so that it repeats nothing, and what is let through is what receivers
 // of the form cope with.
 func FuzzReceive(f *testing.F) {
-	f.Add(uint8(0), uint8(2), uint8(1), uint8(0), uint8(0), uint8(7), "cryptobox", "", "json", "", "", "", "", false)
-	f.Add(uint8(1), uint8(1), uint8(1), uint8(1), uint8(0), uint8(7), "", "", "", "wamp", "cbor", "xsalsa20poly1305", "id", false)
-	f.Add(uint8(2), uint8(1), uint8(2), uint8(2), uint8(1), uint8(0), "", "", "", "", "", "", "", true)
-	f.Add(uint8(3), uint8(2), uint8(2), uint8(0), uint8(1), uint8(2), "x_ab", "k", "x_cd", "x_", "", "", "", false)
+	f.Add(uint8(0), uint8(2), uint8(1), uint8(0), uint8(0), uint8(7), "cryptobox", "", "json", "", "", "", "")
+	f.Add(uint8(1), uint8(1), uint8(1), uint8(1), uint8(0), uint8(7), "", "", "", "wamp", "cbor", "xsalsa20poly1305", "id")
+	f.Add(uint8(2), uint8(1), uint8(2), uint8(2), uint8(1), uint8(0), "", "", "", "", "", "", "")
+	f.Add(uint8(3), uint8(2), uint8(2), uint8(0), uint8(1), uint8(2), "x_ab", "k", "x_cd", "x_", "", "", "")
 	known := map[*wamp.Refusal]bool{cleartext: true, cleartextElement: true}
 	for _, r := range []*wamp.Refusal{
-		emptyOption, bothForms, keyWithoutAlgo, serializerWithoutAlgo, badAlgo, badSerializer, algoWithList,
+		bothForms, keyWithoutAlgo, serializerWithoutAlgo, badAlgo, badSerializer, algoWithList,
 		binaryWithKwargs, schemeWithBinary, withoutScheme, schemeWithKwargs, schemeWithList,
 	} {
 		known[r] = true
@@ -41,10 +41,10 @@ func FuzzReceive(f *testing.F) {
 	plain := newInterceptor(f, Config{})
 	required := newInterceptor(f, Config{Require: []Rule{{Match: wamp.MatchPrefix}}})
 	f.Fuzz(func(t *testing.T, kind, shape, elements, args, kwargs, features uint8,
-		algo, key, serializer, scheme, pptSerializer, cipher, keyID string, emptied bool) {
+		algo, key, serializer, scheme, pptSerializer, cipher, keyID string) {
 		a := wamp.Attributes{
 			EncAlgo: algo, EncKey: key, EncSerializer: serializer,
-			PPTScheme: scheme, PPTSerializer: pptSerializer, PPTCipher: cipher, PPTKeyID: keyID, Emptied: emptied,
+			PPTScheme: scheme, PPTSerializer: pptSerializer, PPTCipher: cipher, PPTKeyID: keyID,
 		}
 		b := body{from: fake{serializer: wamp.CBOR}, tail: "tail", facts: wamp.PayloadFacts{
 			Shape: wamp.Shape(shape % 3), Elements: int(elements % 3), Args: int(args % 4), Kwargs: int(kwargs % 3),
@@ -68,7 +68,7 @@ func FuzzReceive(f *testing.F) {
 			}
 			p := tr.Payload()
 			switch {
-			case emptied,
+			case
 				algo != "" && !algoPattern.MatchString(algo),
 				serializer != "" && !serializerPattern.MatchString(serializer),
 				algo == "" && (key != "" || serializer != ""),

@@ -27,7 +27,7 @@ func (i *Interceptor) Receive(t *wamp.Transit) error {
 
 	form := wamp.FormOf(a, p)
 	opaque := form != wamp.FormNone || p.Opaque()
-	if opaque || a.Emptied {
+	if opaque {
 		if r := checkForm(a, p); r != nil {
 			return r
 		}

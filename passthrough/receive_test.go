@@ -46,8 +46,6 @@ var forms = []struct {
 	{name: "algo with kwargs", attrs: wamp.Attributes{EncAlgo: "cryptobox"}, body: kwargsOnly, reason: wamp.ReasonAttributes, text: "enc_algo"},
 	{name: "binary and kwargs", attrs: wamp.Attributes{EncAlgo: "cryptobox"}, body: bareAndMap, reason: wamp.ReasonAttributes, text: "last element"},
 	{name: "binary and kwargs without algo", body: bareAndMap, reason: wamp.ReasonAttributes, text: "last element"},
-	{name: "empty option", attrs: wamp.Attributes{Emptied: true}, body: oneArg, reason: wamp.ReasonAttributes, text: "empty string"},
-	{name: "empty option beside a good one", attrs: wamp.Attributes{EncAlgo: "cryptobox", Emptied: true}, body: bare, reason: wamp.ReasonAttributes, text: "empty string"},
 	{name: "both forms", attrs: wamp.Attributes{EncAlgo: "cryptobox", PPTScheme: "wamp"}, body: bare, reason: wamp.ReasonAttributes, text: "one form"},
 	{name: "both forms, on a list", attrs: wamp.Attributes{EncAlgo: "cryptobox", PPTScheme: "wamp"}, body: listed, reason: wamp.ReasonAttributes, text: "one form"},
 	{name: "remains of both forms", attrs: wamp.Attributes{EncKey: "k", PPTKeyID: "k"}, body: none, reason: wamp.ReasonAttributes, text: "one form"},

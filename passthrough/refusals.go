@@ -8,7 +8,6 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 
 // The options or the payload break the rules of a form.
 var (
-	emptyOption           = violation("an enc_* or ppt_* option is an empty string: leave it out")
 	bothForms             = violation("enc_* and ppt_* options are both there: declare one form")
 	keyWithoutAlgo        = violation("enc_key without enc_algo: set enc_algo, or leave enc_key out")
 	serializerWithoutAlgo = violation("enc_serializer without enc_algo: set enc_algo, or leave enc_serializer out")

@@ -34,9 +34,6 @@ func (f Form) String() string {
 type Attributes struct {
 	EncAlgo, EncKey, EncSerializer                string
 	PPTScheme, PPTSerializer, PPTCipher, PPTKeyID string
-	// Emptied notes attributes that were present as "" on the wire: absent
-	// (null) and empty differ, and only the former is legal.
-	Emptied bool
 }
 
 // Declared returns the form that the attributes declare; transparency wins
