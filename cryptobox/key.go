@@ -118,6 +118,15 @@ func (k *Key) shared(originator bool) hidden {
 // side returns the shared secret of a side that CanSeal.
 func (k *Key) side(originator bool) *[keySize]byte { return k.shared(originator)() }
 
+func (k *Key) samePublic(other *Key) bool {
+	return k.Originator() == other.Originator() && k.Responder() == other.Responder()
+}
+
+// same reports whether both have the same halves and serve the same sides.
+func (k *Key) same(other *Key) bool {
+	return k.samePublic(other) && k.CanSeal(true) == other.CanSeal(true) && k.CanSeal(false) == other.CanSeal(false)
+}
+
 // String shows the public keys, and whose private key is known.
 func (k *Key) String() string {
 	if k == nil {

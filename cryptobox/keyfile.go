@@ -156,9 +156,6 @@ func LoadKeyRing(path string) (*KeyRing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cryptobox: %w", err)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("cryptobox: keyring %s is not a regular file", path)
-	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("cryptobox: keyring %s is open to others than its owner (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", path, mode)
 	}

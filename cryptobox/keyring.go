@@ -16,8 +16,8 @@ import (
 //
 // A prefix may hold several keys, for rotation: sealing uses the newest that has
 // the private half of the sealing side, opening tries all of them, newest first.
-// To rotate, Add the new key at every receiver, then at every sender, and Remove
-// the old one when nothing that was sealed with it is under way any more.
+// To rotate without a gap, Accept the new key at every peer, then Add it at every
+// peer, then Remove the old one when nothing sealed with it is under way any more.
 //
 // The zero KeyRing is empty and ready. It may be used concurrently. Printed,
 // logged or marshalled it shows prefixes and public keys.
@@ -31,7 +31,21 @@ func (r *KeyRing) Add(prefix wamp.URI, key *Key) error {
 		return err
 	}
 	r.keys.update(func(m map[wamp.URI][]*Key) {
-		m[prefix] = append([]*Key{key}, m[prefix]...)
+		m[prefix] = append([]*Key{key}, without(m[prefix], key.same)...)
+	})
+	return nil
+}
+
+// Accept makes key the oldest of prefix: it opens, and does not seal where there
+// is another. A key that is there already stays where it is.
+func (r *KeyRing) Accept(prefix wamp.URI, key *Key) error {
+	if err := check(prefix, key); err != nil {
+		return err
+	}
+	r.keys.update(func(m map[wamp.URI][]*Key) {
+		if !slices.ContainsFunc(m[prefix], key.same) {
+			m[prefix] = append(slices.Clone(m[prefix]), key)
+		}
 	})
 	return nil
 }
@@ -55,16 +69,23 @@ func check(prefix wamp.URI, key *Key) error {
 	return nil
 }
 
-// Remove takes those keys of prefix away that have the halves of key.
+// Remove takes those keys of prefix away that have the halves of key, whichever
+// side they serve.
 func (r *KeyRing) Remove(prefix wamp.URI, key *Key) {
+	if key == nil {
+		return
+	}
 	r.keys.update(func(m map[wamp.URI][]*Key) {
-		left := slices.DeleteFunc(slices.Clone(m[prefix]), func(k *Key) bool {
-			return key != nil && k.Originator() == key.Originator() && k.Responder() == key.Responder()
-		})
-		if m[prefix] = left; len(left) == 0 {
+		m[prefix] = without(m[prefix], key.samePublic)
+		if len(m[prefix]) == 0 {
 			delete(m, prefix)
 		}
 	})
+}
+
+// without returns a copy of keys that lacks what drop selects.
+func without(keys []*Key, drop func(*Key) bool) []*Key {
+	return slices.DeleteFunc(slices.Clone(keys), drop)
 }
 
 // RemovePrefix takes all keys of prefix away. Its URIs then belong to the next

@@ -129,6 +129,54 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRotationWithoutAGap rotates the keys of a caller and a callee step by step,
+// and has them talk, both ways, after each.
+func TestRotationWithoutAGap(t *testing.T) {
+	oldO, oldR := sides(t)
+	newO, newR := sides(t)
+	caller, callee := ringOf(t, "com.", oldO), ringOf(t, "com.", oldR)
+	talk := func(after string) {
+		t.Helper()
+		for _, originator := range []bool{true, false} {
+			from, to := caller, callee
+			if !originator {
+				from, to = callee, caller
+			}
+			attrs, payload, sealed, err := (&Passthru{Keys: from}).Seal("com.x", originator, []any{1}, nil)
+			if err != nil || !sealed {
+				t.Fatalf("after %s: sealed %t, %v", after, sealed, err)
+			}
+			if _, _, err := (&Passthru{Keys: to}).Open("com.x", !originator, &attrs, payload); err != nil {
+				t.Errorf("after %s: originator %t: %v", after, originator, err)
+			}
+		}
+	}
+	steps := []struct {
+		name string
+		do   func() error
+	}{
+		{"the caller accepts", func() error { return caller.Accept("com.", newO) }},
+		{"the callee accepts", func() error { return callee.Accept("com.", newR) }},
+		{"accepting twice", func() error { return callee.Accept("com.", newR) }},
+		{"the callee adds", func() error { return callee.Add("com.", newR) }},
+		{"the caller adds", func() error { return caller.Add("com.", newO) }},
+		{"accepting what is the newest", func() error { return caller.Accept("com.", newO) }},
+		{"the caller removes", func() error { caller.Remove("com.", oldO); return nil }},
+		{"the callee removes", func() error { callee.Remove("com.", oldR); return nil }},
+	}
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			t.Fatal(err)
+		}
+		talk(s.name)
+	}
+	for _, ring := range []*KeyRing{caller, callee} {
+		if n := len(ring.Keys("com.")); n != 1 {
+			t.Errorf("%d keys are left", n)
+		}
+	}
+}
+
 func TestNewKeyRefuses(t *testing.T) {
 	a, b := GenerateKey(), GenerateKey()
 	lowOrder := PublicKey{1}

@@ -113,9 +113,10 @@ func (s *Scrambler) Restore(uri wamp.URI) (clear wamp.URI, ok bool) {
 	}
 	keys := s.keys.load()
 	if clear, ok = s.recall(uri); ok {
-		// Of one key as a whole, and of the right one.
+		// The router can put known components together as it likes: what comes out
+		// must be what Scramble turns into uri.
 		_, key, has := keys.longest(clear)
-		if has && scramble(key, clear) == uri {
+		if has && clear.Valid(wamp.MatchExact) && !clear.Reserved() && scramble(key, clear) == uri {
 			return clear, true
 		}
 	}

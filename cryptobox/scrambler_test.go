@@ -269,6 +269,14 @@ func TestRestore(t *testing.T) {
 	orgCom := strings.Split(string(mustScramble(t, s, "org.com.x", wamp.MatchExact)), ".")
 	restored(wamp.URI(strings.Join([]string{strings.Split(string(sent), ".")[0], orgCom[2]}, ".")), "", false)
 	restored(wamp.URI(orgCom[1]+"."+orgCom[2]), "", false)
+	// What Scramble never makes: a reserved URI, an overlong one, one with a gap.
+	all := scramblerOf(t, "")
+	parts := strings.Split(string(mustScramble(t, all, wamp.URI("x.wamp."+strings.Repeat("y", 200)), wamp.MatchExact)), ".")
+	for _, uri := range []string{parts[1] + "." + parts[0], parts[1], parts[2] + "." + parts[2], parts[0] + ".." + parts[0], parts[0] + "."} {
+		if got, ok := all.Restore(wamp.URI(uri)); ok || got != "" {
+			t.Errorf("%s came back as %q", uri, got)
+		}
+	}
 }
 
 func TestRestoreIsBounded(t *testing.T) {
@@ -300,7 +308,7 @@ func TestScramblerIsSafeForConcurrentUse(t *testing.T) {
 	for i := range 4 {
 		wg.Go(func() {
 			for n := range 200 {
-				uri := wamp.URI(fmt.Sprintf("com.n%d", n%5))
+				uri := wamp.URI(fmt.Sprintf("com.n%d", (n+50*i)%100))
 				out, err := s.Scramble(uri, wamp.MatchExact)
 				if err != nil {
 					t.Error(err)
