@@ -1,0 +1,59 @@
+package answer
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+
+	"github.com/blindfold-wamp/blindfold/auth/proof"
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Cryptosign signs with an Ed25519 key (WAMP, "Cryptosign-based
+// Authentication"). authID may be "": the key identifies its owner. With
+// binding, "tls-unique" or "tls-exporter", a router that doesn't bind the proof
+// to the connection gets none; "" asks for no binding.
+func Cryptosign(authID string, key ed25519.PrivateKey, binding string) Answer {
+	return named{authID, &cryptosignAnswer{key: func() ed25519.PrivateKey { return key }, binding: binding}}
+}
+
+type cryptosignAnswer struct {
+	silent
+	key     func() ed25519.PrivateKey // a closure, like Secret
+	binding string
+}
+
+func (*cryptosignAnswer) Method() string { return "cryptosign" }
+
+func (a *cryptosignAnswer) Hello(d *wamp.HelloDetails) {
+	extra := map[string]any{"pubkey": hex.EncodeToString(a.key().Public().(ed25519.PublicKey))}
+	if a.binding != "" {
+		extra["channel_binding"] = a.binding
+	}
+	addExtra(d, extra)
+}
+
+func (a *cryptosignAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
+	text, ok := c.Extra["challenge"].(string)
+	challenge, err := hex.DecodeString(text)
+	if !ok || err != nil || len(challenge) != 32 {
+		return "", nil, errChallenge
+	}
+	binding, _ := c.Extra["channel_binding"].(string)
+	if binding != a.binding {
+		return "", nil, errBinding
+	}
+	var channelID []byte
+	if binding != "" {
+		if channelID, ok = proof.ChannelID(binding, info.TLS); !ok {
+			return "", nil, errBinding
+		}
+	}
+	message := proof.CryptosignMessage(challenge, channelID)
+	signed := append(ed25519.Sign(a.key(), message), message...)
+	return hex.EncodeToString(signed), nil, nil
+}
+
+var errBinding = errors.New("the channel binding that was asked for isn't available on this connection")

@@ -1,0 +1,69 @@
+package auth
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// memory remembers decisions for a while. It holds two generations of half its
+// size: what is used moves to the younger one, and when that is full the older
+// one is forgotten. So what is asked for often stays, without a list to keep in
+// order. It may be used concurrently.
+type memory struct {
+	mu         sync.Mutex
+	young, old map[question]remembered
+	half       int
+	lasting    time.Duration
+	now        func() time.Time
+}
+
+type question struct {
+	realm   string
+	session wamp.ID
+	action  router.Action
+	uri     wamp.URI
+	match   wamp.Match
+}
+
+type remembered struct {
+	decision router.Decision
+	until    time.Time
+}
+
+func newMemory(size int, lasting time.Duration) *memory {
+	return &memory{young: map[question]remembered{}, half: max(1, size/2), lasting: lasting, now: time.Now}
+}
+
+func (m *memory) get(q question) (router.Decision, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.young[q]
+	if !ok {
+		if r, ok = m.old[q]; ok {
+			q.uri = wamp.URI(strings.Clone(string(q.uri)))
+			m.keep(q, r)
+		}
+	}
+	if !ok || !m.now().Before(r.until) {
+		return router.Decision{}, false
+	}
+	return r.decision, true
+}
+
+func (m *memory) put(q question, d router.Decision) {
+	q.uri = wamp.URI(strings.Clone(string(q.uri))) // it may be part of a frame
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keep(q, remembered{d, m.now().Add(m.lasting)})
+}
+
+func (m *memory) keep(q question, r remembered) {
+	if _, there := m.young[q]; !there && len(m.young) >= m.half {
+		m.young, m.old = make(map[question]remembered, m.half), m.young
+	}
+	m.young[q] = r
+}

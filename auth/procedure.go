@@ -1,0 +1,291 @@
+package auth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/auth/proof"
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Caller calls procedures: the router's own session in a realm. It is called
+// concurrently.
+type Caller interface {
+	Call(ctx context.Context, procedure wamp.URI, args []any, kwargs map[string]any) ([]any, map[string]any, error)
+}
+
+// Procedure is an authenticator that asks a WAMP procedure, as Crossbar calls
+// its dynamic authenticators: with the arguments realm, authid and details, a
+// dict of authmethod, authextra, session and transport. It returns the role, or
+// a dict of role and, if it likes, authid and extra; an error says no.
+//
+// Under "ticket", details.ticket is what the client showed, and under "tls",
+// details.transport.peer_cert is the client's certificate. For the methods with
+// proofs (wampcra, scram, wamp-scram, cryptosign) use their authenticators with
+// ProcedurePrincipals.
+func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenticator {
+	return Func(method, func(ctx context.Context, h *router.Handshake) (*router.Identity, error) {
+		claim := &Claim{Method: method, AuthID: h.Hello.Details.AuthID, Handshake: h}
+		if state := h.Connection.TLS; state != nil && len(state.PeerCertificates) > 0 {
+			claim.Certificate, claim.Verified = state.PeerCertificates[0], len(state.VerifiedChains) > 0
+		}
+		details := claim.details()
+		if method == "ticket" {
+			if claim.AuthID == "" {
+				return nil, noAuthID
+			}
+			reply, err := h.Challenge(nil)
+			if err != nil {
+				return nil, err
+			}
+			details["ticket"] = reply.Signature
+		}
+		p, err := askPrincipal(ctx, caller, procedure, claim, details)
+		if err != nil {
+			return nil, err
+		}
+		return p.identity(h)
+	})
+}
+
+// ProcedurePrincipals asks a WAMP procedure who somebody is, as Procedure does.
+// Besides role, authid and extra it returns in its dict what the proof is
+// checked with, named as in Crossbar:
+//
+//	wampcra           secret, and for salted passwords salt, iterations, keylen
+//	scram, wamp-scram kdf, salt, stored-key, server-key (all three in hex), iterations, memory
+//	cryptosign        pubkey (hex), or nothing if the one in authextra is right
+//
+// A call that fails is an unknown principal.
+func ProcedurePrincipals(caller Caller, procedure wamp.URI) Principals {
+	return &asked{caller, procedure}
+}
+
+type asked struct {
+	caller    Caller
+	procedure wamp.URI
+}
+
+func (a *asked) Principal(ctx context.Context, claim *Claim) (*Principal, error) {
+	p, err := askPrincipal(ctx, a.caller, a.procedure, claim, claim.details())
+	if err != nil {
+		// Whether it has failed or said no can't be told apart. The context's
+		// end can.
+		return nil, ctx.Err()
+	}
+	return p, nil
+}
+
+// details is what a dynamic authenticator is told of a claim.
+func (c *Claim) details() map[string]any {
+	h := c.Handshake
+	transport := map[string]any{
+		"type": h.Connection.Transport, "network": h.Connection.Network, "peer": h.Connection.Address,
+	}
+	if c.Certificate != nil {
+		sum := sha256.Sum256(c.Certificate.Raw)
+		transport["peer_cert"] = map[string]any{
+			"sha256": hex.EncodeToString(sum[:]), "cn": c.Certificate.Subject.CommonName, "verified": c.Verified,
+		}
+	}
+	details := map[string]any{
+		"session": uint64(h.Session), "authmethod": c.Method, "transport": transport,
+		"authextra": any(h.Hello.Details.AuthExtra), "authrole": h.Hello.Details.AuthRole,
+	}
+	if h.Hello.Details.AuthExtra == nil {
+		details["authextra"] = nil
+	}
+	if !c.Cookie.IsZero() {
+		details["cookie"] = c.Cookie.Reveal()
+	}
+	return details
+}
+
+var errAnswer = errors.New("the dynamic authenticator returned neither a role nor a dict with a valid one")
+
+func askPrincipal(ctx context.Context, caller Caller, procedure wamp.URI, claim *Claim, details map[string]any) (*Principal, error) {
+	realm := string(claim.Handshake.Hello.Realm)
+	args, _, err := caller.Call(ctx, procedure, []any{realm, claim.AuthID, details}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("dynamic authenticator: %w", err)
+	}
+	if len(args) == 0 {
+		return nil, errAnswer
+	}
+	p := &Principal{AuthID: claim.AuthID, Provider: "dynamic"}
+	answer, ok := args[0].(map[string]any)
+	if !ok {
+		answer = map[string]any{"role": args[0]}
+	}
+	role, ok := answer["role"].(string)
+	if !ok || role == "" {
+		return nil, errAnswer
+	}
+	// The procedure knew which role was asked for; the one it gives is final.
+	p.Roles = []string{role}
+	if asked := details["authrole"]; asked != "" && asked != role {
+		return nil, noSuchRole
+	}
+	if id, ok := answer["authid"].(string); ok && id != "" {
+		p.AuthID = id
+	}
+	p.Extra, _ = answer["extra"].(map[string]any)
+	switch claim.Method {
+	case "wampcra":
+		p.CRA, err = answeredCRA(answer)
+	case proof.SCRAMMethod, proof.AutobahnSCRAMMethod:
+		p.SCRAM, err = answeredSCRAM(answer)
+	case "cryptosign":
+		if key, given := answer["pubkey"].(string); given {
+			b, err := hex.DecodeString(key)
+			if err != nil || !ed25519.PublicKey(b).Equal(claim.Key) {
+				return nil, errAnswer
+			}
+		}
+		if p.AuthID == "" {
+			p.AuthID = hex.EncodeToString(claim.Key)
+		}
+	}
+	if err == nil && p.AuthID == "" {
+		err = errAnswer
+	}
+	return p, err
+}
+
+func answeredCRA(answer map[string]any) (*CRACredential, error) {
+	secret, _ := answer["secret"].(string)
+	c := &CRACredential{Secret: NewSecret(secret), Iterations: 1000, KeyLength: 32}
+	c.Salt, _ = answer["salt"].(string)
+	for key, to := range map[string]*int{"iterations": &c.Iterations, "keylen": &c.KeyLength} {
+		if v, given := answer[key]; given {
+			n, ok := number(v)
+			if !ok {
+				return nil, errAnswer
+			}
+			*to = n
+		}
+	}
+	if secret == "" {
+		return nil, errAnswer
+	}
+	return c, nil
+}
+
+func answeredSCRAM(answer map[string]any) (*SCRAMCredential, error) {
+	c := &SCRAMCredential{}
+	c.KDF, _ = answer["kdf"].(string)
+	c.Iterations, _ = number(answer["iterations"])
+	c.Memory, _ = number(answer["memory"])
+	for key, to := range map[string]*[]byte{"salt": &c.Salt, "stored-key": &c.StoredKey, "server-key": &c.ServerKey} {
+		text, _ := answer[key].(string)
+		*to, _ = hex.DecodeString(text)
+	}
+	if c.Check() != nil || len(c.StoredKey) != sha256.Size || len(c.ServerKey) != sha256.Size {
+		return nil, errAnswer
+	}
+	return c, nil
+}
+
+// number returns a decoded integer, whichever type the codec chose for it.
+func number(v any) (int, bool) {
+	switch v := v.(type) {
+	case int:
+		return v, v >= 0
+	case int64:
+		return int(v), v >= 0
+	case uint64:
+		return int(v), v <= 1<<31-1
+	case float64:
+		return int(v), v >= 0 && v <= 1<<31-1 && v == float64(int(v))
+	}
+	return 0, false
+}
+
+// ProcedureAuthorizer asks a WAMP procedure, as Crossbar calls its dynamic
+// authorizers: with the arguments session (a dict of realm, session, authid,
+// authrole, authmethod, authprovider and transport), uri, action and options,
+// which hold match for patterns. It returns a boolean, or a dict of the booleans
+// allow, disclose and cache. No payload is shown to it.
+//
+// Answers with cache are remembered for the session that they were given for.
+// While the procedure is asked, the session that wants something isn't read
+// from; so the sessions that serve the procedure need a role that is not
+// authorized by it (see ByRole), or they wait for themselves until the timeout.
+type ProcedureAuthorizer struct {
+	caller    Caller
+	procedure wamp.URI
+	timeout   time.Duration
+	decisions *memory
+}
+
+// AuthorizerOptions bound what a ProcedureAuthorizer takes; zeros are defaults.
+type AuthorizerOptions struct {
+	Timeout  time.Duration // of one call; 5 seconds
+	Remember time.Duration // how long an answer is good; a minute
+	Answers  int           // how many are remembered; 8192
+}
+
+// NewProcedureAuthorizer returns an authorizer that asks procedure.
+func NewProcedureAuthorizer(caller Caller, procedure wamp.URI, o AuthorizerOptions) *ProcedureAuthorizer {
+	a := &ProcedureAuthorizer{caller: caller, procedure: procedure, timeout: o.Timeout}
+	if a.timeout <= 0 {
+		a.timeout = 5 * time.Second
+	}
+	if o.Remember <= 0 {
+		o.Remember = time.Minute
+	}
+	if o.Answers <= 0 {
+		o.Answers = 8192
+	}
+	a.decisions = newMemory(o.Answers, o.Remember)
+	return a
+}
+
+var errDecision = errors.New("the dynamic authorizer returned neither a boolean nor a dict of booleans")
+
+// Authorize implements router.Authorizer.
+func (a *ProcedureAuthorizer) Authorize(ctx context.Context, who *wamp.Peer, action router.Action, uri wamp.URI, match wamp.Match) (router.Decision, error) {
+	question := question{who.Realm, who.Session, action, uri, match}
+	if d, ok := a.decisions.get(question); ok {
+		return d, nil
+	}
+	options := map[string]any{}
+	if match != wamp.MatchExact {
+		options["match"] = match.String()
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	args, _, err := a.caller.Call(ctx, a.procedure, []any{map[string]any{
+		"realm": who.Realm, "session": uint64(who.Session),
+		"authid": who.AuthID, "authrole": who.AuthRole, "authmethod": who.AuthMethod, "authprovider": who.AuthProvider,
+		"transport": map[string]any{"type": who.Transport, "peer": who.Address},
+	}, string(uri), action.String(), options}, nil)
+	if err != nil {
+		return router.Decision{}, fmt.Errorf("dynamic authorizer: %w", err)
+	}
+	if len(args) == 0 {
+		return router.Decision{}, errDecision
+	}
+	switch answer := args[0].(type) {
+	case bool:
+		return router.Decision{Allow: answer}, nil
+	case map[string]any:
+		allow, ok := answer["allow"].(bool)
+		if !ok {
+			return router.Decision{}, errDecision
+		}
+		disclose, _ := answer["disclose"].(bool)
+		d := router.Decision{Allow: allow, Disclose: disclose && allow}
+		if cache, _ := answer["cache"].(bool); cache {
+			a.decisions.put(question, d)
+		}
+		return d, nil
+	}
+	return router.Decision{}, errDecision
+}
