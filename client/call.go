@@ -1,0 +1,298 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// CallOptions are the options of a call. The zero value is WAMP's default.
+type CallOptions struct {
+	// Timeout makes the router end the call, with wamp.error.timeout. It is
+	// rounded up to milliseconds; 0 is none. The context bounds the call too,
+	// from this side.
+	Timeout time.Duration
+	// OnProgress asks for progressive results and gets them, in order, on the
+	// goroutine that waits in Call, Send or Finish.
+	OnProgress func(*Result)
+	DiscloseMe bool
+	// CancelMode is what CANCEL asks for when the context ends: "skip",
+	// "killnowait" (the default), or "kill", which makes the call wait for the
+	// callee's answer for up to Limits.Kill.
+	CancelMode string
+}
+
+// Result is what a call returned, or what a handler returns. It is the
+// receiver's to keep.
+type Result struct {
+	Args   []any
+	Kwargs map[string]any
+	// Sealed tells that the payload was opened by the Sealer.
+	Sealed bool
+	// Details are those of the RESULT; a handler leaves them alone.
+	Details wamp.ResultDetails
+}
+
+// Call calls a procedure and waits for its result. args and kwargs are values
+// as wamp.Payload.Decode returns them, and others that codec.EncodePayload or
+// the Sealer takes; they are not kept.
+//
+// The error is an *Error if the callee or the router answered with one. Where
+// the context ends first, the call is cancelled (CANCEL), and the error is both
+// ErrURI(wamp.ErrCanceled) and that of the context. Where the connection is
+// lost, it is a *DisconnectedError.
+func (s *Session) Call(ctx context.Context, procedure wamp.URI, args []any, kwargs map[string]any, o CallOptions) (*Result, error) {
+	c, err := s.Begin(procedure, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.Finish(ctx, args, kwargs)
+}
+
+// ProgressiveCall is a call whose arguments go out in several messages (WAMP,
+// "Progressive Call Invocations"). It belongs to one goroutine.
+type ProgressiveCall struct {
+	s         *Session
+	l         *link
+	procedure wamp.URI
+	wire      wamp.URI
+	options   CallOptions
+	request   wamp.ID // 0 before the first message
+	sealed    bool
+	replies   *queue[reply]
+	ended     bool
+}
+
+// reply is a RESULT, an ERROR or the end of the connection.
+type reply struct {
+	result *wamp.Result
+	failed *wamp.Error
+	err    error
+}
+
+// Begin prepares a call of several messages: any number of Send, then Finish.
+// Nothing is sent yet.
+func (s *Session) Begin(procedure wamp.URI, o CallOptions) (*ProgressiveCall, error) {
+	l, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	switch o.CancelMode {
+	case "", "skip", "kill", "killnowait":
+	default:
+		return nil, invalid(wamp.ErrInvalidArgument, "CallOptions.CancelMode is unknown", nil)
+	}
+	wire, err := s.scramble(procedure, wamp.MatchExact)
+	if err != nil {
+		return nil, err
+	}
+	return &ProgressiveCall{s: s, l: l, procedure: procedure, wire: wire, options: o,
+		replies: newQueue[reply](&s.config.Limits)}, nil
+}
+
+// Send sends arguments that more will follow. Before, it hands progressive
+// results that have arrived to OnProgress. An error means that the call has
+// ended; so does the end of ctx.
+func (c *ProgressiveCall) Send(ctx context.Context, args []any, kwargs map[string]any) error {
+	if !c.l.welcome.Roles.Dealer.Has(wamp.ProgressiveCallInvocations) {
+		return invalid(wamp.ErrFeatureNotSupported, "the router does not announce progressive_call_invocations", nil)
+	}
+	if _, ended, err := c.arrived(); ended {
+		if err == nil {
+			err = errAnswered
+		}
+		return err
+	}
+	return c.send(ctx, args, kwargs, true)
+}
+
+var errAnswered = invalid(wamp.ErrCanceled, "the callee has answered before it had all arguments", nil)
+
+// Finish sends the last arguments and waits for the result, as Call does.
+func (c *ProgressiveCall) Finish(ctx context.Context, args []any, kwargs map[string]any) (*Result, error) {
+	if err := c.send(ctx, args, kwargs, false); err != nil {
+		return nil, err
+	}
+	result, ended, err := c.await(ctx)
+	if !ended {
+		return c.abandon(ctx.Err())
+	}
+	return result, err
+}
+
+// await waits for the outcome of the call. ended is false if ctx ends first.
+func (c *ProgressiveCall) await(ctx context.Context) (result *Result, ended bool, err error) {
+	for {
+		if result, ended, err = c.arrived(); ended {
+			return result, true, err
+		}
+		select {
+		case <-c.replies.ready:
+		case <-ctx.Done():
+			return nil, false, nil
+		}
+	}
+}
+
+// arrived treats what has arrived, and reports whether the call has ended with it.
+func (c *ProgressiveCall) arrived() (result *Result, ended bool, err error) {
+	for {
+		r, ok := c.replies.pop()
+		if !ok {
+			return nil, false, nil
+		}
+		if result, ended, err = c.treat(r); ended {
+			return result, true, err
+		}
+	}
+}
+
+func (c *ProgressiveCall) send(ctx context.Context, args []any, kwargs map[string]any, more bool) error {
+	if c.ended {
+		return errAnswered
+	}
+	m := &wamp.Call{Request: c.request, Procedure: c.wire}
+	payload, attributes, sealed, err := c.l.seal(subject{uri: c.procedure, originator: true}, args, kwargs)
+	if err == nil {
+		c.sealed = c.sealed || sealed
+		m.Payload = payload
+		m.Options = wamp.CallOptions{
+			ReceiveProgress: flag(c.options.OnProgress != nil),
+			Progress:        flag(more),
+			DiscloseMe:      flag(c.options.DiscloseMe),
+			Timeout:         uint64((max(c.options.Timeout, 0) + time.Millisecond - 1) / time.Millisecond),
+			Attributes:      attributes,
+		}
+		if c.request == 0 {
+			err = c.l.post(ctx, m, &m.Request, func(id wamp.ID) { c.request, c.l.calls[id] = id, c })
+		} else {
+			err = c.l.send(ctx, m)
+		}
+	}
+	if err != nil {
+		c.stop()
+		if err == ctx.Err() {
+			err = canceled(err)
+		}
+	}
+	return err
+}
+
+func canceled(cause error) *Error {
+	return &Error{URI: wamp.ErrCanceled, Message: "the call was cancelled by its context", cause: cause}
+}
+
+// stop ends the call on this side. The router is told, if it has it.
+func (c *ProgressiveCall) stop() {
+	c.ended = true
+	if c.drop() {
+		c.tellCancel()
+	}
+}
+
+// drop takes the call out of the table, and reports whether it was in it.
+func (c *ProgressiveCall) drop() bool {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.request == 0 || c.l.calls[c.request] != c {
+		return false
+	}
+	delete(c.l.calls, c.request)
+	return true
+}
+
+func (c *ProgressiveCall) tellCancel() {
+	if c.l.welcome.Roles.Dealer.Has(wamp.CallCanceling) {
+		c.l.laterMessage(&wamp.Cancel{Request: c.request, Options: wamp.CancelOptions{Mode: c.options.CancelMode}})
+	}
+}
+
+// abandon ends the call because its context has ended (WAMP, "Call Canceling").
+func (c *ProgressiveCall) abandon(cause error) (*Result, error) {
+	if c.options.CancelMode != "kill" || !c.l.welcome.Roles.Dealer.Has(wamp.CallCanceling) {
+		c.stop()
+		return nil, canceled(cause)
+	}
+	c.tellCancel()
+	ctx, cancel := context.WithTimeout(context.Background(), c.s.config.Limits.Kill)
+	defer cancel()
+	if result, ended, err := c.await(ctx); ended {
+		return result, err
+	}
+	c.ended = true
+	c.drop()
+	return nil, canceled(cause)
+}
+
+// treat opens a reply. It reports whether the call has ended with it.
+func (c *ProgressiveCall) treat(r reply) (result *Result, done bool, err error) {
+	switch {
+	case r.err != nil:
+		c.ended = true
+		return nil, true, r.err
+	case r.failed != nil:
+		c.ended = true
+		return nil, true, c.s.callError(r.failed)
+	}
+	on := subject{uri: c.procedure, originator: true, sealed: c.sealed}
+	opened, err := c.s.open(on, &r.result.Details.Attributes, &r.result.Payload)
+	if err != nil {
+		c.stop()
+		return nil, true, err
+	}
+	result = &Result{Args: opened.args, Kwargs: opened.kwargs, Sealed: opened.sealed, Details: r.result.Details}
+	if !r.result.Details.Progress {
+		c.ended = true
+		return result, true, nil
+	}
+	if c.options.OnProgress != nil {
+		c.options.OnProgress(result)
+	}
+	return nil, false, nil
+}
+
+// result hands a RESULT to its call. One of a call that has ended here may have
+// been under way.
+func (l *link) result(m *wamp.Result) error {
+	c, err := l.calling(m.Request, !m.Details.Progress)
+	if c == nil {
+		return err
+	}
+	kept := *m
+	kept.Payload = m.Payload.Clone()
+	if !c.replies.push(reply{result: &kept}, m.Payload.WireSize(), !m.Details.Progress) && c.drop() {
+		// A result with a gap is none.
+		c.replies.push(reply{err: &OverflowError{URI: c.procedure}}, 0, true)
+		c.tellCancel()
+	}
+	return nil
+}
+
+// callFailed hands an ERROR to its call.
+func (l *link) callFailed(m *wamp.Error) error {
+	c, err := l.calling(m.Request, true)
+	if c == nil {
+		return err
+	}
+	kept := *m
+	kept.Payload = m.Payload.Clone()
+	c.replies.push(reply{failed: &kept}, m.Payload.WireSize(), true)
+	return nil
+}
+
+// calling returns the call of that request, or nil if it has ended. The final
+// answer takes it out.
+func (l *link) calling(id wamp.ID, final bool) (*ProgressiveCall, error) {
+	l.s.mu.Lock()
+	c := l.calls[id]
+	asked := id <= l.lastRequest && l.requests[id] == nil
+	if final && c != nil {
+		delete(l.calls, id)
+	}
+	l.s.mu.Unlock()
+	if !asked {
+		return nil, l.abort(violation("an answer to a call that was not made"))
+	}
+	return c, nil
+}

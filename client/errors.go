@@ -1,0 +1,169 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// ErrURI is a target for errors.Is: errors.Is(err, client.ErrURI(wamp.ErrCanceled))
+// reports whether err is, or wraps, an error of that URI.
+type ErrURI wamp.URI
+
+func (e ErrURI) Error() string { return string(e) }
+
+// Error is an ERROR or ABORT of the router or of a peer, and what a handler
+// returns to answer with an error URI of its own.
+type Error struct {
+	URI wamp.URI
+	// Message is for people: that of the details, or else a first argument that
+	// is a string. What a handler returns has it sent as the one argument if
+	// Args is empty.
+	Message string
+	Args    []any
+	Kwargs  map[string]any
+	// Sealed tells that Args and Kwargs were opened by the Sealer, so that the
+	// error is the peer's own and not made up on the way.
+	Sealed bool
+
+	cause error // of an error made here
+}
+
+// Error returns the URI and the message.
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return string(e.URI)
+	}
+	return string(e.URI) + ": " + e.Message
+}
+
+// Unwrap returns the reason of an error that was made here, such as the end of a
+// context, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether target is the ErrURI of e.
+func (e *Error) Is(target error) bool { return isURI(target, e.URI) }
+
+func isURI(target error, uri wamp.URI) bool {
+	u, ok := target.(ErrURI)
+	return ok && wamp.URI(u) == uri
+}
+
+// SealError is a payload that could not be sealed, and was not sent, or that
+// could not be opened, and was not handed up.
+type SealError struct {
+	// URI is the topic, procedure or error URI that the payload belongs to.
+	URI     wamp.URI
+	Opening bool
+	// Reason is the WAMP error URI that says why.
+	Reason wamp.URI
+	// Err is the Sealer's error, or one of ErrNoSealer, ErrClear, ErrNotOneBinary,
+	// ErrNotSealed and ErrUnsupported.
+	Err error
+}
+
+// What SealError.Err can be beside a Sealer's error.
+var (
+	ErrNoSealer     = errors.New("client: the payload is sealed, and there is no Sealer")
+	ErrClear        = errors.New("client: the payload is in the clear, and the URI has a key")
+	ErrNotOneBinary = errors.New("client: the payload is not one binary")
+	ErrNotSealed    = errors.New("client: the call was sealed, and its answer has no key")
+	ErrUnsupported  = errors.New("client: the router does not announce this form of sealed payload")
+)
+
+// Error tells the URI and the reason.
+func (e *SealError) Error() string {
+	what := "sealed"
+	if e.Opening {
+		what = "opened"
+	}
+	return fmt.Sprintf("client: payload of %s could not be %s: %v", e.URI, what, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *SealError) Unwrap() error { return e.Err }
+
+// ErrorURI returns e.Reason.
+func (e *SealError) ErrorURI() wamp.URI { return e.Reason }
+
+// Is reports whether target is the ErrURI of e.Reason.
+func (e *SealError) Is(target error) bool { return isURI(target, e.Reason) }
+
+// ErrClosed is what everything returns after Close.
+var ErrClosed = errors.New("client: the session is closed")
+
+// DisconnectedError says that there is no connection, or none any more.
+type DisconnectedError struct {
+	// InFlight tells that the request may have reached the router: whether it
+	// took effect is not known. Otherwise nothing was sent.
+	InFlight bool
+	// Cause is why the connection was lost: an *Error if the router ended it by
+	// GOODBYE or ABORT, else an error of the transport.
+	Cause error
+}
+
+// Error tells the cause.
+func (e *DisconnectedError) Error() string {
+	if e.InFlight {
+		return fmt.Sprintf("client: connection lost with the request in flight: %v", e.Cause)
+	}
+	return fmt.Sprintf("client: not connected: %v", e.Cause)
+}
+
+// Unwrap returns e.Cause.
+func (e *DisconnectedError) Unwrap() error { return e.Cause }
+
+// OverflowError says that a consumer was too slow and its queue is full
+// (Limits.Queue, Limits.QueueBytes). For a subscription it is reported once for
+// each run of lost events, and Event.Lost counts these; a call or an invocation
+// ends with it.
+type OverflowError struct {
+	URI wamp.URI // the topic or procedure
+}
+
+// Error tells the URI.
+func (e *OverflowError) Error() string {
+	return fmt.Sprintf("client: queue full for %s: its consumer is too slow", e.URI)
+}
+
+// Is reports whether target is ErrURI(wamp.ErrLimitExceeded).
+func (e *OverflowError) Is(target error) bool { return isURI(target, wamp.ErrLimitExceeded) }
+
+// RestoreError says that a subscription or registration was lost in a
+// reconnect.
+type RestoreError struct {
+	URI wamp.URI
+	Err error
+}
+
+// Error tells the URI and the reason.
+func (e *RestoreError) Error() string {
+	return fmt.Sprintf("client: %s could not be restored: %v", e.URI, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *RestoreError) Unwrap() error { return e.Err }
+
+// uriOf returns the error URI of err, or def.
+func uriOf(err error, def wamp.URI) wamp.URI {
+	var u interface{ ErrorURI() wamp.URI }
+	var refusal *wamp.Refusal
+	switch {
+	case errors.As(err, &u) && u.ErrorURI() != "":
+		return u.ErrorURI()
+	case errors.As(err, &refusal):
+		return refusal.URI
+	}
+	return def
+}
+
+// invalid is what is wrong with an argument; nothing was sent.
+func invalid(uri wamp.URI, text string, cause error) *Error {
+	return &Error{URI: uri, Message: text, cause: cause}
+}
+
+// violation is a message of the router that breaks the protocol.
+func violation(text string) *Error {
+	return &Error{URI: wamp.ErrProtocolViolation, Message: text}
+}

@@ -1,0 +1,344 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// mostStale is how many invocations are remembered that were answered before
+// all their inputs had come.
+const mostStale = 256
+
+// Invocation is a call that reached this session. It belongs to its handler.
+type Invocation struct {
+	// Procedure is what was called. A sealed payload is bound to it.
+	Procedure wamp.URI
+	Args      []any
+	Kwargs    map[string]any
+	// Details are those of the router: not sealed, and with URIs as on the wire.
+	Details wamp.InvocationDetails
+	// Sealed tells that the payload was opened by the Sealer. The answer is
+	// sealed then, or fails.
+	Sealed bool
+
+	l      *link
+	id     wamp.ID
+	reg    *Registration
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	inputs *queue[*wamp.Invocation]
+	more   bool // the handler has not had all inputs
+
+	// open tells that not all inputs have arrived. The reading goroutine writes
+	// it, under Session.mu.
+	open bool
+}
+
+// invocation gives an INVOCATION to its handler.
+func (l *link) invocation(m *wamp.Invocation) error {
+	l.s.mu.Lock()
+	inv, reg, busy := l.invocations[m.Request], l.registered[m.Registration], len(l.invocations)
+	l.s.mu.Unlock()
+	switch {
+	case inv != nil && !inv.open:
+		return l.abort(violation("INVOCATION.Request is that of an invocation in flight"))
+	case inv != nil:
+		inv.input(m)
+		return nil
+	case l.late(m):
+		return nil
+	case reg == nil:
+		l.turnAway(m, wamp.ErrNoSuchRegistration)
+		return nil
+	case busy >= l.s.config.Limits.Invocations:
+		l.turnAway(m, wamp.ErrUnavailable)
+		return nil
+	}
+	kept := *m
+	kept.Payload = m.Payload.Clone()
+	inv = &Invocation{l: l, id: m.Request, reg: reg, Details: m.Details,
+		inputs: newQueue[*wamp.Invocation](&l.s.config.Limits), more: m.Details.Progress, open: m.Details.Progress}
+	inv.ctx, inv.cancel = context.WithCancelCause(l.ctx)
+	l.s.mu.Lock()
+	l.invocations[inv.id] = inv
+	l.s.mu.Unlock()
+	go inv.run(&kept)
+	return nil
+}
+
+// turnAway answers an INVOCATION that no handler gets.
+func (l *link) turnAway(m *wamp.Invocation, uri wamp.URI) {
+	if m.Details.Progress {
+		l.s.mu.Lock()
+		l.expectLate(m.Request)
+		l.s.mu.Unlock()
+	}
+	l.laterMessage(&wamp.Error{RequestType: wamp.TypeInvocation, Request: m.Request, Error: uri})
+}
+
+// expectLate remembers an invocation whose inputs may still come. Session.mu is
+// held.
+func (l *link) expectLate(id wamp.ID) {
+	if len(l.stale) == mostStale {
+		l.stale = l.stale[1:]
+	}
+	l.stale = append(l.stale, id)
+}
+
+// late reports whether m is an input of an invocation that has been answered.
+func (l *link) late(m *wamp.Invocation) bool {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	at := slices.Index(l.stale, m.Request)
+	if at >= 0 && !m.Details.Progress {
+		l.stale = slices.Delete(l.stale, at, at+1)
+	}
+	return at >= 0
+}
+
+// interrupt ends the context of a handler (WAMP, "Call Canceling").
+func (l *link) interrupt(m *wamp.Interrupt) error {
+	l.s.mu.Lock()
+	inv := l.invocations[m.Request]
+	l.s.mu.Unlock()
+	if inv != nil {
+		reason := wamp.URI(m.Options.Reason)
+		if reason != wamp.ErrTimeout {
+			reason = wamp.ErrCanceled
+		}
+		inv.cancel(&Error{URI: reason, cause: context.Canceled})
+	}
+	return nil
+}
+
+// input queues a further INVOCATION of the same call.
+func (inv *Invocation) input(m *wamp.Invocation) {
+	kept := *m
+	kept.Payload = m.Payload.Clone()
+	l := inv.l
+	l.s.mu.Lock()
+	inv.open = m.Details.Progress
+	l.s.mu.Unlock()
+	if inv.inputs.push(&kept, m.Payload.WireSize(), false) {
+		return
+	}
+	// Arguments with a gap are none.
+	if inv.end() {
+		l.laterMessage(&wamp.Error{RequestType: wamp.TypeInvocation, Request: inv.id, Error: wamp.ErrLimitExceeded})
+	}
+	inv.cancel(&OverflowError{URI: inv.reg.procedure})
+}
+
+// end takes the invocation out of the table: it has its answer. It reports
+// whether it had none before.
+func (inv *Invocation) end() bool {
+	l := inv.l
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	if l.invocations[inv.id] != inv {
+		return false
+	}
+	delete(l.invocations, inv.id)
+	if inv.open {
+		l.expectLate(inv.id)
+	}
+	return true
+}
+
+// run calls the handler and answers.
+func (inv *Invocation) run(m *wamp.Invocation) {
+	defer inv.cancel(nil)
+	s := inv.l.s
+	procedure, err := s.actual(inv.reg.procedure, inv.reg.wire, inv.reg.match, m.Details.Procedure)
+	if err != nil {
+		inv.unopened(err)
+		return
+	}
+	inv.Procedure = procedure
+	c, err := inv.openInput(m)
+	if err != nil {
+		inv.unopened(err)
+		return
+	}
+	inv.Args, inv.Kwargs, inv.Sealed = c.args, c.kwargs, c.sealed
+	ctx := inv.ctx
+	if m.Details.Timeout > 0 && m.Details.Timeout < maxTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(m.Details.Timeout)*time.Millisecond)
+		defer cancel()
+	}
+	result, err := inv.reg.handler(ctx, inv)
+	if err != nil {
+		inv.fail(ctx, err)
+		return
+	}
+	if result == nil {
+		result = new(Result)
+	}
+	if err := inv.yield(result, false); err != nil {
+		inv.fail(ctx, err)
+	}
+}
+
+// maxTimeout is the longest timeout of a call that is heeded, in milliseconds.
+const maxTimeout = 365 * 24 * 3600 * 1000
+
+func (inv *Invocation) openInput(m *wamp.Invocation) (content, error) {
+	on := subject{uri: inv.Procedure, sealed: inv.Sealed}
+	return inv.l.s.open(on, &m.Details.Attributes, &m.Payload)
+}
+
+// unopened answers an invocation that can't be opened, and reports it. The
+// answer tells the reason alone.
+func (inv *Invocation) unopened(err error) {
+	inv.l.s.report(err)
+	inv.sendError(&Error{URI: reasonOf(err)}, false)
+}
+
+// reasonOf returns the URI under which err is told to a caller.
+func reasonOf(err error) wamp.URI {
+	var mine *SealError
+	var plain *Error
+	switch {
+	case errors.As(err, &mine):
+		return mine.Reason
+	case errors.As(err, &plain):
+		return plain.URI
+	}
+	return wamp.ErrRuntime
+}
+
+// Next waits for further arguments of a progressive call, and returns io.EOF
+// after the last ones. The first ones are in Args and Kwargs.
+func (inv *Invocation) Next(ctx context.Context) (args []any, kwargs map[string]any, err error) {
+	for {
+		if m, ok := inv.inputs.pop(); ok {
+			inv.more = m.Details.Progress
+			c, err := inv.openInput(m)
+			return c.args, c.kwargs, err
+		}
+		if !inv.more {
+			return nil, nil, io.EOF
+		}
+		select {
+		case <-inv.inputs.ready:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-inv.ctx.Done():
+			return nil, nil, context.Cause(inv.ctx)
+		}
+	}
+}
+
+// More reports whether the caller has announced more arguments than the handler
+// has had.
+func (inv *Invocation) More() bool { return inv.more }
+
+// ErrNotProgressive is what Progress returns if the caller did not ask for
+// progressive results.
+var ErrNotProgressive = errors.New("client: the caller did not ask for progressive results")
+
+// Progress sends a progressive result.
+func (inv *Invocation) Progress(args []any, kwargs map[string]any) error {
+	switch {
+	case !inv.Details.ReceiveProgress:
+		return ErrNotProgressive
+	case inv.ctx.Err() != nil:
+		return context.Cause(inv.ctx)
+	}
+	return inv.yield(&Result{Args: args, Kwargs: kwargs}, true)
+}
+
+// yield sends a result. An error means that nothing was sent and the invocation
+// has no answer yet.
+func (inv *Invocation) yield(r *Result, progress bool) error {
+	on := subject{uri: inv.Procedure, sealed: inv.Sealed}
+	payload, attributes, _, err := inv.l.seal(on, r.Args, r.Kwargs)
+	if err != nil {
+		return err
+	}
+	m := &wamp.Yield{Request: inv.id, Payload: payload,
+		Options: wamp.ResultDetails{Progress: progress, Attributes: attributes}}
+	return inv.answer(m, !progress)
+}
+
+// answer sends a message unless the invocation has its answer.
+func (inv *Invocation) answer(m wamp.Message, final bool) error {
+	l := inv.l
+	if err := l.take(l.ctx); err != nil {
+		return err
+	}
+	defer l.release()
+	frame, buf, err := l.encode(l.buf[:0], m)
+	if err != nil {
+		return err
+	}
+	if final && !inv.end() {
+		return nil
+	}
+	return l.put(frame, buf)
+}
+
+// fail answers with the error of a handler, or of the sending of its result.
+func (inv *Invocation) fail(ctx context.Context, err error) {
+	var own *Error
+	var sealing *SealError
+	var gone *DisconnectedError
+	e := &Error{URI: wamp.ErrRuntime}
+	switch {
+	case errors.As(err, &sealing):
+		inv.l.s.report(err)
+		e.URI = sealing.Reason
+	case errors.As(err, &gone):
+		e.Args = []any{err.Error()}
+	case errors.As(err, &own):
+		e.URI, e.Args, e.Kwargs = own.URI, own.Args, own.Kwargs
+		if len(e.Args) == 0 && own.Message != "" {
+			e.Args = []any{own.Message}
+		}
+	case ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+		e.URI = wamp.ErrTimeout
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		e.URI = wamp.ErrCanceled
+	default:
+		e.Args = []any{err.Error()}
+	}
+	inv.sendError(e, true)
+}
+
+// sendError sends an ERROR. What can't be sealed under its URI, though the
+// procedure's payload is, goes without arguments, and so does what is too large.
+func (inv *Invocation) sendError(e *Error, explain bool) {
+	l := inv.l
+	m := &wamp.Error{RequestType: wamp.TypeInvocation, Request: inv.id}
+	var err error
+	if m.Error, err = l.s.errorURI(e.URI); err != nil {
+		l.s.report(err)
+		m.Error = wamp.ErrRuntime
+	}
+	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0) {
+		on := subject{uri: e.URI, failure: true, sealed: inv.secret()}
+		if m.Payload, m.Details.Attributes, _, err = l.seal(on, e.Args, e.Kwargs); err != nil {
+			l.s.report(err)
+		}
+	}
+	if err := inv.answer(m, true); err != nil && l.ctx.Err() == nil {
+		l.s.report(err)
+		m.Payload, m.Details.Attributes = wamp.Payload{}, wamp.Attributes{}
+		_ = inv.answer(m, true)
+	}
+}
+
+// secret reports whether what the handler was given, or would have returned, is
+// none of the router's business.
+func (inv *Invocation) secret() bool {
+	if inv.Sealed {
+		return true
+	}
+	return inv.l.s.keyed(subject{uri: inv.Procedure})
+}

@@ -1,0 +1,125 @@
+package client
+
+import (
+	"context"
+	"errors"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// mostChallenges bounds how often the router may ask in one handshake.
+const mostChallenges = 16
+
+// connect makes a connection and joins the realm on it.
+func (s *Session) connect(ctx context.Context) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Handshake)
+	defer cancel()
+	conn, err := s.config.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := newLink(s, conn)
+	stop := context.AfterFunc(ctx, func() { l.fail(ctx.Err()) })
+	err = l.join(ctx)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		var told *Error
+		if ctx.Err() != nil && !errors.As(err, &told) {
+			err = ctx.Err()
+		}
+		l.fail(err)
+		l.cancel(err)
+		return nil, err
+	}
+	return l, nil
+}
+
+// join takes a connection from HELLO to WELCOME (WAMP, "Session Establishment").
+func (l *link) join(ctx context.Context) error {
+	c := &l.s.config
+	hello := &wamp.Hello{Realm: c.Realm, Details: wamp.HelloDetails{
+		Roles: announced(c.Sealer != nil), Agent: c.Agent, AuthID: c.AuthID,
+	}}
+	for _, a := range c.Auth {
+		hello.Details.AuthMethods = append(hello.Details.AuthMethods, a.Method())
+		a.Hello(&hello.Details)
+	}
+	if err := l.send(ctx, hello); err != nil {
+		return err
+	}
+	for range mostChallenges + 1 {
+		m, err := l.receive()
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *wamp.Welcome:
+			l.id, l.welcome = m.Session, m.Details
+			return nil
+		case *wamp.Abort:
+			return &Error{URI: m.Reason, Message: m.Details.Message}
+		case *wamp.Challenge:
+			if err := l.prove(ctx, m); err != nil {
+				return err
+			}
+		default:
+			return l.abort(violation("WELCOME, CHALLENGE or ABORT was expected"))
+		}
+	}
+	return l.abort(violation("too many CHALLENGEs"))
+}
+
+// prove answers a CHALLENGE.
+func (l *link) prove(ctx context.Context, m *wamp.Challenge) error {
+	for _, a := range l.s.config.Auth {
+		if a.Method() != m.AuthMethod {
+			continue
+		}
+		signature, extra, err := a.Answer(ctx, m, l.conn.Info())
+		if err != nil {
+			_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the challenge can't be answered"})
+			return err
+		}
+		if extra == nil {
+			extra = map[string]any{}
+		}
+		return l.send(ctx, &wamp.Authenticate{Signature: signature, Extra: extra})
+	}
+	return l.abort(violation("CHALLENGE.AuthMethod was not offered"))
+}
+
+// abort sends ABORT, and returns its reason.
+func (l *link) abort(reason *Error) error {
+	ctx, cancel := context.WithTimeout(l.ctx, l.s.config.Limits.Goodbye)
+	defer cancel()
+	_ = l.send(ctx, &wamp.Abort{Reason: reason.URI, Details: wamp.Closing{Message: reason.Message}})
+	return reason
+}
+
+// receive reads one message of the handshake.
+func (l *link) receive() (wamp.Message, error) {
+	for {
+		frame, err := l.conn.Read()
+		if err != nil {
+			return nil, err
+		}
+		switch frame.Op {
+		case transport.OpMessage:
+			m, err := codec.NewDecoder().Decode(l.serializer(), frame.Body)
+			if err != nil {
+				return nil, l.abort(undecodable(err))
+			}
+			return m, nil
+		case transport.OpPing:
+			l.pong(frame.Body)
+		case transport.OpClose:
+			return nil, errClosedByPeer
+		}
+	}
+}
+
+var errClosedByPeer = errors.New("client: the router closed the connection")

@@ -1,0 +1,208 @@
+package client
+
+import (
+	"strings"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// content is what a payload carries.
+type content struct {
+	args   []any
+	kwargs map[string]any
+	sealed bool
+}
+
+// subject is what a payload belongs to.
+type subject struct {
+	uri        wamp.URI
+	originator bool // this side calls or publishes
+	topic      bool // uri is that of a PUBLISH or EVENT
+	failure    bool // uri is that of an ERROR
+	// sealed tells that the payload answers a sealed one.
+	sealed bool
+}
+
+// routersOwn reports whether the router speaks for itself under this error URI.
+func routersOwn(uri wamp.URI) bool {
+	return uri.Reserved() || strings.HasPrefix(string(uri), "blindfold.")
+}
+
+// clearOnly reports whether the payload is between this session and the router,
+// so that nobody is there to seal it for.
+func (on *subject) clearOnly() bool { return !on.failure && on.uri.Reserved() }
+
+// seal makes the payload to send: sealed if the URI has a key, else clear. An
+// error means that nothing may be sent.
+func (l *link) seal(on subject, args []any, kwargs map[string]any) (p wamp.Payload, a wamp.Attributes, sealed bool, err error) {
+	if sealer := l.s.config.Sealer; sealer != nil && !on.clearOnly() {
+		var data []byte
+		a, data, sealed, err = sealer.Seal(on.uri, on.originator, args, kwargs)
+		switch {
+		case err != nil:
+			return p, wamp.Attributes{}, false, &SealError{URI: on.uri, Reason: uriOf(err, wamp.ErrNoPayloadCodec), Err: err}
+		case sealed:
+			form := a.Declared()
+			if form == wamp.FormNone {
+				form = wamp.FormTransparency
+			}
+			if !on.sealed && !l.carries(form, &a, on.topic) {
+				return p, wamp.Attributes{}, false, &SealError{URI: on.uri, Reason: wamp.ErrFeatureNotSupported, Err: ErrUnsupported}
+			}
+			return codec.BinaryPayload(l.serializer(), form, data), a, true, nil
+		}
+	}
+	if on.sealed {
+		return p, wamp.Attributes{}, false, &SealError{URI: on.uri, Reason: wamp.ErrNoPayloadCodec, Err: ErrNotSealed}
+	}
+	if p, err = codec.EncodePayload(l.serializer(), args, kwargs); err != nil {
+		return p, wamp.Attributes{}, false, invalid(uriOf(err, wamp.ErrInvalidArgument), "the arguments can't be encoded", err)
+	}
+	return p, wamp.Attributes{}, false, nil
+}
+
+// carries reports whether the router announces the form. One that does not may
+// drop the message without a word, or mangle it.
+func (l *link) carries(form wamp.Form, a *wamp.Attributes, topic bool) bool {
+	r := l.welcome.Roles.Dealer
+	if topic {
+		r = l.welcome.Roles.Broker
+	}
+	if form == wamp.FormPassthru {
+		return r.Has(wamp.PayloadPassthruMode)
+	}
+	return r.Has(wamp.PayloadTransparency) || a.EncAlgo == "cryptobox" && r.Has(wamp.PayloadEncryptionCryptobox)
+}
+
+// open returns what a received payload carries. The error is a *SealError, or
+// an *Error if a clear payload can't be decoded.
+func (s *Session) open(on subject, a *wamp.Attributes, p *wamp.Payload) (content, error) {
+	if p.Opaque() {
+		return s.unseal(on, a, p)
+	}
+	if err := s.acceptClear(on); err != nil {
+		return content{}, err
+	}
+	args, kwargs, err := p.Decode()
+	if err != nil {
+		return content{}, invalid(uriOf(err, wamp.ErrInvalidArgument), "the payload can't be decoded", err)
+	}
+	return content{args: args, kwargs: kwargs}, nil
+}
+
+func (s *Session) unseal(on subject, a *wamp.Attributes, p *wamp.Payload) (content, error) {
+	refused := &SealError{URI: on.uri, Opening: true, Reason: wamp.ErrNoPayloadCodec}
+	sealer := s.config.Sealer
+	if sealer == nil {
+		refused.Err = ErrNoSealer
+		return content{}, refused
+	}
+	data, ok := codec.Binary(p)
+	if !ok {
+		refused.Err = ErrNotOneBinary
+		return content{}, refused
+	}
+	args, kwargs, err := sealer.Open(on.uri, on.originator, a, data)
+	if err != nil {
+		refused.Reason, refused.Err = uriOf(err, wamp.ErrDecryptError), err
+		return content{}, refused
+	}
+	return content{args: args, kwargs: kwargs, sealed: true}, nil
+}
+
+// acceptClear decides on a payload that came in the clear. That of a URI which
+// has a key was put in by someone who does not have it.
+func (s *Session) acceptClear(on subject) error {
+	switch {
+	case s.config.AllowClear, on.clearOnly(), on.failure && routersOwn(on.uri), !on.sealed && !s.keyed(on):
+		return nil
+	}
+	return &SealError{URI: on.uri, Opening: true, Reason: wamp.ErrCleartextRefused, Err: ErrClear}
+}
+
+// keyed reports whether the URI has a key, by sealing nothing for it: that is
+// then sealed, or fails.
+func (s *Session) keyed(on subject) bool {
+	sealer := s.config.Sealer
+	if sealer == nil || on.clearOnly() {
+		return false
+	}
+	_, _, sealed, err := sealer.Seal(on.uri, on.originator, nil, nil)
+	return sealed || err != nil
+}
+
+// scramble returns the URI or pattern to send.
+func (s *Session) scramble(uri wamp.URI, match wamp.Match) (wamp.URI, error) {
+	if !uri.Valid(match) {
+		return "", invalid(wamp.ErrInvalidURI, "not a URI, or not a pattern of this kind", nil)
+	}
+	if s.config.Scrambler == nil || uri.Reserved() {
+		return uri, nil
+	}
+	wire, err := s.config.Scrambler.Scramble(uri, match)
+	if err != nil {
+		return "", invalid(uriOf(err, wamp.ErrInvalidURI), "the URI can't be scrambled", err)
+	}
+	return wire, nil
+}
+
+// errorURI returns the error URI to send.
+func (s *Session) errorURI(uri wamp.URI) (wamp.URI, error) {
+	if routersOwn(uri) {
+		return uri, nil
+	}
+	return s.scramble(uri, wamp.MatchExact)
+}
+
+// restored returns what a URI from the router stands for.
+func (s *Session) restored(uri wamp.URI) (wamp.URI, error) {
+	if s.config.Scrambler == nil || uri.Reserved() {
+		return uri, nil
+	}
+	plain, ok := s.config.Scrambler.Restore(uri)
+	if !ok {
+		return "", invalid(wamp.ErrInvalidURI, "what the scrambled URI stands for is not known here", nil)
+	}
+	return plain, nil
+}
+
+// refused makes an error of an ERROR of the router, which it does not seal.
+func (s *Session) refused(m *wamp.Error) *Error {
+	e := &Error{URI: m.Error, Message: m.Details.Message}
+	if !m.Payload.Opaque() {
+		if args, kwargs, err := m.Payload.Decode(); err == nil {
+			e.Args, e.Kwargs = args, kwargs
+		}
+	}
+	return e.explained()
+}
+
+// explained takes the message from the arguments, if there is no other.
+func (e *Error) explained() *Error {
+	if e.Message == "" && len(e.Args) > 0 {
+		e.Message, _ = e.Args[0].(string)
+	}
+	return e
+}
+
+// callError makes an error of the ERROR that ended a call. The details are not
+// sealed: for a genuine error the message is that of its arguments.
+func (s *Session) callError(m *wamp.Error) error {
+	uri := m.Error
+	if !routersOwn(uri) {
+		var err error
+		if uri, err = s.restored(uri); err != nil {
+			return err
+		}
+	}
+	c, err := s.open(subject{uri: uri, originator: true, failure: true}, &m.Details.Attributes, &m.Payload)
+	if err != nil {
+		return err
+	}
+	e := &Error{URI: uri, Message: m.Details.Message, Args: c.args, Kwargs: c.kwargs, Sealed: c.sealed}
+	if c.sealed {
+		e.Message = ""
+	}
+	return e.explained()
+}
