@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"unsafe"
 )
 
 // Shape is how a payload stands on the wire.
@@ -43,13 +44,16 @@ type Transcoder interface {
 // as long as that is; Clone makes a lasting one. The zero Payload is no payload.
 // A Payload may be read concurrently.
 type Payload struct {
-	tail   []byte
+	// data and length are the bytes. They are no slice so that what passes by
+	// Format, such as fmt's %p or a dumper of fields, finds an address only.
+	data   *byte
+	length int
 	from   Transcoder
 	size   int
 	args   int
 	kwargs int
 	shape  Shape
-	// elements of the message array that tail holds: 0, 1 or 2.
+	// elements of the message array that the bytes are: 0, 1 or 2.
 	elements int8
 	opaque   bool
 	reframe  bool
@@ -70,7 +74,7 @@ type PayloadFacts struct {
 // refers to tail.
 func NewPayload(from Transcoder, tail []byte, facts PayloadFacts) Payload {
 	return Payload{
-		tail: tail, from: from, size: facts.Size, args: facts.Args, kwargs: facts.Kwargs,
+		data: unsafe.SliceData(tail), length: len(tail), from: from, size: facts.Size, args: facts.Args, kwargs: facts.Kwargs,
 		shape: facts.Shape, elements: int8(facts.Elements),
 		// A bare binary is opaque whether or not a scheme is named beside it.
 		opaque: facts.Opaque || facts.Shape == ShapeBinary,
@@ -94,7 +98,7 @@ func (p *Payload) Kwargs() int { return p.kwargs }
 func (p *Payload) Size() int { return p.size }
 
 // WireSize returns the number of bytes that AppendTail appends.
-func (p *Payload) WireSize() int { return len(p.tail) }
+func (p *Payload) WireSize() int { return p.length }
 
 // Elements returns how many elements of the message array the payload is: 0 to 2.
 func (p *Payload) Elements() int { return int(p.elements) }
@@ -111,7 +115,9 @@ func (p *Payload) Serializer() Serializer {
 // AppendTail appends the payload's bytes, unchanged, to dst. It is how a codec
 // splices a payload behind a new envelope, and nothing else calls it: a test
 // (TestOnlyTheCodecTouchesPayloadBytes) keeps it so.
-func (p *Payload) AppendTail(dst []byte) []byte { return append(dst, p.tail...) }
+func (p *Payload) AppendTail(dst []byte) []byte { return append(dst, p.tail()...) }
+
+func (p *Payload) tail() []byte { return unsafe.Slice(p.data, p.length) }
 
 // Decode returns the values of a clear payload: nil, bool, int64, uint64 (only
 // above 2^63-1), float64, string, []byte, []any and map[string]any. It returns
@@ -123,7 +129,7 @@ func (p *Payload) Decode() (args []any, kwargs map[string]any, err error) {
 	if p.elements == 0 {
 		return nil, nil, nil
 	}
-	return p.from.DecodePayload(p.tail, int(p.elements))
+	return p.from.DecodePayload(p.tail(), int(p.elements))
 }
 
 // PermitReframing lets a codec change the framing of an opaque binary (JSON
@@ -138,12 +144,12 @@ func (p *Payload) MayReframe() bool { return p.reframe }
 // Clone returns a payload that refers to a copy of the bytes.
 func (p *Payload) Clone() Payload {
 	c := *p
-	c.tail = append([]byte(nil), p.tail...)
+	c.data = unsafe.SliceData(append([]byte(nil), p.tail()...))
 	return c
 }
 
 // Digest returns the SHA-256 of the payload's bytes on the wire.
-func (p *Payload) Digest() [sha256.Size]byte { return sha256.Sum256(p.tail) }
+func (p *Payload) Digest() [sha256.Size]byte { return sha256.Sum256(p.tail()) }
 
 // String describes the payload without showing it.
 func (p Payload) String() string {
