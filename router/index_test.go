@@ -1,0 +1,159 @@
+package router
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+func put(x *index[string], match wamp.Match, uri wamp.URI) {
+	x.update(match, uri, func(string, bool) (string, bool) { return match.String() + " " + string(uri), true })
+}
+
+func drop(x *index[string], match wamp.Match, uri wamp.URI) {
+	x.update(match, uri, func(string, bool) (string, bool) { return "", false })
+}
+
+// The example of WAMP, "Pattern-based Registrations", with the results that the
+// specification gives. One URI differs: the specification's "a1.b2.x33" begins
+// with its prefix "a1.b2.c3", which by its own definition of prefixes ("Prefix
+// Matching": com.myapp.myobject1-mysubobject1) makes it a match.
+func TestBestFollowsTheSpecification(t *testing.T) {
+	x := newIndex[string]()
+	put(x, wamp.MatchExact, "a1.b2.c3.d4.e55")
+	put(x, wamp.MatchPrefix, "a1.b2.c3")
+	put(x, wamp.MatchPrefix, "a1.b2.c3.d4")
+	put(x, wamp.MatchWildcard, "a1.b2..d4.e5")
+	put(x, wamp.MatchWildcard, "a1.b2.x33..e5")
+	put(x, wamp.MatchWildcard, "a1.b2..d4.e5..g7")
+	put(x, wamp.MatchWildcard, "a1.b2..d4..f6.g7")
+	for call, want := range map[wamp.URI]string{
+		"a1.b2.c3.d4.e55":          "exact a1.b2.c3.d4.e55",
+		"a1.b2.c3.d98.e74":         "prefix a1.b2.c3",
+		"a1.b2.c3.d4.e325":         "prefix a1.b2.c3.d4",
+		"a1.b2.c55.d4.e5":          "wildcard a1.b2..d4.e5",
+		"a1.b2.x33.d4.e5":          "wildcard a1.b2.x33..e5",
+		"a1.b2.c88.d4.e5.f6.g7":    "wildcard a1.b2..d4.e5..g7",
+		"a2.b2.c2.d2.e2":           "",
+		"a1.b2.c3.d4.e5":           "prefix a1.b2.c3.d4",
+		"a1.b2.c55.d4.e5.f6":       "",
+		"a1.b2.c88.d4.e99.f6.g7":   "wildcard a1.b2..d4..f6.g7",
+		"a1.b2.c88.d4.e5.f6.g7.h8": "",
+	} {
+		got, ok := x.best(call)
+		if got != want || ok != (want != "") {
+			t.Errorf("best(%s) = %q, %v; want %q", call, got, ok, want)
+		}
+	}
+}
+
+// The index answers as a scan over all patterns would.
+func TestIndexAgainstScan(t *testing.T) {
+	type pattern struct {
+		match wamp.Match
+		uri   wamp.URI
+	}
+	component := func() string { return []string{"a", "b", "ab", "c"}[rand.IntN(4)] }
+	uri := func(match wamp.Match) wamp.URI {
+		parts := make([]string, 1+rand.IntN(4))
+		for i := range parts {
+			parts[i] = component()
+			if match == wamp.MatchWildcard && rand.IntN(3) == 0 {
+				parts[i] = ""
+			}
+		}
+		return wamp.URI(strings.Join(parts, "."))
+	}
+	x := newIndex[string]()
+	present := map[pattern]bool{}
+	for range 20000 {
+		p := pattern{match: wamp.Match(rand.IntN(3))}
+		p.uri = uri(p.match)
+		if rand.IntN(2) == 0 {
+			put(x, p.match, p.uri)
+			present[p] = true
+		} else {
+			drop(x, p.match, p.uri)
+			delete(present, p)
+		}
+		topic := uri(wamp.MatchExact)
+		var want []string
+		for p := range present {
+			if p.uri.Matches(p.match, topic) {
+				want = append(want, p.match.String()+" "+string(p.uri))
+			}
+		}
+		got := x.all(nil, topic)
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Fatalf("all(%s) = %q, want %q", topic, got, want)
+		}
+		if best, ok := x.best(topic); ok != (len(want) > 0) || ok && !slices.Contains(want, best) {
+			t.Fatalf("best(%s) = %q, %v of %q", topic, best, ok, want)
+		}
+	}
+	for p := range present {
+		drop(x, p.match, p.uri)
+	}
+	x.each(func(v string) bool { t.Errorf("%q is left", v); return true })
+	if n := x.patterns.Load(); n != 0 || len(x.wildcard.root.next) != 0 || len(x.prefix.used) != 0 {
+		t.Errorf("tables are not empty: %d patterns", n)
+	}
+}
+
+// Looking a topic up costs no allocation, whatever matches.
+func TestIndexAllocates(t *testing.T) {
+	x := newIndex[string]()
+	put(x, wamp.MatchExact, "com.example.topic")
+	put(x, wamp.MatchPrefix, "com.")
+	put(x, wamp.MatchWildcard, "com..topic")
+	found := make([]string, 0, 10)
+	if n := testing.AllocsPerRun(100, func() {
+		found = x.all(found[:0], "com.example.topic")
+		if len(found) != 3 {
+			t.Fatal(found)
+		}
+		if _, ok := x.best("com.example.other"); !ok {
+			t.Fatal("no best")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Exact lookup stays flat as topics grow; patterns cost by their lengths and
+// shapes, not by their number.
+func BenchmarkIndex(b *testing.B) {
+	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("exact/%d", n), func(b *testing.B) {
+			x := newIndex[int]()
+			for i := range n {
+				x.update(wamp.MatchExact, wamp.URI(fmt.Sprintf("com.example.topic.%d", i)), func(int, bool) (int, bool) { return i, true })
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				x.exact("com.example.topic.0")
+			}
+		})
+	}
+	for _, match := range []wamp.Match{wamp.MatchPrefix, wamp.MatchWildcard} {
+		for _, n := range []int{1, 100, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d", match, n), func(b *testing.B) {
+				x := newIndex[int]()
+				for i := range n {
+					x.update(match, wamp.URI(fmt.Sprintf("com.example%d..topic", i)), func(int, bool) (int, bool) { return i, true })
+				}
+				found := make([]int, 0, 10)
+				b.ReportAllocs()
+				for b.Loop() {
+					found = x.all(found[:0], "com.example0.x.topic")
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package router
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// slowConn takes as much as take allows in each write.
+type slowConn struct {
+	transport.Conn
+	mu     sync.Mutex
+	got    bytes.Buffer
+	take   func() int
+	writes int
+	err    error
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newSlowConn(take func() int) *slowConn {
+	return &slowConn{take: take, closed: make(chan struct{})}
+}
+
+func (c *slowConn) TryWrite(segments [][]byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writes++
+	if c.err != nil {
+		return 0, c.err
+	}
+	n, room := 0, c.take()
+	for _, s := range segments {
+		s = s[:min(len(s), room-n)]
+		c.got.Write(s)
+		n += len(s)
+	}
+	return n, nil
+}
+
+func (c *slowConn) Write(segments [][]byte, _ time.Duration) (int, error) {
+	n := 0
+	for _, s := range segments {
+		for len(s) > 0 {
+			m, err := c.TryWrite([][]byte{s})
+			if err != nil {
+				return n, err
+			}
+			s, n = s[m:], n+m
+		}
+	}
+	return n, nil
+}
+
+func (c *slowConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+func (c *slowConn) bytes() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Clone(c.got.Bytes())
+}
+
+// Whatever the socket takes, and whoever puts and flushes, all frames go out
+// whole, and each sender's in its order.
+func TestOutboxKeepsEverythingInOrder(t *testing.T) {
+	conn := newSlowConn(func() int { return rand.IntN(3 << 10) })
+	o := &outbox{conn: conn, limit: 1 << 30, stall: time.Second}
+	const senders, each = 4, 2000
+	var all sync.WaitGroup
+	for sender := range senders {
+		all.Go(func() {
+			var scratch writeScratch
+			for i := range each {
+				size := 16 + rand.IntN(200)
+				if i%100 == 0 {
+					size = largeFrame
+				}
+				frame := fmt.Appendf(nil, "%02d %05d %06d ", sender, i, size)
+				frame = append(frame, bytes.Repeat([]byte{'.'}, size-len(frame))...)
+				if o.put(frame, len(frame) >= largeFrame) == putOwed && rand.IntN(4) > 0 {
+					o.flush(&scratch)
+				}
+			}
+			o.flush(&scratch)
+		})
+	}
+	all.Wait()
+	var scratch writeScratch
+	o.finish(&scratch)
+	<-conn.closed
+	rest := conn.bytes()
+	var next [senders]int
+	for len(rest) > 0 {
+		var sender, i, size int
+		if _, err := fmt.Sscanf(string(rest[:16]), "%02d %05d %06d ", &sender, &i, &size); err != nil || size > len(rest) {
+			t.Fatalf("no frame begins with %q: %v", rest[:16], err)
+		}
+		if i != next[sender] {
+			t.Fatalf("sender %d: frame %d came instead of %d", sender, i, next[sender])
+		}
+		next[sender]++
+		rest = rest[size:]
+	}
+	for sender, n := range next {
+		if n != each {
+			t.Errorf("sender %d: %d frames of %d", sender, n, each)
+		}
+	}
+	if o.size != 0 {
+		t.Errorf("%d bytes are counted as waiting", o.size)
+	}
+}
+
+func TestOutboxIsBounded(t *testing.T) {
+	conn := newSlowConn(func() int { return 0 })
+	o := &outbox{conn: conn, limit: 1000, stall: time.Second}
+	if got := o.put(make([]byte, 5000), false); got != putOwed {
+		t.Errorf("a large frame into an empty outbox: %v", got)
+	}
+	if got := o.put(make([]byte, 10), false); got != putFull {
+		t.Errorf("over the limit: %v", got)
+	}
+	o.close()
+	if got := o.put(make([]byte, 10), false); got != putClosed {
+		t.Errorf("after close: %v", got)
+	}
+}
+
+// A session that does not read is cut off: what has begun to go out is
+// finished, so that the peer can still read the last frame, and the rest is not.
+func TestOutboxCut(t *testing.T) {
+	open := make(chan struct{})
+	calls := 0
+	busy := make(chan struct{}) // closed when the writer goroutine is at it
+	conn := newSlowConn(nil)
+	conn.take = func() int {
+		switch calls++; calls {
+		case 1:
+			return 3 // of the first frame
+		case 2:
+			close(busy)
+		}
+		select {
+		case <-open:
+			return 1 << 20
+		default:
+			return 0
+		}
+	}
+	o := &outbox{conn: conn, limit: 1 << 20, stall: time.Second}
+	var scratch writeScratch
+	o.put([]byte("first frame;"), false)
+	o.flush(&scratch) // 3 bytes go out, a writer goroutine is at the rest
+	<-busy
+	for range 100 {
+		o.put([]byte("never seen;"), false)
+	}
+	o.cut([]byte("last"))
+	close(open)
+	<-conn.closed
+	got := string(conn.bytes())
+	if got != "first frame;last" {
+		t.Errorf("the peer got %q", got)
+	}
+}
+
+func TestOutboxClosesOnError(t *testing.T) {
+	conn := newSlowConn(func() int { return 0 })
+	conn.err = io.ErrClosedPipe
+	o := &outbox{conn: conn, limit: 1000, stall: time.Second}
+	var scratch writeScratch
+	o.put([]byte("frame"), false)
+	o.flush(&scratch)
+	<-conn.closed
+	if got := o.put([]byte("frame"), false); got != putClosed {
+		t.Errorf("after an error: %v", got)
+	}
+	if !errors.Is(conn.err, io.ErrClosedPipe) || o.size != 0 {
+		t.Errorf("size %d", o.size)
+	}
+}
+
+// A sender waits for room, and is woken when there is some.
+func TestOutboxRoom(t *testing.T) {
+	open := make(chan struct{})
+	conn := newSlowConn(nil)
+	conn.take = func() int {
+		select {
+		case <-open:
+			return 1 << 20
+		default:
+			return 0
+		}
+	}
+	o := &outbox{conn: conn, limit: 1 << 20, stall: time.Second}
+	var scratch writeScratch
+	o.put(make([]byte, 1000), false)
+	o.flush(&scratch)
+	if o.awaitRoom(500, time.Millisecond) {
+		t.Error("there is no room yet")
+	}
+	go close(open)
+	if !o.awaitRoom(500, time.Minute) {
+		t.Error("nobody told of the room")
+	}
+	o.close()
+}
