@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +43,6 @@ func (m *memory) get(q question) (router.Decision, bool) {
 	r, ok := m.young[q]
 	if !ok {
 		if r, ok = m.old[q]; ok {
-			q.uri = wamp.URI(strings.Clone(string(q.uri)))
 			m.keep(q, r)
 		}
 	}
@@ -55,7 +53,6 @@ func (m *memory) get(q question) (router.Decision, bool) {
 }
 
 func (m *memory) put(q question, d router.Decision) {
-	q.uri = wamp.URI(strings.Clone(string(q.uri))) // it may be part of a frame
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.keep(q, remembered{d, m.now().Add(m.lasting)})

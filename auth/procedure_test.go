@@ -1,0 +1,191 @@
+package auth
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/auth/answer"
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// callee is a Caller with one procedure behind it.
+type callee struct {
+	procedure func(args []any) (any, error)
+	calls     [][]any
+}
+
+func (c *callee) Call(_ context.Context, procedure wamp.URI, args []any, _ map[string]any) ([]any, map[string]any, error) {
+	if procedure != "com.example.ask" {
+		return nil, nil, errors.New("no such procedure")
+	}
+	c.calls = append(c.calls, args)
+	result, err := c.procedure(args)
+	return []any{result}, nil, err
+}
+
+func TestProcedureAuthenticates(t *testing.T) {
+	scram := must(DeriveSCRAM(NewSecret(password), autobahn))
+	salted := must(DeriveCRA(NewSecret(password), "salt123", 1000, 32))
+	known := map[string]map[string]any{
+		"cra":    {"role": "user", "secret": password},
+		"salted": {"role": "user", "secret": salted.Secret.Reveal(), "salt": "salt123", "iterations": uint64(1000), "keylen": int64(32)},
+		"scram": {"role": "user", "kdf": scram.KDF, "iterations": int64(scram.Iterations), "memory": float64(scram.Memory),
+			"salt": hex.EncodeToString(scram.Salt), "stored-key": hex.EncodeToString(scram.StoredKey), "server-key": hex.EncodeToString(scram.ServerKey)},
+		"joe": {"role": "user", "authid": "joseph", "pubkey": hex.EncodeToString(joeKey[32:]), "extra": map[string]any{"team": "blue"}},
+	}
+	c := &callee{procedure: func(args []any) (any, error) {
+		details := args[2].(map[string]any)
+		if details["authmethod"] == "ticket" {
+			if args[1] == "ticket" && details["ticket"] == password {
+				return "user", nil
+			}
+			return nil, errors.New("com.example.no")
+		}
+		if principal, ok := known[args[1].(string)]; ok {
+			return maps.Clone(principal), nil
+		}
+		return nil, errors.New("com.example.unknown")
+	}}
+	principals := ProcedurePrincipals(c, "com.example.ask")
+	for _, m := range []struct {
+		a            router.Authenticator
+		right, wrong answer.Answer
+		authID       string
+	}{
+		{Procedure("ticket", c, "com.example.ask"), answer.Ticket("ticket", NewSecret(password)), answer.Ticket("ticket", NewSecret("x")), "ticket"},
+		{CRA(principals), answer.CRA("cra", NewSecret(password)), answer.CRA("cra", NewSecret("x")), "cra"},
+		{CRA(principals), answer.CRA("salted", NewSecret(password)), answer.CRA("nobody", NewSecret(password)), "salted"},
+		{AutobahnSCRAM(principals), answer.AutobahnSCRAM("scram", NewSecret(password)), answer.AutobahnSCRAM("scram", NewSecret("x")), "scram"},
+		{Cryptosign(principals), answer.Cryptosign("joe", joeKey, ""), answer.Cryptosign("joe", evesKey, ""), "joseph"},
+	} {
+		identity, err := attempt(t, m.a, m.right, plain(), nil)
+		if err != nil || identity.AuthID != m.authID || identity.AuthRole != "user" || identity.Provider != "dynamic" {
+			t.Errorf("%s: %+v, %v", m.a.Method(), identity, err)
+		}
+		if identity, err := attempt(t, m.a, m.wrong, plain(), nil); err == nil {
+			t.Errorf("%s: let in as %+v", m.a.Method(), identity)
+		}
+	}
+	for _, args := range c.calls {
+		details := args[2].(map[string]any)
+		if args[0] != "realm1" || details["session"] != uint64(3251278072152162) || details["transport"] == nil {
+			t.Errorf("called with %v", args)
+		}
+	}
+}
+
+func TestProcedureReturnsNonsense(t *testing.T) {
+	for _, result := range []any{nil, "", 5, []any{"user"}, map[string]any{}, map[string]any{"role": 5},
+		map[string]any{"role": "user"}, // no secret
+		map[string]any{"role": "user", "secret": password, "iterations": "many"}} {
+		c := &callee{procedure: func([]any) (any, error) { return result, nil }}
+		_, err := attempt(t, CRA(ProcedurePrincipals(c, "com.example.ask")), answer.CRA("cra", NewSecret(password)), plain(), nil)
+		refusedWith(t, err, wamp.ErrAuthenticationFailed)
+	}
+	c := &callee{procedure: func([]any) (any, error) { return nil, nil }}
+	if identity, err := attempt(t, Procedure("anonymous", c, "com.example.ask"), answer.Anonymous(), plain(), nil); err == nil {
+		t.Errorf("let in as %+v", identity)
+	}
+}
+
+func TestProcedureAuthorizes(t *testing.T) {
+	c := &callee{}
+	a := NewProcedureAuthorizer(c, "com.example.ask", AuthorizerOptions{})
+	now := time.Unix(0, 0)
+	a.decisions.now = func() time.Time { return now }
+	who := &wamp.Peer{Realm: "realm1", Session: 7, AuthID: "joe", AuthRole: "user"}
+	ask := func(uri wamp.URI, match wamp.Match) (router.Decision, error) {
+		return a.Authorize(t.Context(), who, router.ActionSubscribe, uri, match)
+	}
+	for _, r := range []struct {
+		result any
+		want   router.Decision
+		fails  bool
+	}{
+		{true, router.Decision{Allow: true}, false},
+		{false, router.Decision{}, false},
+		{map[string]any{"allow": true, "disclose": true}, router.Decision{Allow: true, Disclose: true}, false},
+		{map[string]any{"allow": false, "disclose": true}, router.Decision{}, false},
+		{map[string]any{"disclose": true}, router.Decision{}, true},
+		{"yes", router.Decision{}, true},
+		{nil, router.Decision{}, true},
+		{1, router.Decision{}, true},
+	} {
+		c.procedure = func([]any) (any, error) { return r.result, nil }
+		if d, err := ask("com.app", wamp.MatchPrefix); d != r.want || (err != nil) != r.fails {
+			t.Errorf("%v: %+v, %v", r.result, d, err)
+		}
+	}
+	args := c.calls[0]
+	session := args[0].(map[string]any)
+	if session["authid"] != "joe" || session["session"] != uint64(7) || args[1] != "com.app" || args[2] != "subscribe" ||
+		!reflect.DeepEqual(args[3], map[string]any{"match": "prefix"}) {
+		t.Errorf("called with %v", args)
+	}
+	if len(c.calls) != 8 {
+		t.Errorf("answers without cache were remembered: %d calls", len(c.calls))
+	}
+
+	c.procedure = func([]any) (any, error) { return nil, errors.New("gone") }
+	if d, err := ask("com.app", wamp.MatchExact); err == nil || d.Allow {
+		t.Errorf("a call that fails: %+v", d)
+	}
+
+	c.procedure = func([]any) (any, error) { return map[string]any{"allow": true, "cache": true}, nil }
+	before := len(c.calls)
+	for range 3 {
+		if d, err := ask("com.app", wamp.MatchExact); err != nil || !d.Allow {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+	if n := len(c.calls) - before; n != 1 {
+		t.Errorf("%d calls for an answer that may be remembered", n)
+	}
+	who = &wamp.Peer{Realm: "realm1", Session: 8}
+	_, _ = ask("com.app", wamp.MatchExact)
+	if n := len(c.calls) - before; n != 2 {
+		t.Errorf("another session got the first one's answer")
+	}
+	now = now.Add(time.Minute)
+	_, _ = ask("com.app", wamp.MatchExact)
+	if n := len(c.calls) - before; n != 3 {
+		t.Errorf("an answer was remembered for too long")
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	m := newMemory(100, time.Minute)
+	often := question{uri: "com.often"}
+	m.put(often, router.Decision{Allow: true})
+	for i := range 10_000 {
+		m.put(question{uri: wamp.URI(fmt.Sprintf("com.seldom%d", i))}, router.Decision{Allow: true})
+		if n := len(m.young) + len(m.old); n > 100 {
+			t.Fatalf("%d answers are remembered", n)
+		}
+		if _, ok := m.get(often); !ok {
+			t.Fatalf("what is asked for all the time was forgotten after %d others", i)
+		}
+	}
+	if _, ok := m.get(question{uri: "com.seldom0"}); ok {
+		t.Error("nothing was forgotten")
+	}
+}
+
+func TestByRole(t *testing.T) {
+	yes := AuthorizerFunc(func(context.Context, *wamp.Peer, router.Action, wamp.URI, wamp.Match) (router.Decision, error) {
+		return router.Decision{Allow: true}, nil
+	})
+	a := ByRole{"user": yes}
+	for role, want := range map[string]bool{"user": true, "guest": false} {
+		if d, err := a.Authorize(t.Context(), &wamp.Peer{AuthRole: role}, router.ActionCall, "com.app", wamp.MatchExact); err != nil || d.Allow != want {
+			t.Errorf("%s: %+v, %v", role, d, err)
+		}
+	}
+}
