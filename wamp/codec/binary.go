@@ -26,6 +26,6 @@ func Binary(p *wamp.Payload) (data []byte, ok bool) {
 
 // first reads the first value of a container.
 func first(r reader, t *token, l left) bool {
-	_, ok := r.more(l)
+	_, ok := step(r, l)
 	return ok && r.read(t, true)
 }

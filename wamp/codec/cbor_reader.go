@@ -48,12 +48,7 @@ func (r *cborReader) fail(what string) bool {
 }
 
 func (r *cborReader) more(l left) (left, bool) {
-	switch {
-	case l > 0:
-		return l - 1, true
-	case l == 0:
-		return 0, false
-	case l == mapValue: // no break between a key and its value
+	if l == mapValue { // no break between a key and its value
 		return mapFirst, true
 	}
 	if r.at >= len(r.buf) {

@@ -39,8 +39,7 @@ func (cborWriter) binary(dst, v []byte) []byte {
 	return append(cborHead(dst, cborBytes, uint64(len(v))), v...)
 }
 
-func (cborWriter) open(dst []byte, _ kind) []byte          { return append(dst, 0) }
-func (cborWriter) before(dst []byte, _ kind, _ int) []byte { return dst }
+func (cborWriter) open(dst []byte, _ kind) []byte { return append(dst, 0) }
 
 func (cborWriter) close(dst []byte, k kind, at, n int) []byte {
 	major := byte(cborArray)

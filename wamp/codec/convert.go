@@ -79,7 +79,7 @@ func (c *conversion) payload(p *wamp.Payload, elements int, to wamp.Serializer, 
 	l := c.r.open(c.source, p.Elements())
 	for range elements {
 		var ok bool
-		if l, ok = c.r.more(l); !ok {
+		if l, ok = step(c.r, l); !ok {
 			return nil, c.malformed()
 		}
 		if problem := c.value(maxPayloadDepth, false); problem != "" {
@@ -145,7 +145,7 @@ func (c *conversion) container(k kind, l left, depth int) (problem string) {
 	outer, at := c.e.open(k)
 	for i := 0; ; i++ {
 		var ok bool
-		if l, ok = c.r.more(l); !ok {
+		if l, ok = step(c.r, l); !ok {
 			break
 		}
 		if problem := c.value(depth, k == kindMap && i&1 == 0); problem != "" {

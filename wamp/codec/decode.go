@@ -158,7 +158,7 @@ func (d *decoding) optional(field string) bool {
 		return false
 	}
 	var ok bool
-	if d.left, ok = d.r.more(d.left); !ok && d.r.fault() != "" {
+	if d.left, ok = step(d.r, d.left); !ok && d.r.fault() != "" {
 		d.malformed(field, d.r.fault())
 	}
 	return ok

@@ -60,7 +60,7 @@ func (d *decoding) entry(name string, l *left, i int) bool {
 	}
 	key := d.tok.text
 	var ok bool
-	if *l, ok = d.r.more(*l); !ok {
+	if *l, ok = step(d.r, *l); !ok {
 		d.malformed(name, d.r.fault())
 	}
 	d.tok.text = key
@@ -69,7 +69,7 @@ func (d *decoding) entry(name string, l *left, i int) bool {
 
 // step steps to the i-th element or entry of a container in the envelope.
 func (d *decoding) step(name string, l *left, i int) bool {
-	next, ok := d.r.more(*l)
+	next, ok := step(d.r, *l)
 	*l = next
 	if !ok && d.r.fault() != "" {
 		d.malformed(name, d.r.fault())

@@ -59,7 +59,9 @@ type container struct {
 
 // before precedes each element, key and value.
 func (e *encoding) before() {
-	e.dst = e.w.before(e.dst, e.in.kind, e.in.n)
+	if e.s == wamp.JSON {
+		e.dst = jsonBefore(e.dst, e.in.kind, e.in.n)
+	}
 	e.in.n++
 }
 

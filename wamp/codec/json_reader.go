@@ -68,9 +68,6 @@ func (r *jsonReader) peek() byte {
 }
 
 func (r *jsonReader) more(l left) (left, bool) {
-	if l == 0 {
-		return 0, false
-	}
 	r.space()
 	c := r.peek()
 	next, closing := arrayNext, byte(']')

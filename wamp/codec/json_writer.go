@@ -86,7 +86,9 @@ func (jsonWriter) open(dst []byte, k kind) []byte {
 	return append(dst, '[')
 }
 
-func (jsonWriter) before(dst []byte, k kind, i int) []byte {
+// jsonBefore separates what comes next, the i-th element of an array, or key or
+// value of a map, from what came before it.
+func jsonBefore(dst []byte, k kind, i int) []byte {
 	switch {
 	case i == 0:
 		return dst

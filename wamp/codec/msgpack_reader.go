@@ -27,12 +27,8 @@ func (r *msgpackReader) fail(what string) bool {
 	return false
 }
 
-func (r *msgpackReader) more(l left) (left, bool) {
-	if l <= 0 {
-		return 0, false
-	}
-	return l - 1, true
-}
+// more has nothing to do: every container of MessagePack is counted.
+func (r *msgpackReader) more(left) (left, bool) { return 0, false }
 
 func (r *msgpackReader) read(t *token, _ bool) bool {
 	if r.at >= len(r.buf) {

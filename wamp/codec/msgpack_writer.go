@@ -77,8 +77,7 @@ func (msgpackWriter) binary(dst, v []byte) []byte {
 	return append(dst, v...)
 }
 
-func (msgpackWriter) open(dst []byte, _ kind) []byte          { return append(dst, 0) }
-func (msgpackWriter) before(dst []byte, _ kind, _ int) []byte { return dst }
+func (msgpackWriter) open(dst []byte, _ kind) []byte { return append(dst, 0) }
 
 func (msgpackWriter) close(dst []byte, k kind, at, n int) []byte {
 	short, long := byte(0x90), byte(0xdc)

@@ -116,7 +116,7 @@ func (d *decoding) keywords(facts *wamp.PayloadFacts) bool {
 
 // inTail steps to the next element, key or value of a container in the payload.
 func (d *decoding) inTail(name string, l *left) bool {
-	next, ok := d.r.more(*l)
+	next, ok := step(d.r, *l)
 	*l = next
 	if !ok && d.r.fault() != "" {
 		d.malformed(name, d.r.fault())

@@ -18,8 +18,8 @@ const (
 	kindOther // legal, but without counterpart: a CBOR tag, a MessagePack extension
 )
 
-// left is how much of a container is still to come. Only the reader that made
-// it knows how to count it.
+// left is how much of a container is still to come: so many values, or, if
+// negative, what its reader has noted.
 type left int64
 
 // Values of left for containers that end with a mark instead of a count. JSON
@@ -50,19 +50,27 @@ type reader interface {
 	// open starts on buf, which holds n values in a row: a message, or the
 	// elements of a payload.
 	open(buf []byte, n int) left
-	// more reports whether another key, value or element comes in a container,
-	// and steps to it.
+	// more is for step, where l is negative.
 	more(l left) (left, bool)
 	// read reads the next token. Without contents, text and numbers are
 	// checked but not returned: t.text, t.num and t.float mean nothing then.
 	read(t *token, contents bool) bool
-	// pos is the offset of the next token, if more has just returned true, and
+	// pos is the offset of the next token, if step has just returned true, and
 	// of the end of the last one, if read has.
 	pos() int
 	// atEnd reports whether nothing is left in buf.
 	atEnd() bool
 	// fault says what is malformed, or "".
 	fault() string
+}
+
+// step reports whether another key, value or element comes in a container, and
+// steps to it.
+func step(r reader, l left) (left, bool) {
+	if l >= 0 {
+		return max(l-1, 0), l > 0
+	}
+	return r.more(l)
 }
 
 // What is malformed, in all serializers.
@@ -131,7 +139,7 @@ func (w *walker) finish(r reader, t *token, depth, items int) string {
 		open++
 		for {
 			more := false
-			if w.stack[open-1], more = r.more(w.stack[open-1]); !more {
+			if w.stack[open-1], more = step(r, w.stack[open-1]); !more {
 				if r.fault() != "" {
 					return r.fault()
 				}

@@ -61,7 +61,7 @@ func (b *builder) list(l left, depth int) (any, string) {
 	list := []any{}
 	for {
 		var ok bool
-		if l, ok = b.r.more(l); !ok {
+		if l, ok = step(b.r, l); !ok {
 			return list, b.malformed()
 		}
 		v, problem := b.next(depth)
@@ -76,7 +76,7 @@ func (b *builder) dict(l left, depth int) (any, string) {
 	dict := map[string]any{}
 	for {
 		var ok bool
-		if l, ok = b.r.more(l); !ok {
+		if l, ok = step(b.r, l); !ok {
 			return dict, b.malformed()
 		}
 		if !b.r.read(&b.tok, true) {
@@ -86,7 +86,7 @@ func (b *builder) dict(l left, depth int) (any, string) {
 			return nil, problemKey
 		}
 		key := string(b.tok.text)
-		if l, ok = b.r.more(l); !ok {
+		if l, ok = step(b.r, l); !ok {
 			return nil, b.malformed()
 		}
 		v, problem := b.next(depth)
@@ -137,7 +137,7 @@ func (t transcoder) DecodePayload(tail []byte, elements int) (args []any, kwargs
 		var v any
 		problem := ""
 		var ok bool
-		if l, ok = b.r.more(l); ok {
+		if l, ok = step(b.r, l); ok {
 			v, problem = b.next(maxPayloadDepth)
 		} else {
 			problem = b.malformed()

@@ -18,9 +18,6 @@ type writer interface {
 	binary(dst []byte, v []byte) []byte
 	// open begins an array or map.
 	open(dst []byte, k kind) []byte
-	// before separates what comes next, the i-th element of an array, or key
-	// or value of a map, from what came before it.
-	before(dst []byte, k kind, i int) []byte
 	// close ends the array or map that was opened at offset at, after n
 	// elements, or keys and values.
 	close(dst []byte, k kind, at, n int) []byte
