@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"math"
-	"unicode/utf8"
-)
+import "math"
 
 // cborReader reads CBOR (RFC 8949).
 type cborReader struct {
@@ -139,7 +136,7 @@ func (r *cborReader) bytes(t *token, major byte, n uint64) bool {
 	r.at = end
 	if major == cborText {
 		t.kind = kindText
-		if !utf8.Valid(t.text) {
+		if !isUTF8(t.text) {
 			return r.fail(faultText)
 		}
 	}

@@ -3,7 +3,6 @@ package codec
 import (
 	"encoding/binary"
 	"math"
-	"unicode/utf8"
 )
 
 // msgpackReader reads MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md).
@@ -138,7 +137,7 @@ func (r *msgpackReader) text(t *token, n uint64) bool {
 	if !r.bytes(t, kindText, n) {
 		return false
 	}
-	if !utf8.Valid(t.text) {
+	if !isUTF8(t.text) {
 		return r.fail(faultText)
 	}
 	return true
