@@ -9,6 +9,7 @@
 //	opaque_payload_bytes_total{realm,type,form,scheme}  content bytes of their payloads
 //	opaque_payload_size_bytes{realm,type}               histogram of the same
 //	clear_messages_total{realm,type}                    messages with a clear payload, or none, that were routed
+//	clear_payload_bytes_total{realm,type}               bytes of their payloads, as they stood on the wire
 //	deliveries_total{realm,type}                        messages handed to receivers' queues
 //	route_seconds                                       histogram: from a frame's arrival to the last queue
 //	opaque_refused_total{realm,type,reason}             refused messages, and skipped events, whose payload is opaque or had to be

@@ -157,7 +157,7 @@ func TestObserve(t *testing.T) {
 		{
 			name: "clear publish that nobody gets",
 			seen: router.Observation{Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Publish{}, wamp.Attributes{}, wamp.ShapeList, 7)},
-			want: map[string]float64{`clear_messages_total{realm="r",type="PUBLISH"}`: 1, `route_seconds_count`: 1},
+			want: map[string]float64{`clear_messages_total{realm="r",type="PUBLISH"}`: 1, `clear_payload_bytes_total{realm="r",type="PUBLISH"}`: 7, `route_seconds_count`: 1},
 		},
 		{
 			name: "call without payload",

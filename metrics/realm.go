@@ -11,7 +11,7 @@ import (
 type realm struct {
 	opaque        [carriers][forms][schemeCount]opaque
 	size          [carriers]prometheus.Observer
-	clear         [carriers]prometheus.Counter
+	clear         [carriers]clear
 	deliveries    [carriers]prometheus.Counter
 	opaqueRefused [carriers + 1][len(wamp.Reasons)]prometheus.Counter // and typeEvent
 	refused       [types][len(wamp.Reasons)]prometheus.Counter
@@ -22,6 +22,8 @@ type realm struct {
 }
 
 type opaque struct{ messages, bytes prometheus.Counter }
+
+type clear struct{ messages, bytes prometheus.Counter }
 
 func (r *realm) session(p *wamp.Peer) prometheus.Gauge {
 	return r.sessions[transportIndex(p.Transport)][serializerIndex(p.Serializer)]
@@ -37,7 +39,11 @@ func (r *realm) routed(e *router.Observation) {
 	}
 	p, a, form := carried(e.Transit)
 	if form == wamp.FormNone {
-		r.clear[t].Inc()
+		cell := &r.clear[t]
+		cell.messages.Inc()
+		if p != nil {
+			cell.bytes.Add(float64(p.Size()))
+		}
 		return
 	}
 	size := float64(p.Size())
@@ -74,7 +80,8 @@ func carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes, wamp.Form) {
 
 // vectors make the series of a realm.
 type vectors struct {
-	opaqueMessages, opaqueBytes, clear, deliveries  *prometheus.CounterVec
+	opaqueMessages, opaqueBytes, clearMessages      *prometheus.CounterVec
+	clearBytes, deliveries                          *prometheus.CounterVec
 	opaqueRefused, refused, dropped, opened, closed *prometheus.CounterVec
 	turned                                          *prometheus.CounterVec
 	size                                            *prometheus.HistogramVec
@@ -88,7 +95,8 @@ func newVectors() vectors {
 	return vectors{
 		opaqueMessages: counter("opaque_messages_total", "Messages with an opaque payload that were routed.", "realm", "type", "form", "scheme"),
 		opaqueBytes:    counter("opaque_payload_bytes_total", "Content bytes of the opaque payloads that were routed.", "realm", "type", "form", "scheme"),
-		clear:          counter("clear_messages_total", "Messages with a clear payload, or none, that were routed.", "realm", "type"),
+		clearMessages:  counter("clear_messages_total", "Messages with a clear payload, or none, that were routed.", "realm", "type"),
+		clearBytes:     counter("clear_payload_bytes_total", "Bytes of the clear payloads that were routed, as they stood on the wire.", "realm", "type"),
 		deliveries:     counter("deliveries_total", "Messages handed to receivers' queues.", "realm", "type"),
 		opaqueRefused:  counter("opaque_refused_total", "Refused messages, and skipped deliveries of events, whose payload is opaque or had to be.", "realm", "type", "reason"),
 		refused:        counter("refused_total", "Refused messages, opaque or not.", "realm", "type", "reason"),
@@ -108,7 +116,7 @@ func newVectors() vectors {
 
 func (v *vectors) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		v.opaqueMessages, v.opaqueBytes, v.clear, v.deliveries, v.opaqueRefused, v.refused,
+		v.opaqueMessages, v.opaqueBytes, v.clearMessages, v.clearBytes, v.deliveries, v.opaqueRefused, v.refused,
 		v.dropped, v.opened, v.closed, v.turned, v.size, v.sessions,
 	}
 }
@@ -118,7 +126,7 @@ func (v *vectors) realm(name string) *realm {
 	for t := range carriers {
 		sent := typeNames[t]
 		r.size[t] = v.size.WithLabelValues(name, sent)
-		r.clear[t] = v.clear.WithLabelValues(name, sent)
+		r.clear[t] = clear{v.clearMessages.WithLabelValues(name, sent), v.clearBytes.WithLabelValues(name, sent)}
 		r.deliveries[t] = v.deliveries.WithLabelValues(name, deliveredNames[t])
 		for f, form := range wamp.Forms {
 			for s, scheme := range schemes {

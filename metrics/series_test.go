@@ -28,7 +28,7 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 	want := map[string]int{
 		"blindfold_opaque_messages_total": 4 * 2 * 6, "blindfold_opaque_payload_bytes_total": 4 * 2 * 6,
 		"blindfold_opaque_payload_size_bytes_count": 4, "blindfold_opaque_payload_size_bytes_sum": 4,
-		"blindfold_clear_messages_total": 4, "blindfold_deliveries_total": 4,
+		"blindfold_clear_messages_total": 4, "blindfold_clear_payload_bytes_total": 4, "blindfold_deliveries_total": 4,
 		"blindfold_opaque_refused_total": 5 * reasons, "blindfold_refused_total": 7 * reasons,
 		"blindfold_dropped_total": reasons, "blindfold_turned_away_total": reasons,
 		"blindfold_sessions": 4 * 4, "blindfold_sessions_opened_total": 1, "blindfold_sessions_closed_total": reasons + 1,
