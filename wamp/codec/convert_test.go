@@ -238,7 +238,6 @@ func TestEncodePayload(t *testing.T) {
 	}
 	loop := []any{nil}
 	loop[0] = loop
-	type node struct{ next any }
 	var ring any
 	ring = &ring
 	for _, s := range wamp.Serializers {
@@ -251,7 +250,7 @@ func TestEncodePayload(t *testing.T) {
 			t.Errorf("%v: got %v, want %v, %v", s, got, want, err)
 		}
 		for name, bad := range map[string]any{
-			"struct": node{}, "channel": make(chan int), "a list in itself": loop, "a pointer to itself": ring,
+			"struct": struct{}{}, "channel": make(chan int), "a list in itself": loop, "a pointer to itself": ring,
 			"not UTF-8": "\xff", "key not UTF-8": map[string]any{"\xff": 1}, "key of a map": map[int]int{1: 1}, "complex": 1i,
 		} {
 			if _, err := EncodePayload(s, []any{bad}, nil); err == nil || refusal(t, err).Reason != wamp.ReasonInconvertible {
