@@ -133,8 +133,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Authenticator is the client's side of one authentication method. It may be
-// asked again for each reconnect.
+// Authenticator is the client's side of one authentication method. Those of
+// package auth/answer are such. Hello begins a handshake; there is a new one for
+// each reconnect.
 type Authenticator interface {
 	// Method is its name in HELLO.Details.authmethods.
 	Method() string
@@ -143,6 +144,8 @@ type Authenticator interface {
 	// Answer returns the signature and extra of AUTHENTICATE. info describes
 	// the connection, for channel binding.
 	Answer(ctx context.Context, c *wamp.Challenge, info *transport.Info) (signature string, extra map[string]any, err error)
+	// Welcome checks what the router proves of itself in WELCOME.
+	Welcome(d *wamp.WelcomeDetails) error
 }
 
 // Scrambler replaces URIs by others that only those with the key understand.

@@ -51,6 +51,7 @@ func (l *link) join(ctx context.Context) error {
 	if err := l.send(ctx, hello); err != nil {
 		return err
 	}
+	var proved Authenticator
 	for range mostChallenges + 1 {
 		m, err := l.receive()
 		if err != nil {
@@ -58,12 +59,15 @@ func (l *link) join(ctx context.Context) error {
 		}
 		switch m := m.(type) {
 		case *wamp.Welcome:
+			if err := l.verify(proved, &m.Details); err != nil {
+				return err
+			}
 			l.id, l.welcome = m.Session, m.Details
 			return nil
 		case *wamp.Abort:
 			return &Error{URI: m.Reason, Message: m.Details.Message}
 		case *wamp.Challenge:
-			if err := l.prove(ctx, m); err != nil {
+			if proved, err = l.prove(ctx, m); err != nil {
 				return err
 			}
 		default:
@@ -73,23 +77,52 @@ func (l *link) join(ctx context.Context) error {
 	return l.abort(violation("too many CHALLENGEs"))
 }
 
-// prove answers a CHALLENGE.
-func (l *link) prove(ctx context.Context, m *wamp.Challenge) error {
-	for _, a := range l.s.config.Auth {
-		if a.Method() != m.AuthMethod {
-			continue
-		}
-		signature, extra, err := a.Answer(ctx, m, l.conn.Info())
-		if err != nil {
-			_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the challenge can't be answered"})
-			return err
-		}
-		if extra == nil {
-			extra = map[string]any{}
-		}
-		return l.send(ctx, &wamp.Authenticate{Signature: signature, Extra: extra})
+// prove answers a CHALLENGE, and returns whose it was.
+func (l *link) prove(ctx context.Context, m *wamp.Challenge) (Authenticator, error) {
+	a := l.offered(m.AuthMethod)
+	if a == nil {
+		return nil, l.abort(violation("CHALLENGE.AuthMethod was not offered"))
 	}
-	return l.abort(violation("CHALLENGE.AuthMethod was not offered"))
+	signature, extra, err := a.Answer(ctx, m, l.conn.Info())
+	if err != nil {
+		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the challenge can't be answered"})
+		return nil, err
+	}
+	if extra == nil {
+		extra = map[string]any{}
+	}
+	return a, l.send(ctx, &wamp.Authenticate{Signature: signature, Extra: extra})
+}
+
+// verify lets the method that was used check the router. One that skips the
+// challenge of a method does not get around its check: where WELCOME names no
+// method, it is taken for the one preferred.
+func (l *link) verify(proved Authenticator, d *wamp.WelcomeDetails) error {
+	switch auth := l.s.config.Auth; {
+	case len(auth) == 0:
+		return nil
+	case proved == nil && d.AuthMethod == "":
+		proved = auth[0]
+	case proved == nil:
+		proved = l.offered(d.AuthMethod)
+	}
+	if proved == nil || d.AuthMethod != "" && d.AuthMethod != proved.Method() {
+		return l.abort(violation("WELCOME.Details.authmethod is not the one that was used"))
+	}
+	if err := proved.Welcome(d); err != nil {
+		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the router has not proved itself"})
+		return err
+	}
+	return nil
+}
+
+func (l *link) offered(method string) Authenticator {
+	for _, a := range l.s.config.Auth {
+		if a.Method() == method {
+			return a
+		}
+	}
+	return nil
 }
 
 // abort sends ABORT, and returns its reason.
