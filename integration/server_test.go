@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -146,3 +147,11 @@ listeners:
   - rawsocket: unix:%[1]s/blindfold.sock
 admin: 127.0.0.1:0
 `
+
+// goRun runs a program of this module.
+func goRun(pkg string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "go", append([]string{"run", pkg}, args...)...).CombinedOutput()
+	return string(out), err
+}

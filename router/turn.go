@@ -43,7 +43,6 @@ type turn struct {
 	owedSize int        // bytes put since the last flush
 	scratch  writeScratch
 	matched  []*subscription
-	finished []*invocation
 }
 
 // encoding is an outbound message for receivers of one serializer and framing.
