@@ -42,6 +42,9 @@ type Role struct {
 // prefix, and "com.app." can. A narrower allowing rule inside a denied part
 // doesn't help a pattern around it.
 //
+// A rule whose URI begins with "wamp." allows explicitly (router.Decision): a
+// prefix of all URIs lets nobody end other sessions.
+//
 // Authorize may be called concurrently and doesn't allocate.
 type Permissions struct {
 	roles map[string]*[actions]rules
@@ -72,6 +75,7 @@ func NewPermissions(roles []Role) (*Permissions, error) {
 					decision: router.Decision{
 						Allow:    !slices.Contains(permission.Deny, action),
 						Disclose: permission.Disclose,
+						Explicit: permission.URI.Reserved(),
 					},
 				})
 			}
@@ -132,7 +136,7 @@ func (r *rules) compile() error {
 	for i := range r.sorted {
 		one := &r.sorted[i]
 		if !one.decision.Allow {
-			one.decision.Disclose = false
+			one.decision = router.Decision{}
 		}
 		switch one.match {
 		case wamp.MatchExact:

@@ -86,6 +86,30 @@ func TestMostSpecificRuleDecides(t *testing.T) {
 	}
 }
 
+func TestOnlyReservedRulesAreExplicit(t *testing.T) {
+	for _, c := range []struct {
+		uri   wamp.URI
+		match wamp.Match
+		want  bool
+	}{
+		{"", wamp.MatchPrefix, false},
+		{"wam", wamp.MatchPrefix, false},
+		{"..kill", wamp.MatchWildcard, false},
+		{"wamp.", wamp.MatchPrefix, true},
+		{"wamp.session.", wamp.MatchPrefix, true},
+		{"wamp..kill", wamp.MatchWildcard, true},
+		{"wamp.session.kill", wamp.MatchExact, true},
+	} {
+		p := permissions(t, allow(c.uri, c.match, router.ActionCall), deny("wamp.session.kill_all", wamp.MatchExact, router.ActionCall))
+		if d := ask(t, p, router.ActionCall, "wamp.session.kill", wamp.MatchExact); !d.Allow || d.Explicit != c.want {
+			t.Errorf("%s %q: %+v", c.match, c.uri, d)
+		}
+		if d := ask(t, p, router.ActionCall, "wamp.session.kill_all", wamp.MatchExact); d != (router.Decision{}) {
+			t.Errorf("%s %q: what is denied is %+v", c.match, c.uri, d)
+		}
+	}
+}
+
 func TestPatternMustBeAllowedWhole(t *testing.T) {
 	p := permissions(t,
 		allow("com.", wamp.MatchPrefix, everything...),

@@ -211,7 +211,8 @@ func number(v any) (int, bool) {
 // authorizers: with the arguments session (a dict of realm, session, authid,
 // authrole, authmethod, authprovider and transport), uri, action and options,
 // which hold match for patterns. It returns a boolean, or a dict of the booleans
-// allow, disclose and cache. No payload is shown to it.
+// allow, disclose and cache, and, beyond Crossbar, explicit (router.Decision). No
+// payload is shown to it.
 //
 // Answers with cache are remembered for the session that they were given for.
 // While the procedure is asked, the session that wants something isn't read
@@ -281,7 +282,8 @@ func (a *ProcedureAuthorizer) Authorize(ctx context.Context, who *wamp.Peer, act
 			return router.Decision{}, errDecision
 		}
 		disclose, _ := answer["disclose"].(bool)
-		d := router.Decision{Allow: allow, Disclose: disclose && allow}
+		explicit, _ := answer["explicit"].(bool)
+		d := router.Decision{Allow: allow, Disclose: disclose && allow, Explicit: explicit && allow}
 		if cache, _ := answer["cache"].(bool); cache {
 			a.decisions.put(question, d)
 		}

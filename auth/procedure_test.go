@@ -112,7 +112,8 @@ func TestProcedureAuthorizes(t *testing.T) {
 		{true, router.Decision{Allow: true}, false},
 		{false, router.Decision{}, false},
 		{map[string]any{"allow": true, "disclose": true}, router.Decision{Allow: true, Disclose: true}, false},
-		{map[string]any{"allow": false, "disclose": true}, router.Decision{}, false},
+		{map[string]any{"allow": true, "explicit": true}, router.Decision{Allow: true, Explicit: true}, false},
+		{map[string]any{"allow": false, "disclose": true, "explicit": true}, router.Decision{}, false},
 		{map[string]any{"disclose": true}, router.Decision{}, true},
 		{"yes", router.Decision{}, true},
 		{nil, router.Decision{}, true},
@@ -129,7 +130,7 @@ func TestProcedureAuthorizes(t *testing.T) {
 		!reflect.DeepEqual(args[3], map[string]any{"match": "prefix"}) {
 		t.Errorf("called with %v", args)
 	}
-	if len(c.calls) != 8 {
+	if len(c.calls) != 9 {
 		t.Errorf("answers without cache were remembered: %d calls", len(c.calls))
 	}
 

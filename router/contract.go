@@ -115,6 +115,10 @@ type Decision struct {
 	Allow bool
 	// Disclose makes the router disclose who published or called, asked or not.
 	Disclose bool
+	// Explicit says that what allows it is about the router's own names ("wamp."
+	// and what begins with it). The router's procedures that act on other
+	// sessions ask for that.
+	Explicit bool
 }
 
 // RealmStats counts what a realm holds at one moment.
