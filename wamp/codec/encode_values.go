@@ -65,6 +65,8 @@ func (e *encoding) any(v any, depth int) {
 		e.list(v, depth)
 	case map[string]any:
 		e.dict(v, depth)
+	case element:
+		e.element(v)
 	default:
 		e.reflected(reflect.ValueOf(v), depth)
 	}
