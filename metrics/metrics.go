@@ -63,7 +63,7 @@ type Options struct {
 // Metrics counts what it is shown. All its methods may be called concurrently.
 type Metrics struct {
 	vectors vectors
-	route   prometheus.Histogram
+	route   *histogram
 	unknown prometheus.Counter
 	turned  [len(wamp.Reasons)]prometheus.Counter
 
@@ -81,10 +81,7 @@ var _ router.Observer = (*Metrics)(nil)
 func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 	m := &Metrics{
 		vectors: newVectors(),
-		route: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "blindfold_route_seconds", Help: "Time from the arrival of a message's frame to its handing to the last receiver's queue.",
-			Buckets: []float64{1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 1},
-		}),
+		route:   newRoute(),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "blindfold_unknown_realm_total", Help: "Observations of realms that metrics were not told of, which are counted nowhere else.",
 		}),
@@ -96,7 +93,7 @@ func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 	for _, name := range o.Realms {
 		m.AddRealm(name)
 	}
-	all := append(m.vectors.collectors(), m.route, m.unknown, stats{m}, buildInfo(o.Version))
+	all := append(m.vectors.collectors(), m.route, histograms{m}, m.unknown, stats{m}, buildInfo(o.Version))
 	for n, c := range all {
 		if err := reg.Register(c); err != nil {
 			for _, done := range all[:n] {
@@ -130,7 +127,7 @@ func (m *Metrics) Observe(e *router.Observation) {
 		return
 	}
 	if e.Kind == router.Routed {
-		m.route.Observe(e.Elapsed.Seconds())
+		m.route.observe(uint64(max(e.Elapsed, 0)))
 	}
 	r := (*m.realms.Load())[e.Realm]
 	if r == nil {

@@ -10,7 +10,7 @@ import (
 // realm holds every series of one realm, so that Observe only has to index.
 type realm struct {
 	opaque        [carriers][forms][schemeCount]opaque
-	size          [carriers]prometheus.Observer
+	size          [carriers]*histogram
 	clear         [carriers]clear
 	deliveries    [carriers]prometheus.Counter
 	opaqueRefused [carriers + 1][len(wamp.Reasons)]prometheus.Counter // and typeEvent
@@ -50,7 +50,7 @@ func (r *realm) routed(e *router.Observation) {
 	cell := &r.opaque[t][form-1][schemeIndex(a.Scheme())]
 	cell.messages.Inc()
 	cell.bytes.Add(size)
-	r.size[t].Observe(size)
+	r.size[t].observe(uint64(p.Size()))
 }
 
 func (r *realm) refuse(e *router.Observation) {
@@ -84,7 +84,6 @@ type vectors struct {
 	clearBytes, deliveries                          *prometheus.CounterVec
 	opaqueRefused, refused, dropped, opened, closed *prometheus.CounterVec
 	turned                                          *prometheus.CounterVec
-	size                                            *prometheus.HistogramVec
 	sessions                                        *prometheus.GaugeVec
 }
 
@@ -104,10 +103,6 @@ func newVectors() vectors {
 		opened:         counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
 		closed:         counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
 		turned:         counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
-		size: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "blindfold_opaque_payload_size_bytes", Help: "Content bytes of the opaque payloads that were routed.",
-			Buckets: prometheus.ExponentialBuckets(64, 4, 10), // to 16 MiB
-		}, []string{"realm", "type"}),
 		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "blindfold_sessions", Help: "Sessions now.",
 		}, []string{"realm", "transport", "serializer"}),
@@ -117,7 +112,7 @@ func newVectors() vectors {
 func (v *vectors) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		v.opaqueMessages, v.opaqueBytes, v.clearMessages, v.clearBytes, v.deliveries, v.opaqueRefused, v.refused,
-		v.dropped, v.opened, v.closed, v.turned, v.size, v.sessions,
+		v.dropped, v.opened, v.closed, v.turned, v.sessions,
 	}
 }
 
@@ -125,7 +120,7 @@ func (v *vectors) realm(name string) *realm {
 	r := &realm{opened: v.opened.WithLabelValues(name)}
 	for t := range carriers {
 		sent := typeNames[t]
-		r.size[t] = v.size.WithLabelValues(name, sent)
+		r.size[t] = newSizes(name, sent)
 		r.clear[t] = clear{v.clearMessages.WithLabelValues(name, sent), v.clearBytes.WithLabelValues(name, sent)}
 		r.deliveries[t] = v.deliveries.WithLabelValues(name, deliveredNames[t])
 		for f, form := range wamp.Forms {

@@ -35,6 +35,7 @@ func (r *cborReader) open(buf []byte, n int) left {
 	return left(n)
 }
 
+func (r *cborReader) jump(to int)   { r.at = to }
 func (r *cborReader) pos() int      { return r.at }
 func (r *cborReader) atEnd() bool   { return r.at == len(r.buf) }
 func (r *cborReader) fault() string { return r.bad }

@@ -40,6 +40,7 @@ type decoding struct {
 	walker  walker
 	builder builder
 	strings interner
+	memos   readMemos
 	key     []byte  // of the option being read: one of our own vocabulary
 	seen    [32]any // fields of the dict being read
 	messages
@@ -225,8 +226,20 @@ func (d *decoding) MessageType(name string, t *wamp.MessageType) {
 }
 
 func (d *decoding) Dict(name string, dict wamp.Dict) {
-	if d.element(name) {
+	if !d.optional(name) {
+		d.fail(name, "is missing")
+		return
+	}
+	start := d.r.pos()
+	if n := d.memos.recall(d.s, d.frame[start:], dict); n > 0 {
+		d.r.jump(start + n)
+		return
+	}
+	if d.read(name) {
 		d.dict(name, dict)
+	}
+	if d.err == nil {
+		d.memos.remember(d.s, d.frame[start:d.r.pos()], dict)
 	}
 }
 

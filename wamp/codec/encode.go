@@ -18,13 +18,13 @@ func Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte, error) {
 		return dst, errSerializer
 	}
 	e := encodings.Get().(*encoding)
-	*e = encoding{dst: dst, w: w, s: s}
+	e.dst, e.w, e.s, e.in, e.err = dst, w, s, container{}, nil
 	outer, at := e.open(kindArray)
 	e.uint(uint64(m.Type()))
 	m.Elements(e)
 	e.close(outer, at)
 	out, err := e.dst, e.err
-	*e = encoding{}
+	e.dst, e.err = nil, nil
 	encodings.Put(e)
 	if err != nil {
 		return dst, err
@@ -39,7 +39,7 @@ var (
 
 // encodings are reused because an encoding is shown to interface methods, and
 // so would be allocated each time.
-var encodings = sync.Pool{New: func() any { return new(encoding) }}
+var encodings = sync.Pool{New: func() any { return &encoding{memos: new([4]writeMemos)} }}
 
 // encoding is the state of encoding one message or payload. It is the
 // wamp.Elements that writes.
@@ -49,6 +49,8 @@ type encoding struct {
 	s   wamp.Serializer
 	in  container
 	err error // the first
+
+	memos *[4]writeMemos // by serializer; nil remembers nothing
 }
 
 // container is the container that is being written.
@@ -118,9 +120,19 @@ func (e *encoding) MessageType(_ string, t *wamp.MessageType) { e.uint(uint64(*t
 func (e *encoding) Values(_ string, v *map[string]any)        { e.dict(*v, maxEnvelopeDepth) }
 
 func (e *encoding) Dict(_ string, d wamp.Dict) {
+	if e.memos != nil {
+		if b := e.memos[e.s].recall(d); b != nil {
+			e.before()
+			e.dst = append(e.dst, b...)
+			return
+		}
+	}
 	outer, at := e.open(kindMap)
 	d.Write(options{e})
 	e.close(outer, at)
+	if e.memos != nil && e.err == nil {
+		e.memos[e.s].remember(e.s, e.dst[at:], d)
+	}
 }
 
 func (e *encoding) OptionalDict(_ string, d wamp.Dict) {

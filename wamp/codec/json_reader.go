@@ -28,6 +28,7 @@ func (r *jsonReader) open(buf []byte, n int) left {
 	return arrayFirst
 }
 
+func (r *jsonReader) jump(to int)   { r.at = to }
 func (r *jsonReader) pos() int      { return r.at }
 func (r *jsonReader) fault() string { return r.bad }
 

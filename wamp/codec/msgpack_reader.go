@@ -17,6 +17,7 @@ func (r *msgpackReader) open(buf []byte, n int) left {
 	return left(n)
 }
 
+func (r *msgpackReader) jump(to int)   { r.at = to }
 func (r *msgpackReader) pos() int      { return r.at }
 func (r *msgpackReader) atEnd() bool   { return r.at == len(r.buf) }
 func (r *msgpackReader) fault() string { return r.bad }

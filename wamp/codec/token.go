@@ -58,6 +58,9 @@ type reader interface {
 	// pos is the offset of the next token, if step has just returned true, and
 	// of the end of the last one, if read has.
 	pos() int
+	// jump moves to an offset that is the end of the next value, as if that had
+	// been read.
+	jump(to int)
 	// atEnd reports whether nothing is left in buf.
 	atEnd() bool
 	// fault says what is malformed, or "".

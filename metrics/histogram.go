@@ -1,0 +1,81 @@
+package metrics
+
+import (
+	"math/bits"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// histogram counts whole numbers in buckets whose bounds are powers of two, so
+// that finding the bucket takes no search: observing is two atomic additions.
+// The library's histogram finds any bound and keeps exemplars, at several times
+// the cost, on a path that every message takes.
+type histogram struct {
+	desc   *prometheus.Desc
+	labels []string
+	unit   float64 // of the numbers observed, in that of the metric
+	first  int     // log2 of the first bucket's upper bound
+	step   int     // log2 of what a bound is times the one before
+	counts []atomic.Uint64
+	sum    atomic.Uint64
+}
+
+// newHistogram makes a histogram with bounds unit × 2^first × 2^(step × i), for i
+// below buckets.
+func newHistogram(desc *prometheus.Desc, unit float64, first, step, buckets int, labels ...string) *histogram {
+	return &histogram{desc: desc, labels: labels, unit: unit, first: first, step: step,
+		counts: make([]atomic.Uint64, buckets+1)} // and one without bound
+}
+
+func (h *histogram) observe(n uint64) {
+	i := 0
+	if n > 1<<h.first {
+		i = min((bits.Len64(n-1)-h.first-1)/h.step+1, len(h.counts)-1)
+	}
+	h.counts[i].Add(1)
+	h.sum.Add(n)
+}
+
+// Describe and Collect make it a prometheus.Collector.
+func (h *histogram) Describe(ch chan<- *prometheus.Desc) { ch <- h.desc }
+
+func (h *histogram) Collect(ch chan<- prometheus.Metric) {
+	buckets := make(map[float64]uint64, len(h.counts))
+	total := uint64(0)
+	for i := range h.counts {
+		total += h.counts[i].Load()
+		if i < len(h.counts)-1 {
+			buckets[h.unit*float64(uint64(1)<<(h.first+i*h.step))] = total
+		}
+	}
+	ch <- prometheus.MustNewConstHistogram(h.desc, total, h.unit*float64(h.sum.Load()), buckets, h.labels...)
+}
+
+// histograms collects the histograms of all realms.
+type histograms struct{ m *Metrics }
+
+func (c histograms) Describe(ch chan<- *prometheus.Desc) { ch <- sizeDesc }
+
+func (c histograms) Collect(ch chan<- prometheus.Metric) {
+	for _, r := range *c.m.realms.Load() {
+		for _, h := range r.size {
+			h.Collect(ch)
+		}
+	}
+}
+
+var (
+	sizeDesc = prometheus.NewDesc("blindfold_opaque_payload_size_bytes",
+		"Content bytes of the opaque payloads that were routed.", []string{"realm", "type"}, nil)
+	routeDesc = prometheus.NewDesc("blindfold_route_seconds",
+		"Time from the arrival of a message's frame to its handing to the last receiver's queue.", nil, nil)
+)
+
+// newSizes counts bytes from 64 B to 16 MiB.
+func newSizes(realm, messageType string) *histogram {
+	return newHistogram(sizeDesc, 1, 6, 2, 10, realm, messageType)
+}
+
+// newRoute counts nanoseconds from about 1 µs to about 1 s.
+func newRoute() *histogram { return newHistogram(routeDesc, 1e-9, 10, 1, 21) }
