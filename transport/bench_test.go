@@ -102,6 +102,7 @@ func (s *again) tryWrite([][]byte) (int, error)             { return 0, nil }
 func (s *again) write([][]byte, time.Duration) (int, error) { return 0, nil }
 func (s *again) setReadDeadline(time.Time) error            { return nil }
 func (s *again) close() error                               { return nil }
+func (s *again) closeWrite() error                          { return nil }
 
 // BenchmarkEcho is a message to a server and back, one at a time.
 func BenchmarkEcho(b *testing.B) {

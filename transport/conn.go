@@ -68,6 +68,14 @@ type Conn interface {
 	// are only read.
 	Write(segments [][]byte, stall time.Duration) (int, error)
 
+	// CloseWrite ends the sending direction after all that was written: the
+	// peer reads it, and then the end. It counts as a write.
+	CloseWrite() error
+	// Linger reads and throws away what still arrives, until the peer has ended
+	// its side too, limit has passed, or 32 MiB came. Closing a socket with something unread in it would make the kernel
+	// throw away what the peer has not read yet (RFC 1122, section 4.2.2.13);
+	// so this comes between the last message and Close. It counts as a Read.
+	Linger(limit time.Duration)
 	// Close closes the connection at once and makes Read and Write return.
 	// It may be called more than once.
 	Close() error
@@ -75,15 +83,20 @@ type Conn interface {
 
 // Info is what is known of a connection from its handshake.
 type Info struct {
-	Transport  string // "websocket", "rawsocket" or "memory"
-	Network    string // "tcp", "tls", "unix" or "memory"
-	Address    string // the peer's address, for logs and rates
+	Transport string // "websocket", "rawsocket" or "memory"
+	Network   string // "tcp", "tls", "unix" or "memory"
+	// Address is the peer's, for logs and rates: of a proxy's client where the
+	// proxy is one of ListenOptions.Proxies.
+	Address string
+	// Since is when the connection was accepted; zero for one that wasn't.
+	Since      time.Time
 	Serializer wamp.Serializer
 	// MaxSend is the largest message the peer accepts, in bytes; 0 is no limit.
 	MaxSend int
 	// TLS is the connection's state, or nil without TLS.
 	TLS *tls.ConnectionState
-	// Header is the HTTP request header of a WebSocket handshake, or nil.
+	// Header is what authentication goes by of the HTTP request header of a
+	// WebSocket handshake, or nil.
 	Header http.Header
 	// Origin of a browser's WebSocket handshake, or "".
 	Origin string

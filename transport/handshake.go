@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -28,7 +29,7 @@ const subprotocol = "wamp.2."
 
 // What a handshake is turned away for. The texts never hold what a peer sent.
 var (
-	refuseTimeout     = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "handshake not completed in time")
+	refuseTimeout     = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrProtocolViolation, Text: "handshake not completed in time", Fatal: true, Limit: wamp.LimitHello}
 	refuseGone        = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "connection lost in the handshake")
 	refuseTLS         = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "TLS handshake failed")
 	refuseForeign     = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "neither WebSocket nor RawSocket")
@@ -38,8 +39,14 @@ var (
 	refuseRequestSize = turned(wamp.ReasonSize, wamp.ErrProtocolViolation, "request header over the limit")
 	refusePath        = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no WebSocket at this path")
 	refuseOrigin      = turned(wamp.ReasonUnauthorized, wamp.ErrNotAuthorized, "origin not allowed")
-	refuseConnections = turned(wamp.ReasonLimit, wamp.ErrLimitExceeded, "too many connections")
+	refuseConnections = limited(wamp.LimitConnections, "too many connections")
+	refuseAddress     = limited(wamp.LimitAddressConnections, "too many connections from this address")
+	refuseRate        = limited(wamp.LimitConnectRate, "too many connections in a second from this address")
 )
+
+func limited(limit wamp.Limit, text string) *wamp.Refusal {
+	return &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Text: text, Fatal: true, Limit: limit}
+}
 
 func turned(reason wamp.Reason, uri wamp.URI, text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: reason, URI: uri, Text: text, Fatal: true}
@@ -47,24 +54,38 @@ func turned(reason wamp.Reason, uri wamp.URI, text string) *wamp.Refusal {
 
 // greeting is the transport handshake of one accepted connection.
 type greeting struct {
-	net      net.Conn
-	stream   stream
-	in       buffer
-	deadline time.Time // of the whole handshake
-	limits   Limits
-	opts     *ListenOptions
-	full     bool // there is no place for it: answer so
+	net       net.Conn
+	stream    stream
+	in        buffer
+	accepted  time.Time
+	deadline  time.Time // of the whole handshake
+	limits    Limits
+	opts      *ListenOptions
+	addresses *addresses
+	from      netip.Addr    // who the peer is; invalid for a Unix socket
+	proxied   bool          // the connection is from a proxy that is believed
+	entered   netip.Addr    // the address that it was counted under, if valid
+	no        *wamp.Refusal // there is no place for it: answer so
+	answered  bool          // there is something for the peer to read
 }
 
 // greet does the handshake. What it returns starts with what the peer sent
 // already behind it.
 func (g *greeting) greet() (*conn, *wamp.Refusal) {
-	info := Info{Network: g.net.RemoteAddr().Network(), Address: g.net.RemoteAddr().String()}
+	g.deadline = g.accepted.Add(g.limits.HandshakeTimeout)
+	info := Info{Network: g.net.RemoteAddr().Network(), Address: g.net.RemoteAddr().String(), Since: g.accepted}
+	g.from, g.proxied = g.opts.peer(g.net.RemoteAddr())
+	if !g.proxied && g.no == nil {
+		g.enter(g.from)
+	}
 	if t, ok := g.net.(*tls.Conn); ok {
 		ctx, cancel := context.WithDeadline(context.Background(), g.deadline)
 		err := t.HandshakeContext(ctx)
 		cancel()
-		if err != nil {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, refuseTimeout
+		case err != nil:
 			return nil, refuseTLS
 		}
 		state := t.ConnectionState()
@@ -97,6 +118,25 @@ func (g *greeting) greet() (*conn, *wamp.Refusal) {
 	return c, nil
 }
 
+// enter counts the connection under its address, if there is room for it.
+func (g *greeting) enter(from netip.Addr) {
+	if g.no = g.addresses.enter(from, g.limits, time.Now()); g.no == nil {
+		g.entered = from
+	}
+}
+
+// part ends a connection that was refused. What was answered is left to be read.
+func (g *greeting) part() {
+	if g.answered && g.stream.closeWrite() == nil {
+		linger(g.stream, &g.in, min(partingTime, time.Until(g.deadline)))
+	}
+	_ = g.net.Close()
+	g.addresses.leave(g.entered)
+}
+
+// partingTime is how long a peer that was refused has to read why.
+const partingTime = time.Second
+
 // need waits until n bytes are there.
 func (g *greeting) need(n int) *wamp.Refusal {
 	for len(g.in.bytes()) < n {
@@ -114,6 +154,7 @@ func (g *greeting) answer(p []byte) *wamp.Refusal {
 	if _, err := g.stream.write([][]byte{p}, time.Until(g.deadline)); err != nil {
 		return refuseGone
 	}
+	g.answered = true
 	return nil
 }
 
@@ -131,8 +172,8 @@ func (g *greeting) rawSocket(info Info) (*conn, *wamp.Refusal) {
 		code, refusal = rawErrReserved, refuseReserved
 	case !g.opts.speaks(hello.serializer()):
 		code, refusal = rawErrSerializer, refuseSerializer
-	case g.full:
-		code, refusal = rawErrConnections, refuseConnections
+	case g.no != nil:
+		code, refusal = rawErrConnections, g.no
 	}
 	if refusal != nil {
 		reply := newRawError(code)
@@ -172,7 +213,15 @@ func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
 
 	// The request is read from memory, so that what follows it stays, and the
 	// answer is written by us, so that the deadline holds.
-	u := upgrade{opts: g.opts, full: g.full}
+	u := upgrade{opts: g.opts, trusted: g.proxied, admit: func(u *upgrade) *wamp.Refusal {
+		if g.proxied && g.no == nil {
+			if client, ok := u.client(); ok {
+				g.from, info.Address = client, client.String()
+			}
+			g.enter(g.from)
+		}
+		return g.no
+	}}
 	var reply bytes.Buffer
 	refusal := u.run(struct {
 		io.Reader
@@ -195,7 +244,8 @@ func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
 // upgrade is what is learnt from the request of a WebSocket handshake.
 type upgrade struct {
 	opts       *ListenOptions
-	full       bool
+	trusted    bool                         // the peer is a proxy that is believed
+	admit      func(*upgrade) *wamp.Refusal // asked last
 	host       string
 	origin     string
 	header     http.Header
@@ -244,7 +294,11 @@ func (u *upgrade) note(key, value string) {
 	switch key {
 	case "Origin":
 		u.origin = value
-	case "Cookie", "Authorization", "X-Forwarded-For", "Forwarded":
+	case "Cookie", "Authorization":
+	case "X-Forwarded-For":
+		if !u.trusted {
+			return
+		}
 	default:
 		return
 	}
@@ -276,8 +330,9 @@ func (u *upgrade) judge() error {
 		return u.refuse(http.StatusForbidden, refuseOrigin)
 	case u.serializer == 0:
 		return u.refuse(http.StatusBadRequest, refuseSerializer)
-	case u.full:
-		return u.refuse(http.StatusServiceUnavailable, refuseConnections)
+	}
+	if refusal := u.admit(u); refusal != nil {
+		return u.refuse(http.StatusServiceUnavailable, refusal)
 	}
 	return nil
 }

@@ -14,7 +14,26 @@ import (
 // HTTP already. That server bounds the time until here, and chooses the path.
 // The connection then belongs to s.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	u := upgrade{opts: &s.HTTP, host: r.Host}
+	l, limits := s.hijacking(), s.limitsNow()
+	from, trusted := s.HTTP.peerOf(r.RemoteAddr)
+	u := upgrade{opts: &s.HTTP, host: r.Host, trusted: trusted}
+	address, entered := r.RemoteAddr, false
+	u.admit = func(u *upgrade) *wamp.Refusal {
+		if most := l.opts.MaxConnections; most > 0 && int(l.open.Load()) >= most {
+			return refuseConnections
+		}
+		if client, ok := u.client(); ok {
+			from, address = client, client.String()
+		}
+		refusal := s.addresses.enter(from, limits, time.Now())
+		entered = refusal == nil
+		return refusal
+	}
+	gone := func() {
+		if entered {
+			s.addresses.leave(from)
+		}
+	}
 	for key, values := range r.Header {
 		for _, v := range values {
 			u.note(key, v)
@@ -27,16 +46,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	l := s.hijacking()
-	if most := l.opts.MaxConnections; most > 0 && int(l.open.Load()) >= most {
-		u.full = true
-	}
 	if u.judge() != nil {
 		s.turn(u.refusal)
 		http.Error(w, u.refusal.Text, statusOf(u.refusal))
 		return
 	}
-	limits := s.Limits.withDefaults()
 	chosen := subprotocol + u.serializer.String()
 	nc, rw, _, err := ws.HTTPUpgrader{
 		Timeout:  limits.HandshakeTimeout,
@@ -44,6 +58,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}.Upgrade(r, w)
 	if err != nil {
 		s.turn(refuseRequest)
+		gone()
 		if nc != nil {
 			nc.Close()
 		}
@@ -51,12 +66,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if full, ok := s.admit(nc, l); full || !ok {
 		nc.Close()
+		gone()
 		if ok {
 			s.forget(nc, l)
 		}
 		return
 	}
-	info := Info{Network: nc.RemoteAddr().Network(), Address: nc.RemoteAddr().String(), TLS: r.TLS}
+	info := Info{Network: nc.RemoteAddr().Network(), Address: address, TLS: r.TLS, Since: time.Now()}
 	if r.TLS != nil {
 		info.Network = "tls"
 	}
@@ -65,7 +81,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	in.put(early)
 	nc.SetDeadline(time.Time{})
-	go s.run(newConn(newStream(nc), &in, info, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage), nc, l)
+	go s.run(newConn(newStream(nc), &in, info, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage), nc, l, from)
 }
 
 // hijacking returns what stands for the listener of ServeHTTP's connections.
@@ -82,7 +98,7 @@ func statusOf(refusal *wamp.Refusal) int {
 	switch refusal {
 	case refuseOrigin:
 		return http.StatusForbidden
-	case refuseConnections:
+	case refuseConnections, refuseAddress, refuseRate:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusBadRequest

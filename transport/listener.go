@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +26,11 @@ type Limits struct {
 	// HandshakeTimeout is how long a connection may take from being accepted
 	// to the end of its transport handshake. 0 stands for 5 s.
 	HandshakeTimeout time.Duration
+	// PerAddress is how many connections one address may have; ConnectRate is
+	// how many it may make in a second, beyond a first burst of as many. 0 is no
+	// bound. An IPv6 address stands for its /64 network. Unix sockets are not
+	// counted.
+	PerAddress, ConnectRate int
 }
 
 const (
@@ -66,6 +72,12 @@ type ListenOptions struct {
 	Serializers []wamp.Serializer
 	// MaxConnections bounds the connections of this listener; 0 is no bound.
 	MaxConnections int
+	// Proxies are the addresses of proxies that are believed: for a WebSocket
+	// connection from one of them, X-Forwarded-For says who the peer is. From
+	// anybody else, that field is dropped. Behind a Unix socket, where proxies
+	// have no address, UnixProxy says it.
+	Proxies   []netip.Prefix
+	UnixProxy bool
 }
 
 // Server accepts connections, does their transport handshakes, and hands them
@@ -84,6 +96,9 @@ type Server struct {
 	HTTP ListenOptions
 	// Logger may be nil.
 	Logger *slog.Logger
+
+	limits    atomic.Pointer[Limits] // what SetLimits said last
+	addresses addresses
 
 	mu        sync.Mutex
 	closed    bool
@@ -110,6 +125,16 @@ func (l *listening) Close() error {
 // turnedAtOnce is how many connections over MaxConnections are told so at the
 // same time; further ones are closed without a word.
 const turnedAtOnce = 64
+
+// SetLimits replaces Limits for connections that are accepted from now on.
+func (s *Server) SetLimits(l Limits) { s.limits.Store(&l) }
+
+func (s *Server) limitsNow() Limits {
+	if l := s.limits.Load(); l != nil {
+		return l.withDefaults()
+	}
+	return s.Limits.withDefaults()
+}
 
 // Serve accepts connections on l until Close or CloseListeners, or until l
 // fails for good, and closes l. It returns net.ErrClosed after the former. For
@@ -199,21 +224,23 @@ func (s *Server) accepted(nc net.Conn, l *listening) {
 		return
 	}
 	go func() {
-		limits := s.Limits.withDefaults()
+		limits := s.limitsNow()
 		g := greeting{
-			net: nc, limits: limits, opts: &l.opts, full: full,
-			deadline: time.Now().Add(limits.HandshakeTimeout),
+			net: nc, limits: limits, opts: &l.opts, accepted: time.Now(), addresses: &s.addresses,
+		}
+		if full {
+			g.no = refuseConnections
 		}
 		c, refusal := g.greet()
 		if refusal != nil {
 			s.turn(refusal)
-			nc.Close()
+			g.part()
 			s.forget(nc, l)
 			return
 		}
 		// The handshake may have grown this goroutine's stack: what waits for
 		// messages gets a new one.
-		go s.run(c, nc, l)
+		go s.run(c, nc, l, g.entered)
 	}()
 }
 
@@ -249,8 +276,9 @@ func (s *Server) forget(nc net.Conn, l *listening) {
 	s.running.Done()
 }
 
-func (s *Server) run(c *conn, nc net.Conn, l *listening) {
+func (s *Server) run(c *conn, nc net.Conn, l *listening, from netip.Addr) {
 	defer s.forget(nc, l)
+	defer s.addresses.leave(from)
 	defer c.Close()
 	s.Handle(c)
 }

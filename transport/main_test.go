@@ -51,6 +51,7 @@ func (s *script) fill(b *buffer, want int) error {
 func (s *script) tryWrite([][]byte) (int, error)             { return 0, nil }
 func (s *script) write([][]byte, time.Duration) (int, error) { return 0, io.ErrClosedPipe }
 func (s *script) setReadDeadline(time.Time) error            { return nil }
+func (s *script) closeWrite() error                          { return nil }
 func (s *script) close() error                               { return nil }
 
 // play returns a connection that reads chunks as the receiving side of f: a

@@ -201,6 +201,14 @@ func (p *pipe) write(segments [][]byte, stall time.Duration) (int, error) {
 	}
 }
 
+func (p *pipe) closeWrite() error {
+	p.out.mu.Lock()
+	p.out.ended = true
+	p.out.changed.Broadcast()
+	p.out.mu.Unlock()
+	return nil
+}
+
 func (p *pipe) close() error {
 	p.out.mu.Lock()
 	p.out.ended = true

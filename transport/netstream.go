@@ -89,6 +89,22 @@ func (s *netStream) write(segments [][]byte, stall time.Duration) (int, error) {
 	return written, s.conn.SetWriteDeadline(time.Time{})
 }
 
+// closeWrite says goodbye by TLS, and then by TCP, which not every peer takes
+// the former for.
+func (s *netStream) closeWrite() error {
+	t, ok := s.conn.(*tls.Conn)
+	if !ok {
+		return s.conn.Close()
+	}
+	late := time.AfterFunc(farewell, func() { t.NetConn().Close() })
+	defer late.Stop()
+	err := t.CloseWrite()
+	if c, ok := t.NetConn().(interface{ CloseWrite() error }); ok && err == nil {
+		err = c.CloseWrite()
+	}
+	return err
+}
+
 func (s *netStream) close() error {
 	if t, ok := s.conn.(*tls.Conn); ok {
 		// Closing TLS says goodbye first, and may wait long for a peer that

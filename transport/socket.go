@@ -168,6 +168,13 @@ func (s *socket) advance(n int) {
 func (s *socket) setReadDeadline(t time.Time) error { return s.conn.SetReadDeadline(t) }
 func (s *socket) close() error                      { return s.conn.Close() }
 
+func (s *socket) closeWrite() error {
+	if c, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return s.conn.Close()
+}
+
 type iovecs [256]unix.Iovec
 
 var iovecPool = sync.Pool{New: func() any { return new(iovecs) }}

@@ -18,6 +18,7 @@ type stream interface {
 	tryWrite(segments [][]byte) (int, error)
 	write(segments [][]byte, stall time.Duration) (int, error)
 	setReadDeadline(t time.Time) error
+	closeWrite() error
 	close() error
 }
 
@@ -42,6 +43,7 @@ type conn struct {
 	frames  frameReader
 	in      buffer
 	err     error // what every Read from now on returns
+	ended   bool  // the peer has ended its side
 	limit   int   // on the size of messages
 	most    int   // what limit can be raised to
 	framing Framing
@@ -84,6 +86,7 @@ func (c *conn) Read() (Frame, error) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return Frame{}, os.ErrDeadlineExceeded
 			}
+			c.ended = err == io.EOF
 			if err == io.EOF && len(c.in.bytes()) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
@@ -125,6 +128,33 @@ func (c *conn) Write(segments [][]byte, stall time.Duration) (int, error) {
 		return n, os.ErrDeadlineExceeded
 	}
 	return n, closedError(err)
+}
+
+func (c *conn) CloseWrite() error { return closedError(c.stream.closeWrite()) }
+
+func (c *conn) Linger(limit time.Duration) {
+	c.frames.done()
+	c.in.release()
+	if c.err != nil && (errors.Is(c.err, ErrClosed) || c.err == io.EOF && c.ended) {
+		return
+	}
+	c.err = ErrClosed
+	linger(c.stream, &c.in, limit)
+}
+
+// mostLingering is how many bytes are read to be thrown away: as many as a peer
+// can have begun to send before it could know better.
+const mostLingering = 2 * maxMessage
+
+func linger(s stream, in *buffer, limit time.Duration) {
+	defer in.release()
+	if s.setReadDeadline(time.Now().Add(limit)) != nil {
+		return
+	}
+	for n := 0; n < mostLingering && s.fill(in, 0) == nil; {
+		n += len(in.bytes())
+		in.take(len(in.bytes()))
+	}
 }
 
 func (c *conn) Close() error { return c.stream.close() }

@@ -43,6 +43,8 @@ type Refusal struct {
 	URI    URI
 	Text   string
 	Fatal  bool
+	// Limit names the limit that was reached, if that is why.
+	Limit Limit
 }
 
 // Error returns the URI and the text.

@@ -1,0 +1,157 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// addresses counts the connections of each address, and how fast it makes them.
+// An address is in it while it has a connection or may not make as many as it
+// likes, so what the table holds is bounded by what connecting costs.
+type addresses struct {
+	mu    sync.Mutex
+	known map[netip.Addr]*address
+	sweep int // when the table has this many, those who may go are looked for
+}
+
+type address struct {
+	open int
+	// tokens are the connections that it may make now; they come back at
+	// Limits.ConnectRate a second. since is when that was so.
+	tokens float64
+	since  time.Time
+}
+
+// key is what an address is counted under: nobody has less than a /64 network
+// of IPv6.
+func key(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
+// enter counts a connection in, or says why not. leave must follow if it did.
+// An invalid address, which is a Unix socket's, is not counted.
+func (t *addresses) enter(a netip.Addr, l Limits, now time.Time) *wamp.Refusal {
+	if !a.IsValid() {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil {
+		t.known = make(map[netip.Addr]*address)
+	}
+	e := t.known[key(a)]
+	if e == nil {
+		t.clean(l, now)
+		e = &address{tokens: float64(l.ConnectRate), since: now}
+		t.known[key(a)] = e
+	}
+	e.refill(l, now)
+	switch {
+	case l.PerAddress > 0 && e.open >= l.PerAddress:
+		return refuseAddress
+	case l.ConnectRate > 0 && e.tokens < 1:
+		return refuseRate
+	}
+	e.open++
+	e.tokens--
+	return nil
+}
+
+func (e *address) refill(l Limits, now time.Time) {
+	e.tokens = min(float64(l.ConnectRate), e.tokens+now.Sub(e.since).Seconds()*float64(l.ConnectRate))
+	e.since = now
+}
+
+// clean forgets who has no connection and all its tokens. mu is held. It runs
+// when the table has doubled, so its cost is spread over those who entered.
+func (t *addresses) clean(l Limits, now time.Time) {
+	if len(t.known) < max(t.sweep, 1024) {
+		return
+	}
+	for a, e := range t.known {
+		if e.refill(l, now); e.open == 0 && e.tokens >= float64(l.ConnectRate) {
+			delete(t.known, a)
+		}
+	}
+	t.sweep = 2 * len(t.known)
+}
+
+// leave counts a connection out. An address that was not counted is invalid.
+func (t *addresses) leave(a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.known[key(a)]; e != nil && e.open > 0 {
+		e.open--
+	}
+}
+
+// peer returns the address that a connection comes from (invalid for a Unix
+// socket's), and whether that is a proxy that is believed.
+func (o *ListenOptions) peer(a net.Addr) (from netip.Addr, proxied bool) {
+	if t, ok := a.(*net.TCPAddr); ok {
+		from = t.AddrPort().Addr().Unmap().WithZone("")
+		return from, o.believes(from)
+	}
+	return netip.Addr{}, o.UnixProxy
+}
+
+// peerOf is peer for the RemoteAddr of an http.Request.
+func (o *ListenOptions) peerOf(remote string) (from netip.Addr, proxied bool) {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}, o.UnixProxy
+	}
+	from = ap.Addr().Unmap().WithZone("")
+	return from, o.believes(from)
+}
+
+func (o *ListenOptions) believes(a netip.Addr) bool {
+	return slices.ContainsFunc(o.Proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// client returns who the peer is by what a believed proxy says. Each proxy
+// appends whom it got the request from, so the list is read from its end, as
+// far as proxies are believed; what stands before that anybody may have
+// written.
+func (u *upgrade) client() (netip.Addr, bool) {
+	if !u.trusted {
+		return netip.Addr{}, false
+	}
+	list := strings.Split(strings.Join(u.header.Values("X-Forwarded-For"), ","), ",")
+	var last netip.Addr
+	for _, field := range slices.Backward(list) {
+		a, ok := parseForwarded(strings.TrimSpace(field))
+		if !ok {
+			break
+		}
+		last = a
+		if !u.opts.believes(a) {
+			break
+		}
+	}
+	return last, last.IsValid()
+}
+
+// parseForwarded reads an address, with or without a port.
+func parseForwarded(s string) (netip.Addr, bool) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap().WithZone(""), true
+	}
+	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	return a.Unmap().WithZone(""), err == nil
+}
