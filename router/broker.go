@@ -15,7 +15,7 @@ type broker struct {
 }
 
 // subscription is one topic or pattern and the sessions that want it. It exists
-// as long as it has members.
+// as long as it has members, or as the realm does if it has a history.
 type subscription struct {
 	id      wamp.ID
 	uri     wamp.URI
@@ -27,6 +27,12 @@ type subscription struct {
 	// SUBSCRIBED, which is put under it, comes before the first EVENT.
 	mu      sync.RWMutex
 	members []*member
+
+	history *history // of its events; nil if none is configured
+}
+
+func newSubscription(uri wamp.URI, match wamp.Match) *subscription {
+	return &subscription{id: wamp.RandomID(), uri: uri, match: match, created: time.Now()}
 }
 
 // member is one session's part in a subscription. at is its place in
@@ -51,15 +57,21 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 	event := &t.event
 	event.Publication = publication
 	event.Payload = m.Payload
-	event.Details = wamp.EventDetails{TransactionHash: m.Options.TransactionHash, Attributes: m.Options.Attributes}
+	event.Details = wamp.EventDetails{TrustLevel: from.trust, TransactionHash: m.Options.TransactionHash, Attributes: m.Options.Attributes}
 	if disclose {
 		event.Details.Publisher = from.peer.Session
 		event.Details.PublisherAuthID = from.peer.AuthID
 		event.Details.PublisherAuthRole = from.peer.AuthRole
 	}
+	if m.Options.Retain == wamp.True && from.realm.retained != nil {
+		from.realm.retained.set(event, m, from.peer.Session)
+	}
 	t.matched = b.topics.all(t.matched[:0], m.Topic)
 	deliveries := 0
 	for _, sub := range t.matched {
+		if sub.history != nil {
+			sub.history.record(event, m, from.peer.Session)
+		}
 		deliveries += sub.deliver(t, from, m)
 	}
 	if told {
@@ -135,17 +147,25 @@ func (b *broker) subscribe(t *turn, s *session, m *wamp.Subscribe) *wamp.Refusal
 	if refusal != nil {
 		return s.refuse(t, wamp.TypeSubscribe, m.Request, true, refusal)
 	}
+	events := s.realm.meta.events.about(m.Topic, onSubscriptionCreate, onSubscribe)
+	var id wamp.ID
 	b.topics.update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
 		if !ok {
-			sub = &subscription{id: wamp.RandomID(), uri: m.Topic, match: match, created: time.Now()}
+			sub = newSubscription(m.Topic, match)
 		}
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
+		before := len(sub.members)
 		if refusal = sub.add(s); refusal != nil {
 			return sub, ok
 		}
+		id = sub.id
 		if !ok {
 			b.byID.Store(sub.id, sub)
+			events.note(onSubscriptionCreate, uint64(s.peer.Session), sub.describe())
+		}
+		if len(sub.members) > before {
+			events.note(onSubscribe, uint64(s.peer.Session), uint64(sub.id))
 		}
 		t.send(s, &wamp.Subscribed{Request: m.Request, Subscription: sub.id})
 		return sub, true
@@ -153,7 +173,11 @@ func (b *broker) subscribe(t *turn, s *session, m *wamp.Subscribe) *wamp.Refusal
 	if refusal != nil {
 		return s.refuse(t, wamp.TypeSubscribe, m.Request, true, refusal)
 	}
+	if m.Options.GetRetained == wamp.True && s.realm.retained != nil {
+		s.realm.retained.replay(t, s, m, match, id)
+	}
 	t.routed(s, 0)
+	s.realm.meta.events.publish(t)
 	return nil
 }
 
@@ -200,6 +224,7 @@ func (b *broker) unsubscribe(t *turn, s *session, m *wamp.Unsubscribe) *wamp.Ref
 	b.remove(me)
 	t.send(s, &wamp.Unsubscribed{Request: m.Request})
 	t.routed(s, 0)
+	s.realm.meta.events.publish(t)
 	return nil
 }
 
@@ -207,7 +232,7 @@ var noSuchSubscription = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.Er
 	Text: "this session holds no subscription of that id"}
 
 // remove takes a member out of its subscription, and the subscription out of
-// the broker if it was the last. It reports false if it was out already.
+// the broker if it was the last. It notes events; the caller publishes them. It reports false if it was out already.
 func (b *broker) remove(me *member) (removed bool) {
 	sub, s := me.subscription, me.session
 	s.mu.Lock()
@@ -219,6 +244,7 @@ func (b *broker) remove(me *member) (removed bool) {
 	if !removed {
 		return false
 	}
+	events := s.realm.meta.events.about(sub.uri, onUnsubscribe, onSubscriptionDelete)
 	b.topics.update(sub.match, sub.uri, func(*subscription, bool) (*subscription, bool) {
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
@@ -227,10 +253,13 @@ func (b *broker) remove(me *member) (removed bool) {
 		sub.members[me.at], moved.at = moved, me.at
 		sub.members[last] = nil
 		sub.members = sub.members[:last]
-		if last == 0 {
+		keep := last > 0 || sub.history != nil
+		events.note(onUnsubscribe, uint64(s.peer.Session), uint64(sub.id))
+		if !keep {
 			b.byID.Delete(sub.id)
+			events.note(onSubscriptionDelete, uint64(s.peer.Session), uint64(sub.id))
 		}
-		return sub, last > 0
+		return sub, keep
 	})
 	return true
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -28,7 +29,7 @@ func (m *realm) check() (err error) {
 	m.broker.topics.each(func(sub *subscription) bool {
 		sub.mu.RLock()
 		defer sub.mu.RUnlock()
-		if len(sub.members) == 0 {
+		if len(sub.members) == 0 && sub.history == nil {
 			err = fmt.Errorf("subscription %d has no members", sub.id)
 		}
 		if held, _ := m.broker.byID.Load(sub.id); held != sub {
@@ -49,6 +50,12 @@ func (m *realm) check() (err error) {
 	}
 	m.dealer.procedures.each(func(reg *registration) bool {
 		callees := *reg.callees.Load()
+		if held, _ := m.dealer.byID.Load(reg.id); held != reg {
+			err = fmt.Errorf("registration %d is not found by its id", reg.id)
+		}
+		if l := reg.concurrency.Load(); l != nil && !l.check(callees) {
+			err = fmt.Errorf("registration %d: its callees and their concurrency differ", reg.id)
+		}
 		if len(callees) == 0 {
 			err = fmt.Errorf("registration %d has no callees", reg.id)
 		}
@@ -59,16 +66,49 @@ func (m *realm) check() (err error) {
 		}
 		return err == nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return m.checkKept()
+}
+
+// checkKept looks at what the realm keeps beyond its sessions.
+func (m *realm) checkKept() (err error) {
+	subscriptions, registrations := 0, 0
+	m.broker.topics.each(func(sub *subscription) bool {
+		subscriptions++
+		if sub.history != nil {
+			err = sub.history.log.check()
+		}
+		return err == nil
+	})
+	m.dealer.procedures.each(func(*registration) bool { registrations++; return true })
+	m.broker.byID.Range(func(any, any) bool { subscriptions--; return true })
+	m.dealer.byID.Range(func(any, any) bool { registrations--; return true })
+	switch {
+	case err != nil:
+		return err
+	case subscriptions != 0 || registrations != 0:
+		return errors.New("ids of subscriptions or registrations that are gone")
+	case !m.retained.check():
+		return errors.New("the retained events and their size differ, or exceed their limits")
+	case m.meta.events != nil && m.meta.events.pending.Load() != 0:
+		return errors.New("events of the meta API that nobody publishes")
+	}
+	return nil
 }
 
 // check compares what the session holds with what the others know of it.
 func (s *session) check() error {
 	calls, invocations := s.inFlight()
 	for _, inv := range calls {
-		inv.callee.mu.Lock()
-		known := inv.callee.invocations[inv.id] == inv
-		inv.callee.mu.Unlock()
+		callee := inv.assigned()
+		if callee == nil {
+			continue // it waits
+		}
+		callee.mu.Lock()
+		known := callee.invocations[inv.id] == inv
+		callee.mu.Unlock()
 		if !known {
 			return fmt.Errorf("call %d is unknown to its callee", inv.request)
 		}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"sync"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -10,6 +11,7 @@ import (
 // registration.go has who can be called, invocation.go what a call in flight is.
 type dealer struct {
 	procedures *index[*registration]
+	byID       sync.Map // wamp.ID -> *registration
 	timeouts   *timeouts
 }
 
@@ -22,6 +24,13 @@ func (d *dealer) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 	t.begin(from, m.Procedure, m)
 	if inv := from.callInFlight(m.Request); inv != nil {
 		return d.callMore(t, from, inv, m)
+	}
+	if m.Procedure.Reserved() {
+		return from.realm.meta.call(t, from, m)
+	}
+	if from.stale.has(m.Request) {
+		t.routed(from, 0) // the rest of a progressive call that has ended
+		return nil
 	}
 	disclose, refusal := d.admit(t, from, m)
 	if refusal == nil {
@@ -55,6 +64,9 @@ func (d *dealer) invoke(t *turn, from *session, m *wamp.Call, disclose bool) *wa
 		return noSuchProcedure
 	}
 	d.invocationOf(t, from, m, reg, disclose)
+	if l := reg.concurrency.Load(); l != nil {
+		return l.invoke(d, t, from, m)
+	}
 	callees, first := reg.choose()
 	refusal := noSuchProcedure // the last callee left meanwhile
 	for i := range callees {
@@ -77,6 +89,7 @@ func (d *dealer) invocationOf(t *turn, from *session, m *wamp.Call, reg *registr
 	t.invocation.Details = wamp.InvocationDetails{
 		ReceiveProgress: m.Options.ReceiveProgress == wamp.True,
 		Progress:        m.Options.Progress == wamp.True,
+		TrustLevel:      from.trust,
 		TransactionHash: m.Options.TransactionHash,
 		Attributes:      m.Options.Attributes,
 	}
@@ -96,17 +109,21 @@ func (d *dealer) invocationOf(t *turn, from *session, m *wamp.Call, reg *registr
 
 // offer gives the turn's INVOCATION to one callee.
 func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, callee *session) *wamp.Refusal {
-	inv := &invocation{caller: from, request: m.Request, callee: callee, procedure: m.Procedure,
-		registration:    reg.id,
-		receiveProgress: m.Options.ReceiveProgress == wamp.True, open: m.Options.Progress == wamp.True}
+	inv := d.invocationFor(from, m, reg)
+	inv.callee, inv.limit = callee, reg.concurrency.Load()
 	if inv.open {
-		inv.attributes = m.Options.Attributes
-	}
-	if m.Options.Timeout > 0 && !reg.forwardTimeout {
-		d.timeouts.add(inv, time.Duration(min(m.Options.Timeout, maxTimeout))*time.Millisecond)
+		// A callee that can't cope with a call in parts, or not be told to stop,
+		// is not given one (WAMP, "Progressive Call Invocations").
+		if role := callee.peer.Roles.Callee; !role.Has(wamp.ProgressiveCallInvocations) || !role.Has(wamp.CallCanceling) {
+			if inv.limit != nil {
+				inv.limit.release(callee)
+			}
+			return calleeTakesNoParts
+		}
+		first := t.invocation.Details
+		inv.first = &first
 	}
 	if refusal := inv.begin(); refusal != nil {
-		inv.timer.stop(inv)
 		return refusal
 	}
 	t.invocation.Request = inv.id
@@ -115,7 +132,25 @@ func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, 
 		inv.end()
 		return refusal
 	}
+	d.startTimeout(inv, m)
 	return nil
+}
+
+// invocationFor makes the invocation that a CALL begins, without a callee.
+func (d *dealer) invocationFor(from *session, m *wamp.Call, reg *registration) *invocation {
+	inv := &invocation{caller: from, request: m.Request, procedure: m.Procedure, registration: reg.id,
+		receiveProgress: m.Options.ReceiveProgress == wamp.True, open: m.Options.Progress == wamp.True}
+	if m.Options.Timeout > 0 && !reg.forwardTimeout {
+		inv.timer = timer{of: d.timeouts, at: -1}
+	}
+	return inv
+}
+
+// startTimeout starts the call's timeout, if it has one (WAMP, "Call Timeouts").
+func (d *dealer) startTimeout(inv *invocation, m *wamp.Call) {
+	if inv.timer.of != nil {
+		d.timeouts.start(inv, time.Duration(min(m.Options.Timeout, maxTimeout))*time.Millisecond)
+	}
 }
 
 // maxTimeout is the longest call timeout in milliseconds: a year.
@@ -130,7 +165,7 @@ func (d *dealer) callMore(t *turn, from *session, inv *invocation, m *wamp.Call)
 	}
 	t.transit.URI = inv.procedure
 	if m.Options.Attributes == (wamp.Attributes{}) {
-		m.Options.Attributes = inv.attributes
+		m.Options.Attributes = inv.first.Attributes
 	}
 	if refusal := t.received(from.realm); refusal != nil {
 		d.endWith(t, inv, refusal)
@@ -140,8 +175,9 @@ func (d *dealer) callMore(t *turn, from *session, inv *invocation, m *wamp.Call)
 	t.invocation.Request = inv.id
 	t.invocation.Registration = inv.registration
 	t.invocation.Payload = m.Payload
-	t.invocation.Details = wamp.InvocationDetails{ReceiveProgress: inv.receiveProgress, Progress: inv.open,
-		Attributes: m.Options.Attributes}
+	t.invocation.Details = *inv.first // the options of the first CALL stay in force
+	t.invocation.Details.Progress = inv.open
+	t.invocation.Details.Attributes = m.Options.Attributes
 	t.fresh()
 	if refusal := t.deliver(&from.peer, inv.procedure, &t.invocation, inv.callee); refusal != nil {
 		d.endWith(t, inv, refusal)
@@ -259,7 +295,7 @@ func (d *dealer) cancel(t *turn, from *session, m *wamp.Cancel) *wamp.Refusal {
 	if mode == "" {
 		mode = "killnowait"
 	}
-	if !inv.callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
+	if callee := inv.assigned(); callee == nil || !callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
 		mode = "skip"
 	}
 	if mode == "kill" {
@@ -310,6 +346,8 @@ var (
 		Text: "the callee left before it answered"}
 	timedOut = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrTimeout,
 		Text: "the call took longer than its timeout"}
+	calleeTakesNoParts = &wamp.Refusal{Reason: wamp.ReasonUnsupported, URI: wamp.ErrFeatureNotSupported,
+		Text: "the callee did not announce progressive_call_invocations and call_canceling"}
 	unknownCancelMode = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
 		Text: "Options.mode must be skip, kill or killnowait"}
 	progressUnasked = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,

@@ -45,6 +45,7 @@ func (r *Router) welcome(conn transport.Conn) (*session, error) {
 	s := &session{
 		realm:  realm,
 		router: r,
+		trust:  realm.trustIn(identity.AuthRole),
 		out:    outbox{conn: conn, limit: r.limits.Queue, stall: r.limits.Stall},
 		peer: wamp.Peer{
 			Session: id, Realm: realm.name,
@@ -70,6 +71,7 @@ func (r *Router) greet(s *session, identity *Identity) {
 		AuthID: s.peer.AuthID, AuthRole: s.peer.AuthRole, AuthMethod: s.peer.AuthMethod,
 		AuthProvider: s.peer.AuthProvider, AuthExtra: identity.Extra,
 	}})
+	s.realm.meta.joined(t, s)
 }
 
 // authenticate finds out who the client is, by the first of its methods that

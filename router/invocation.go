@@ -9,51 +9,98 @@ import (
 type invocation struct {
 	caller          *session
 	request         wamp.ID // CALL.Request
-	callee          *session
-	id              wamp.ID // INVOCATION.Request
 	registration    wamp.ID
 	procedure       wamp.URI
 	receiveProgress bool
-	// open and attributes belong to progressive call invocations: whether more
-	// is to come, and what the first CALL said of its payload. Only the
-	// caller's goroutine uses them.
-	open       bool
-	attributes wamp.Attributes
-	timer      timer
+	// Of progressive call invocations, first has the details of the first
+	// INVOCATION, and open is whether more is to come. Only the caller's
+	// goroutine uses open.
+	open  bool
+	first *wamp.InvocationDetails
+	timer timer
+
+	// limit is nil unless the registration's callees have limited concurrency.
+	// Then callee and id may be unset while the call waits; they are guarded by
+	// the caller's mu until the call has ended.
+	limit  *concurrency
+	callee *session
+	id     wamp.ID // INVOCATION.Request
 }
 
 // begin enters the invocation into the tables of its caller and its callee, and
 // draws its id.
 func (inv *invocation) begin() *wamp.Refusal {
-	caller, callee := inv.caller, inv.callee
-	caller.mu.Lock()
-	refusal := overLimit(len(caller.calls), caller.router.limits.Calls)
-	if refusal == nil {
-		if caller.calls == nil {
-			caller.calls = make(map[wamp.ID]*invocation)
+	if refusal := inv.enter(); refusal != nil {
+		if inv.limit != nil {
+			inv.limit.release(inv.callee)
 		}
-		caller.calls[inv.request] = inv
-	}
-	caller.mu.Unlock()
-	if refusal != nil {
 		return refusal
 	}
-	callee.mu.Lock()
-	gone := callee.gone
-	if !gone {
-		if callee.invocations == nil {
-			callee.invocations = make(map[wamp.ID]*invocation)
-		}
-		callee.lastInvoked++
-		inv.id = callee.lastInvoked
-		callee.invocations[inv.id] = inv
-	}
-	callee.mu.Unlock()
-	if gone {
+	if _, there := inv.callee.nextInvocation(inv, true); !there {
 		inv.end()
 		return noSuchProcedure
 	}
 	return nil
+}
+
+// enter enters the invocation into the table of its caller.
+func (inv *invocation) enter() *wamp.Refusal {
+	caller := inv.caller
+	caller.mu.Lock()
+	defer caller.mu.Unlock()
+	if refusal := overLimit(len(caller.calls), caller.router.limits.Calls); refusal != nil {
+		return refusal
+	}
+	if caller.calls == nil {
+		caller.calls = make(map[wamp.ID]*invocation)
+	}
+	caller.calls[inv.request] = inv
+	return nil
+}
+
+// nextInvocation enters an invocation into the table of its callee, under a new
+// id, unless the callee is gone. The invocation learns its id at once, or, if it
+// has waited, by assign.
+func (s *session) nextInvocation(inv *invocation, atOnce bool) (id wamp.ID, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return 0, false
+	}
+	if s.invocations == nil {
+		s.invocations = make(map[wamp.ID]*invocation)
+	}
+	s.lastInvoked++
+	s.invocations[s.lastInvoked] = inv
+	if atOnce {
+		inv.id = s.lastInvoked
+	}
+	return s.lastInvoked, true
+}
+
+func (s *session) dropInvocation(id wamp.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.invocations, id)
+}
+
+// assign gives a call that waits its callee, or takes it back (nil). It reports
+// false if the call has ended.
+func (inv *invocation) assign(callee *session, id wamp.ID) bool {
+	inv.caller.mu.Lock()
+	defer inv.caller.mu.Unlock()
+	if inv.caller.calls[inv.request] != inv {
+		return false
+	}
+	inv.callee, inv.id = callee, id
+	return true
+}
+
+// assigned returns the callee, or nil if the call waits for one.
+func (inv *invocation) assigned() *session {
+	inv.caller.mu.Lock()
+	defer inv.caller.mu.Unlock()
+	return inv.callee
 }
 
 // end takes the invocation out of all tables, and reports whether it was this
@@ -68,10 +115,20 @@ func (inv *invocation) end() bool {
 	if !ended {
 		return false
 	}
-	inv.callee.mu.Lock()
-	delete(inv.callee.invocations, inv.id)
-	inv.callee.mu.Unlock()
+	if inv.first != nil {
+		inv.caller.stale.note(inv.request)
+	}
 	inv.timer.stop(inv)
+	if inv.callee != nil {
+		inv.callee.dropInvocation(inv.id)
+	}
+	switch {
+	case inv.limit == nil:
+	case inv.callee != nil:
+		inv.limit.release(inv.callee)
+	default:
+		inv.limit.forget(inv)
+	}
 	return true
 }
 
@@ -86,7 +143,7 @@ func (inv *invocation) tell(t *turn, r *wamp.Refusal) {
 
 // interrupt asks the callee to stop, if it can.
 func (inv *invocation) interrupt(t *turn, mode string, reason wamp.URI) {
-	if inv.callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
+	if inv.callee != nil && inv.callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
 		t.send(inv.callee, &wamp.Interrupt{Request: inv.id, Options: wamp.CancelOptions{Mode: mode, Reason: string(reason)}})
 	}
 }

@@ -30,6 +30,9 @@ type Limits struct {
 	Subscriptions, Registrations int
 	// Calls is how many calls of one session may be in flight. Default 4,096.
 	Calls int
+	// WaitingCalls is how many calls may wait for the callees of one registration
+	// that limit their concurrency. Default 1,024.
+	WaitingCalls int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -45,6 +48,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Subscriptions, 1024)
 	def(&l.Registrations, 1024)
 	def(&l.Calls, 4096)
+	def(&l.WaitingCalls, 1024)
 	return l
 }
 

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -18,6 +20,23 @@ type RealmConfig struct {
 	Authorizers []Authorizer
 	// Interceptors see every message that is routed, in this order.
 	Interceptors []Interceptor
+
+	// NoMeta turns the meta API off: procedures that tell about sessions,
+	// subscriptions and registrations, and their events. What the fields below
+	// configure keeps the procedures that it needs.
+	NoMeta bool
+	// TrustLevels are the levels of trust in what sessions of a role publish and
+	// call (WAMP, "Publication Trust Levels", "Call Trust Levels"). Roles that are
+	// not named have none.
+	TrustLevels map[string]uint64
+	// History are the events to remember: in memory, or in HistoryFile if that is
+	// the name of a file, which no other realm shares.
+	History     []HistoryRule
+	HistoryFile string
+	// Retained allows events to be retained, up to its limits; nil doesn't.
+	Retained *RetainedLimits
+	// Testaments allows sessions to leave some, up to its limits; nil doesn't.
+	Testaments *TestamentLimits
 }
 
 // realm is a routing domain at work.
@@ -29,12 +48,18 @@ type realm struct {
 	features       wamp.Roles // announced in WELCOME
 	broker         *broker
 	dealer         *dealer
+	meta           *metaAPI
+	trust          map[string]uint64
+	retained       *retained // nil: not allowed
+	testaments     TestamentLimits
+	historyFile    *historyFile // nil: none, or in memory
+	log            *slog.Logger
 
 	mu       sync.Mutex
 	sessions map[wamp.ID]*session
 }
 
-func newRealm(c RealmConfig, t *timeouts) *realm {
+func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 	m := &realm{
 		name:           c.Name,
 		authenticators: c.Authenticators,
@@ -43,7 +68,16 @@ func newRealm(c RealmConfig, t *timeouts) *realm {
 		broker:         newBroker(),
 		dealer:         newDealer(t),
 		sessions:       make(map[wamp.ID]*session),
+		trust:          c.TrustLevels,
+		retained:       newRetained(c.Retained),
+		log:            log,
 	}
+	m.meta = newMetaAPI(m, &c)
+	if c.Testaments != nil {
+		m.testaments = *c.Testaments
+	}
+	def(&m.testaments.Count, 16)
+	def(&m.testaments.Bytes, 64<<10)
 	m.features.Broker = wamp.Role{Present: true, Features: wamp.NewFeatures(
 		wamp.PublisherIdentification, wamp.PublisherExclusion,
 		wamp.SubscriberBlackwhiteListing, wamp.PatternBasedSubscription)}
@@ -58,7 +92,48 @@ func newRealm(c RealmConfig, t *timeouts) *realm {
 			}
 		}
 	}
-	return m
+	m.announce(&c)
+	if err := m.newHistories(c.History, c.HistoryFile); err != nil {
+		_ = m.historyFile.close()
+		return nil, fmt.Errorf("router: realm %q: %w", c.Name, err)
+	}
+	return m, nil
+}
+
+// announce adds the features that the configuration turns on.
+func (m *realm) announce(c *RealmConfig) {
+	broker, dealer := &m.features.Broker.Features, &m.features.Dealer.Features
+	add := func(on bool, role *wamp.Features, f wamp.Feature) {
+		if on {
+			role.Add(f)
+		}
+	}
+	add(!c.NoMeta, broker, wamp.SessionMetaAPI)
+	add(!c.NoMeta, dealer, wamp.SessionMetaAPI)
+	add(!c.NoMeta, broker, wamp.SubscriptionMetaAPI)
+	add(!c.NoMeta, broker, wamp.SubscriptionRevocation)
+	add(!c.NoMeta, dealer, wamp.RegistrationMetaAPI)
+	add(true, dealer, wamp.RegistrationRevocation) // by force_reregister, at least
+	add(len(c.TrustLevels) > 0, broker, wamp.PublicationTrustlevels)
+	add(len(c.TrustLevels) > 0, dealer, wamp.CallTrustlevels)
+	add(len(c.History) > 0, broker, wamp.EventHistory)
+	add(c.Retained != nil, broker, wamp.EventRetention)
+	add(c.Testaments != nil, dealer, wamp.TestamentMetaAPI)
+}
+
+// trustIn is the level of trust in sessions of a role.
+func (m *realm) trustIn(role string) wamp.Trust {
+	if level, ok := m.trust[role]; ok {
+		return wamp.TrustLevel(level)
+	}
+	return 0
+}
+
+// session returns the session of that id, or nil.
+func (m *realm) session(id wamp.ID) *session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sessions[id]
 }
 
 // join enters a session, under an id that no other has.

@@ -18,8 +18,9 @@ type registration struct {
 	invoke         string // invocation policy, of all its callees
 	forwardTimeout bool
 	created        time.Time
-	callees        atomic.Pointer[[]*session] // copied on change; in order of registration
-	turns          atomic.Uint64              // for roundrobin
+	callees        atomic.Pointer[[]*session]  // copied on change; in order of registration
+	turns          atomic.Uint64               // for roundrobin
+	concurrency    atomic.Pointer[concurrency] // nil: no callee has asked for a limit
 }
 
 // choose returns the callees, and which of them is the first to ask by the
@@ -46,23 +47,75 @@ func (reg *registration) choose() (callees []*session, first int) {
 func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 	t.begin(s, m.Procedure, m)
 	match, refusal := d.registrable(t, s, m)
-	if refusal == nil {
-		d.procedures.update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
-			if !ok {
-				reg = newRegistration(m, match)
-			}
-			if refusal = reg.add(s, m); refusal != nil {
-				return reg, ok
-			}
-			t.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})
-			return reg, true
-		})
+	if refusal != nil {
+		return s.refuse(t, wamp.TypeRegister, m.Request, true, refusal)
 	}
+	events := s.realm.meta.events.about(m.Procedure, onRegistrationCreate, onRegister, onUnregister, onRegistrationDelete)
+	var ousted *registration // by force_reregister
+	var joined *registration
+	d.procedures.update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
+		old := reg
+		if ok && m.Options.ForceReregister == wamp.True {
+			ok, ousted = false, old
+		}
+		if !ok {
+			reg = newRegistration(m, match)
+		}
+		if refusal = reg.add(s, m); refusal != nil {
+			ousted = nil
+			return old, old != nil
+		}
+		if ousted != nil {
+			d.oust(ousted, events)
+		}
+		if !ok {
+			d.byID.Store(reg.id, reg)
+			events.note(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
+		}
+		events.note(onRegister, uint64(s.peer.Session), uint64(reg.id))
+		t.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})
+		joined = reg
+		return reg, true
+	})
 	if refusal != nil {
 		return s.refuse(t, wamp.TypeRegister, m.Request, true, refusal)
 	}
 	t.routed(s, 0)
+	if ousted != nil {
+		ousted.dismiss(t)
+	}
+	if l := joined.concurrency.Load(); l != nil {
+		l.serve(s)
+	}
+	s.realm.meta.events.publish(t)
 	return nil
+}
+
+// oust takes a registration from all its callees. It runs under the index's lock
+// for the registration's URI; dismiss tells the callees afterwards.
+func (d *dealer) oust(reg *registration, events *metaEvents) {
+	d.byID.Delete(reg.id)
+	callees := *reg.callees.Load()
+	for i, s := range callees {
+		s.mu.Lock()
+		delete(s.registrations, reg.id)
+		s.mu.Unlock()
+		events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
+		if i == len(callees)-1 {
+			events.note(onRegistrationDelete, uint64(s.peer.Session), uint64(reg.id))
+		}
+	}
+}
+
+// dismiss tells the callees of a registration that is gone.
+func (reg *registration) dismiss(t *turn) {
+	callees := *reg.callees.Swap(new([]*session))
+	for _, s := range callees {
+		s.revoked(t, reg, "registered anew by another callee")
+		if l := reg.concurrency.Load(); l != nil {
+			l.part(s)
+		}
+	}
 }
 
 func newRegistration(m *wamp.Register, match wamp.Match) *registration {
@@ -121,6 +174,7 @@ func (reg *registration) add(s *session, m *wamp.Register) *wamp.Refusal {
 		s.registrations = make(map[wamp.ID]*registration)
 	}
 	s.registrations[reg.id] = reg
+	reg.limited(s, m.Options.Concurrency)
 	changed := append(slices.Clone(callees), s)
 	reg.callees.Store(&changed)
 	return nil
@@ -137,6 +191,7 @@ func (d *dealer) unregister(t *turn, s *session, m *wamp.Unregister) *wamp.Refus
 	}
 	t.send(s, &wamp.Unregistered{Request: m.Request})
 	t.routed(s, 0)
+	s.realm.meta.events.publish(t)
 	return nil
 }
 
@@ -150,11 +205,23 @@ func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
 	if !removed {
 		return false
 	}
-	d.procedures.update(reg.match, reg.uri, func(*registration, bool) (*registration, bool) {
+	events := s.realm.meta.events.about(reg.uri, onUnregister, onRegistrationDelete)
+	d.procedures.update(reg.match, reg.uri, func(now *registration, there bool) (*registration, bool) {
+		if now != reg {
+			return now, there // force_reregister came in between
+		}
 		changed := slices.DeleteFunc(slices.Clone(*reg.callees.Load()), func(c *session) bool { return c == s })
 		reg.callees.Store(&changed)
+		events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
+		if len(changed) == 0 {
+			d.byID.Delete(reg.id)
+			events.note(onRegistrationDelete, uint64(s.peer.Session), uint64(reg.id))
+		}
 		return reg, len(changed) > 0
 	})
+	if l := reg.concurrency.Load(); l != nil {
+		l.part(s)
+	}
 	return true
 }
 

@@ -77,7 +77,11 @@ func New(c Config) (*Router, error) {
 		if r.realms[rc.Name] != nil {
 			return nil, fmt.Errorf("router: realm %q is configured twice", rc.Name)
 		}
-		m := newRealm(rc, r.timeouts)
+		m, err := newRealm(rc, r.timeouts, r.log)
+		if err != nil {
+			r.closeHistories()
+			return nil, err
+		}
 		r.realms[rc.Name] = m
 		r.order = append(r.order, m)
 	}
@@ -234,6 +238,7 @@ func (r *Router) Close(ctx context.Context) error {
 	r.drain(ctx)
 	for _, m := range r.order {
 		for _, s := range m.all() {
+			s.silent.Store(true)
 			s.dismiss(wamp.CloseSystemShutdown, shuttingDown.Text)
 		}
 	}
@@ -243,7 +248,14 @@ func (r *Router) Close(ctx context.Context) error {
 	}
 	r.mu.Unlock()
 	r.timeouts.close()
-	return nil
+	return r.closeHistories()
+}
+
+func (r *Router) closeHistories() (err error) {
+	for _, m := range r.order {
+		err = errors.Join(err, m.historyFile.close())
+	}
+	return err
 }
 
 // drain waits until no call is in flight, or ctx ends.

@@ -18,11 +18,16 @@ type session struct {
 	peer   wamp.Peer
 	realm  *realm
 	router *Router
+	trust  wamp.Trust // of what it publishes and calls
 	out    outbox
 
 	// ending is set once GOODBYE or ABORT has been sent: what still comes from
 	// the client is read, and ignored, until it answers or is given up.
 	ending atomic.Bool
+	silent atomic.Bool // its end is no event of the meta API, nor publishes testaments
+
+	testaments *testaments // nil: none; only its reading goroutine uses them
+	stale      stale
 
 	mu            sync.Mutex // guards what follows; no other lock is taken under it
 	gone          bool       // left: nothing may be added any more
@@ -31,6 +36,7 @@ type session struct {
 	calls         map[wamp.ID]*invocation // by CALL.Request, made by this session
 	invocations   map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
 	lastInvoked   wamp.ID                 // the INVOCATION.Request given out last
+	details       map[string]any          // by wamp.session.modify_details; replaced, not changed
 }
 
 // serve reads and routes what a welcomed session sends, until it ends.
@@ -241,6 +247,11 @@ func (s *session) leave() {
 	s.mu.Unlock()
 	s.realm.broker.leave(s)
 	s.realm.dealer.leave(t, s)
+	if !s.silent.Load() {
+		s.bequeath(t)
+		s.realm.meta.left(t, s)
+	}
+	s.realm.meta.events.publish(t)
 	t.end()
 }
 

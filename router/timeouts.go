@@ -20,25 +20,28 @@ type timeouts struct {
 	done    sync.WaitGroup
 }
 
-// timer is an invocation's place in the heap.
+// timer is an invocation's place in the heap. of is set before anybody else knows
+// of the invocation, and the rest guarded by its mu.
 type timer struct {
 	of       *timeouts // nil: the call has no timeout
 	deadline time.Time
-	at       int // index in the heap; -1: not in it any more
+	at       int // index in the heap; -1: not in it
+	stopped  bool
 }
 
 func newTimeouts(expire func([]*invocation)) *timeouts {
 	return &timeouts{expire: expire, wake: make(chan struct{}, 1)}
 }
 
-// add sets a timeout for a call. The call may have ended already.
-func (x *timeouts) add(inv *invocation, after time.Duration) {
+// start sets the timeout of a call whose timer is of x. The call may have ended
+// already.
+func (x *timeouts) start(inv *invocation, after time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed {
+	if x.closed || inv.timer.stopped {
 		return
 	}
-	inv.timer = timer{of: x, deadline: time.Now().Add(after)}
+	inv.timer.deadline = time.Now().Add(after)
 	heap.Push(&x.heap, inv)
 	if !x.running {
 		x.running = true
@@ -56,13 +59,15 @@ func (x *timeouts) poke() {
 	}
 }
 
-// stop takes the timer of an invocation that has ended out of the heap.
+// stop takes the timer of an invocation that has ended out of the heap, or keeps
+// it from getting there.
 func (t *timer) stop(inv *invocation) {
 	if t.of == nil {
 		return
 	}
 	t.of.mu.Lock()
 	defer t.of.mu.Unlock()
+	t.stopped = true
 	if t.at >= 0 {
 		heap.Remove(&t.of.heap, t.at)
 	}

@@ -1,0 +1,264 @@
+package router
+
+import (
+	"context"
+	"math"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// metaAPI is the procedures and events of the router's own (WAMP, "Meta API").
+// A CALL to one of them is answered inline, on the caller's goroutine, and is
+// authorized like any other.
+type metaAPI struct {
+	realm      *realm
+	procedures map[wamp.URI]metaProcedure
+	events     *metaEvents // nil: none are published
+	// service stands for the router where a session is asked for. It is in no
+	// table, and nothing is ever sent to it.
+	service *session
+}
+
+// metaProcedure is one procedure of the router's own.
+type metaProcedure struct {
+	// privileged procedures act on other sessions. A permission for everything
+	// does not include them: see Decision.Explicit.
+	privileged bool
+	answer     func(c *metaCall) *wamp.Refusal
+}
+
+// metaCall is a CALL to the router itself.
+type metaCall struct {
+	t      *turn
+	from   *session
+	realm  *realm
+	args   []any
+	kwargs map[string]any
+	// The answer's arguments.
+	result   []any
+	resultKw map[string]any
+}
+
+func newMetaAPI(m *realm, c *RealmConfig) *metaAPI {
+	api := &metaAPI{realm: m, procedures: make(map[wamp.URI]metaProcedure)}
+	api.service = &session{realm: m, peer: wamp.Peer{Realm: m.name, AuthRole: "router", Serializer: wamp.CBOR, Transport: "memory"}}
+	if !c.NoMeta {
+		api.events = &metaEvents{api: api}
+		api.add(sessionProcedures)
+		api.add(subscriptionProcedures)
+		api.add(registrationProcedures)
+	}
+	if len(c.History) > 0 {
+		api.add(historyProcedures)
+	}
+	if c.Testaments != nil {
+		api.add(testamentProcedures)
+	}
+	return api
+}
+
+func (api *metaAPI) add(procedures map[wamp.URI]metaProcedure) {
+	for uri, p := range procedures {
+		api.procedures[uri] = p
+	}
+}
+
+// call answers a CALL whose procedure begins with "wamp.".
+func (api *metaAPI) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
+	refusal := api.answer(t, from, m)
+	if refusal != nil {
+		return from.refuse(t, wamp.TypeCall, m.Request, true, refusal)
+	}
+	t.routed(from, 0)
+	api.events.publish(t)
+	return nil
+}
+
+func (api *metaAPI) answer(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
+	if _, refusal := from.realm.dealer.admit(t, from, m); refusal != nil {
+		return refusal
+	}
+	procedure, ok := api.procedures[m.Procedure]
+	switch {
+	case !ok:
+		return noSuchProcedure
+	case procedure.privileged && !t.explicit(from, ActionCall, m.Procedure):
+		return notExplicit
+	case m.Payload.Opaque():
+		return opaqueToRouter
+	case m.Options.Progress == wamp.True:
+		return progressToRouter
+	}
+	c := metaCall{t: t, from: from, realm: api.realm}
+	var err error
+	if c.args, c.kwargs, err = m.Payload.Decode(); err != nil {
+		return asRefusal(err)
+	}
+	if refusal := procedure.answer(&c); refusal != nil {
+		return refusal
+	}
+	payload, err := codec.EncodePayload(from.peer.Serializer, c.result, c.resultKw)
+	if err != nil {
+		return asRefusal(err)
+	}
+	t.begin(from, m.Procedure, m)
+	return t.reply(from, &wamp.Result{Request: m.Request, Payload: payload})
+}
+
+// reply queues a message whose payload is the router's own, in the receiver's
+// serializer, or says why it can't.
+func (t *turn) reply(to *session, m wamp.Message) *wamp.Refusal {
+	t.fresh()
+	e := t.encode(m, nil, to)
+	if e.refusal != nil {
+		return e.refusal
+	}
+	if to.peer.MaxMessage > 0 && e.body > to.peer.MaxMessage {
+		return tooLarge
+	}
+	t.queue(to, e.frame, e.shared)
+	return nil
+}
+
+// explicit reports whether an authorizer grants the action by a permission that
+// is about the router's own procedures.
+func (t *turn) explicit(s *session, action Action, uri wamp.URI) bool {
+	for _, a := range s.realm.authorizers {
+		if d, err := a.Authorize(context.Background(), &s.peer, action, uri, wamp.MatchExact); err == nil && d.Allow && d.Explicit {
+			return true
+		}
+	}
+	return false
+}
+
+// id returns the i-th argument as an id. JavaScript encoders write large
+// integers as floats.
+func (c *metaCall) id(i int) (wamp.ID, *wamp.Refusal) {
+	if i < len(c.args) {
+		if n, ok := number(c.args[i]); ok && wamp.ID(n).Valid() {
+			return wamp.ID(n), nil
+		}
+	}
+	return 0, wantID
+}
+
+// number returns v as an integer that is not negative.
+func number(v any) (uint64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return uint64(v), v >= 0
+	case float64:
+		return uint64(v), v >= 0 && v <= 1<<53 && v == math.Trunc(v)
+	}
+	return 0, false
+}
+
+// text returns the i-th argument as a string.
+func (c *metaCall) text(i int) (string, *wamp.Refusal) {
+	if i < len(c.args) {
+		if s, ok := c.args[i].(string); ok {
+			return s, nil
+		}
+	}
+	return "", wantText
+}
+
+// option returns a keyword argument that is a string, or "".
+func (c *metaCall) option(key string) (string, *wamp.Refusal) {
+	v, ok := c.kwargs[key]
+	if !ok || v == nil {
+		return "", nil
+	}
+	if s, ok := v.(string); ok {
+		return s, nil
+	}
+	return "", wantText
+}
+
+// match returns the matching policy in the options that stand at argument i.
+func (c *metaCall) match(i int) (wamp.Match, *wamp.Refusal) {
+	if i >= len(c.args) || c.args[i] == nil {
+		return wamp.MatchExact, nil
+	}
+	options, ok := c.args[i].(map[string]any)
+	if !ok {
+		return 0, wantDict
+	}
+	name, ok := options["match"].(string)
+	if !ok && options["match"] != nil {
+		return 0, unknownMatch
+	}
+	match, ok := wamp.ParseMatch(name)
+	if !ok {
+		return 0, unknownMatch
+	}
+	return match, nil
+}
+
+// values is the wamp.DictWriter that makes a dict of values.
+type values map[string]any
+
+func valuesOf(d interface{ Write(wamp.DictWriter) }) values {
+	v := values{}
+	d.Write(v)
+	return v
+}
+
+func (m values) Bool(key string, v bool) {
+	if v {
+		m[key] = true
+	}
+}
+
+func (m values) Flag(key string, v wamp.Flag) {
+	if v != wamp.Unset {
+		m[key] = v == wamp.True
+	}
+}
+
+func (m values) String(key, v string) {
+	if v != "" {
+		m[key] = v
+	}
+}
+
+func (m values) ID(key string, v wamp.ID) { m.Uint(key, uint64(v)) }
+
+func (m values) Uint(key string, v uint64) {
+	if v != 0 {
+		m[key] = v
+	}
+}
+
+func (m values) Trust(key string, v wamp.Trust) {
+	if level, ok := v.Level(); ok {
+		m[key] = level
+	}
+}
+
+func (m values) IDs(key string, v []wamp.ID) { m.Value(key, v) }
+
+func (m values) Strings(key string, v []string) { m.Value(key, v) }
+
+func (m values) Roles(string, *wamp.Roles) {}
+
+func (m values) Value(key string, v any) { m[key] = v }
+
+// wrong is the refusal of arguments that a meta procedure can't take.
+func wrong(text string) *wamp.Refusal {
+	return &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrInvalidArgument, Text: text}
+}
+
+var (
+	wantID         = wrong("the procedure takes an id, an integer from 1 to 2^53")
+	wantText       = wrong("the procedure takes a string there")
+	wantDict       = wrong("the procedure takes a dict there")
+	wantTexts      = wrong("the procedure takes a list of strings there")
+	opaqueToRouter = wrong("this procedure is the router's own, which can't read opaque arguments: call it with clear ones")
+
+	progressToRouter = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrFeatureNotSupported,
+		Text: "the router's own procedures take all their arguments in one CALL"}
+	notExplicit = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
+		Text: "this procedure acts on other sessions: it needs a permission whose uri begins with \"wamp.\""}
+)

@@ -1,0 +1,122 @@
+package router
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// The topics of the router's own events.
+const (
+	onJoin  wamp.URI = "wamp.session.on_join"
+	onLeave wamp.URI = "wamp.session.on_leave"
+
+	onSubscriptionCreate wamp.URI = "wamp.subscription.on_create"
+	onSubscribe          wamp.URI = "wamp.subscription.on_subscribe"
+	onUnsubscribe        wamp.URI = "wamp.subscription.on_unsubscribe"
+	onSubscriptionDelete wamp.URI = "wamp.subscription.on_delete"
+
+	onRegistrationCreate wamp.URI = "wamp.registration.on_create"
+	onRegister           wamp.URI = "wamp.registration.on_register"
+	onUnregister         wamp.URI = "wamp.registration.on_unregister"
+	onRegistrationDelete wamp.URI = "wamp.registration.on_delete"
+)
+
+// metaEvents are events of the router's own on their way. They are noted under
+// the lock of the table that changed, so that their order is that of the
+// changes, and published after it is released, by whoever made a change: by one
+// goroutine at a time. A nil *metaEvents notes and publishes nothing.
+type metaEvents struct {
+	api     *metaAPI
+	pending atomic.Int32 // len(waiting)
+
+	mu      sync.Mutex
+	waiting []metaEvent
+	busy    bool // somebody publishes
+}
+
+type metaEvent struct {
+	topic wamp.URI
+	args  []any
+}
+
+// wanted returns e, or nil if nobody is subscribed to any of the topics. It must
+// not be called under a lock of the broker's index.
+func (e *metaEvents) wanted(topics ...wamp.URI) *metaEvents {
+	if e == nil {
+		return nil
+	}
+	for _, topic := range topics {
+		if _, ok := e.api.realm.broker.topics.best(topic); ok {
+			return e
+		}
+	}
+	return nil
+}
+
+// about is wanted for events about a URI. Those about the router's own topics
+// are left out, or whoever watches subscriptions would see himself watch.
+func (e *metaEvents) about(uri wamp.URI, topics ...wamp.URI) *metaEvents {
+	if uri.Reserved() {
+		return nil
+	}
+	return e.wanted(topics...)
+}
+
+// note adds an event. publish must follow.
+func (e *metaEvents) note(topic wamp.URI, args ...any) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	e.waiting = append(e.waiting, metaEvent{topic, args})
+	e.pending.Store(int32(len(e.waiting)))
+	e.mu.Unlock()
+}
+
+// publish delivers what was noted, unless somebody else is at it, who then
+// delivers this too. The turn's inbound message has been dealt with before.
+func (e *metaEvents) publish(t *turn) {
+	if e == nil || e.pending.Load() == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.busy {
+		return
+	}
+	e.busy = true
+	for len(e.waiting) > 0 {
+		batch := e.waiting
+		e.waiting = nil
+		e.pending.Store(0)
+		e.mu.Unlock()
+		for i := range batch {
+			e.api.publish(t, &batch[i])
+		}
+		e.mu.Lock()
+	}
+	e.busy = false
+}
+
+// publish delivers one event of the router's own.
+func (api *metaAPI) publish(t *turn, e *metaEvent) {
+	payload, err := codec.EncodePayload(api.service.peer.Serializer, e.args, nil)
+	if err != nil {
+		t.router.log.Error("cannot encode an event", "topic", string(e.topic), "error", err)
+		return
+	}
+	m := &wamp.Publish{Topic: e.topic, Payload: payload}
+	t.begin(api.service, e.topic, m)
+	t.event = wamp.Event{Publication: wamp.RandomID(), Payload: payload}
+	t.matched = api.realm.broker.topics.all(t.matched[:0], e.topic)
+	for _, sub := range t.matched {
+		sub.deliver(t, api.service, m)
+	}
+}
+
+// timestamp is a moment as the meta API writes it: ISO 8601, to the millisecond.
+func timestamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -1,0 +1,267 @@
+package router
+
+import (
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// historyProcedures are those of WAMP, "Event History".
+var historyProcedures = map[wamp.URI]metaProcedure{
+	"wamp.subscription.get_events": {answer: getEvents},
+}
+
+// query is what get_events is asked for. Zero fields ask for nothing special.
+type query struct {
+	reverse                            bool
+	limit                              int
+	topic                              wamp.URI
+	from, after, before, until         time.Time
+	fromID, afterID, beforeID, untilID wamp.ID
+}
+
+// getEvents answers with the events of a subscription that has a history, or
+// that is covered by a pattern that has one. The caller must be allowed to
+// subscribe, and gets what it would have got as a subscriber. The answer ends
+// early where it would be too large; is_limit_reached, by keyword, says whether
+// there is more.
+func getEvents(c *metaCall) *wamp.Refusal {
+	sub, refusal := c.subscription(0)
+	if refusal != nil {
+		return refusal
+	}
+	if _, refusal := c.t.authorized(c.from, ActionSubscribe, sub.uri, sub.match); refusal != nil {
+		return refusal
+	}
+	q, refusal := c.query()
+	if refusal != nil {
+		return refusal
+	}
+	h := sub.history
+	if h == nil && sub.match == wamp.MatchExact {
+		for _, wider := range c.realm.broker.topics.all(nil, sub.uri) {
+			if wider.history != nil {
+				h, q.topic = wider.history, sub.uri
+				break
+			}
+		}
+	}
+	if h == nil {
+		return noHistory
+	}
+	if err := c.events(h, sub, &q); err != nil {
+		c.from.router.log.Error("cannot read a history", "realm", c.realm.name, "error", err)
+		return historyUnreadable
+	}
+	return nil
+}
+
+// events makes the answer. An event that a publication id of the query stands
+// for must be there still, or nothing can be said to be before or after it.
+func (c *metaCall) events(h *history, sub *subscription, q *query) error {
+	limitReached := false
+	c.result, c.resultKw = []any{}, map[string]any{}
+	defer func() { c.resultKw["is_limit_reached"] = limitReached }()
+	if known, err := h.knows(q.fromID, q.afterID, q.beforeID, q.untilID); !known {
+		return err
+	}
+	room := c.from.router.limits.Message / 2 // a payload takes more room as JSON
+	if most := c.from.peer.MaxMessage; most > 0 {
+		room = min(room, most/2)
+	}
+	w := newWindow(q)
+	return h.log.scan(q.reverse, func(k *kept) bool {
+		in, on := w.admits(k)
+		if !in || !k.admits(&c.from.peer) {
+			return on
+		}
+		if q.limit > 0 && len(c.result) >= q.limit || len(c.result) > 0 && room < k.size {
+			limitReached = true
+			return false
+		}
+		if event := c.recall(k, sub); event != nil {
+			room -= k.size
+			c.result = append(c.result, event)
+		}
+		return on
+	})
+}
+
+// knows reports whether there is an event of each publication id that is not 0.
+func (h *history) knows(ids ...wamp.ID) (known bool, err error) {
+	missing := make(map[wamp.ID]bool)
+	for _, id := range ids {
+		if id != 0 {
+			missing[id] = true
+		}
+	}
+	if len(missing) > 0 {
+		err = h.log.scan(false, func(k *kept) bool {
+			delete(missing, k.event.Publication)
+			return len(missing) > 0
+		})
+	}
+	return len(missing) == 0 && err == nil, err
+}
+
+// window follows the events that a query selects along a scan, which passes
+// its bounds in this order whether it goes forward or backward.
+type window struct {
+	q *query
+	// The scan is within the bounds from the first and behind the second, and
+	// until the third or up to the fourth. 0 is no bound, or one that is passed.
+	at, behind, until, through wamp.ID
+}
+
+func newWindow(q *query) *window {
+	w := &window{q: q, at: q.fromID, behind: q.afterID, until: q.beforeID, through: q.untilID}
+	if q.reverse {
+		w.at, w.behind, w.until, w.through = q.untilID, q.beforeID, q.afterID, q.fromID
+	}
+	return w
+}
+
+// admits reports whether an event is selected, and whether those that follow can
+// be.
+func (w *window) admits(k *kept) (in, on bool) {
+	id, q := k.event.Publication, w.q
+	if id == w.until {
+		return false, false
+	}
+	if id == w.at {
+		w.at = 0
+	}
+	in = w.at == 0 && w.behind == 0
+	if id == w.behind {
+		w.behind = 0
+	}
+	if q.topic != "" && q.topic != k.event.Details.Topic ||
+		!q.from.IsZero() && k.at.Before(q.from) || !q.after.IsZero() && !k.at.After(q.after) ||
+		!q.before.IsZero() && !k.at.Before(q.before) || !q.until.IsZero() && k.at.After(q.until) {
+		in = false
+	}
+	return in, id != w.through
+}
+
+// query reads the keyword arguments.
+func (c *metaCall) query() (q query, refusal *wamp.Refusal) {
+	for key, v := range c.kwargs {
+		if v == nil {
+			continue
+		}
+		ok := true
+		switch key {
+		case "reverse":
+			q.reverse, ok = v.(bool)
+		case "limit":
+			var n uint64
+			n, ok = number(v)
+			ok = ok && n > 0
+			q.limit = int(min(n, 1<<30))
+		case "topic":
+			var topic string
+			topic, ok = v.(string)
+			q.topic = wamp.URI(topic)
+		case "from_time":
+			ok = moment(&q.from, v)
+		case "after_time":
+			ok = moment(&q.after, v)
+		case "before_time":
+			ok = moment(&q.before, v)
+		case "until_time":
+			ok = moment(&q.until, v)
+		case "from_publication":
+			ok = publication(&q.fromID, v)
+		case "after_publication":
+			ok = publication(&q.afterID, v)
+		case "before_publication":
+			ok = publication(&q.beforeID, v)
+		case "until_publication":
+			ok = publication(&q.untilID, v)
+		}
+		if !ok {
+			return q, wrongQuery
+		}
+	}
+	return q, nil
+}
+
+func moment(dst *time.Time, v any) bool {
+	s, _ := v.(string)
+	var err error
+	*dst, err = time.Parse(time.RFC3339, s)
+	return err == nil
+}
+
+func publication(dst *wamp.ID, v any) bool {
+	n, ok := number(v)
+	*dst = wamp.ID(n)
+	return ok && dst.Valid()
+}
+
+// recall makes the dict that get_events has for an event, or nil if the caller
+// may not have it. Clear arguments stand in args and kwargs. Of an opaque
+// payload, args has the list of the passthru form, and payload the bare binary of
+// the transparency form, byte for byte; how it was made is in the details.
+// Where an event's arguments have no counterpart in the caller's serializer,
+// error has the reason instead.
+func (c *metaCall) recall(k *kept, sub *subscription) map[string]any {
+	event := k.event
+	event.Subscription = sub.id
+	if sub.match == wamp.MatchExact {
+		event.Details.Topic = ""
+	}
+	event.Payload.PermitReframing() // it becomes a part of the answer's payload, whatever that is
+	c.t.out = wamp.Transit{From: &c.realm.meta.service.peer, URI: k.event.Details.Topic, Message: &event}
+	for _, i := range c.realm.interceptors {
+		if err := i.Deliver(&c.t.out, &c.from.peer); err != nil {
+			c.t.dropped(c.from, c.from.router.interceptorRefusal(err))
+			return nil
+		}
+	}
+	dict := map[string]any{
+		"timestamp": timestamp(k.at), "subscription": uint64(sub.id), "publication": uint64(event.Publication),
+		"details": map[string]any(valuesOf(&event.Details)),
+	}
+	if err := arguments(dict, &event.Payload, c.from.peer.Serializer); err != nil {
+		dict["error"] = string(asRefusal(err).URI)
+	}
+	return dict
+}
+
+func arguments(dict map[string]any, p *wamp.Payload, s wamp.Serializer) error {
+	if p.Opaque() {
+		key := "args"
+		if p.Shape() == wamp.ShapeBinary {
+			key = "payload"
+		}
+		v, err := codec.Element(p, s)
+		if v != nil {
+			dict[key] = v
+		}
+		return err
+	}
+	args, kwargs, err := p.Decode()
+	if err != nil {
+		return err
+	}
+	if _, err := codec.EncodePayload(s, args, kwargs); err != nil {
+		return err
+	}
+	if args != nil {
+		dict["args"] = args
+	}
+	if len(kwargs) > 0 {
+		dict["kwargs"] = kwargs
+	}
+	return nil
+}
+
+var (
+	wrongQuery = wrong("limit and publications are integers from 1, times RFC 3339, topic a string, reverse a boolean")
+	noHistory  = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription,
+		Text: "no history is configured for this subscription's topics"}
+	historyUnreadable = &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: wamp.ErrRuntime,
+		Text: "the history can't be read"}
+)

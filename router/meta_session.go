@@ -1,0 +1,237 @@
+package router
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// sessionProcedures are those of WAMP, "Session Meta API", and modify_details,
+// as nexus has it.
+var sessionProcedures = map[wamp.URI]metaProcedure{
+	"wamp.session.count":            {answer: countSessions},
+	"wamp.session.list":             {answer: listSessions},
+	"wamp.session.get":              {answer: getSession},
+	"wamp.session.kill":             {answer: killSession, privileged: true},
+	"wamp.session.kill_by_authid":   {answer: killByAuthID, privileged: true},
+	"wamp.session.kill_by_authrole": {answer: killByAuthRole, privileged: true},
+	"wamp.session.kill_all":         {answer: killAll, privileged: true},
+	"wamp.session.modify_details":   {answer: modifyDetails, privileged: true},
+}
+
+// describe is what the meta API tells of a session. Where it comes from is not
+// told: an address is nobody's business but the operator's.
+func (s *session) describe() map[string]any {
+	d := map[string]any{
+		"session": uint64(s.peer.Session), "authid": s.peer.AuthID, "authrole": s.peer.AuthRole,
+		"authmethod": s.peer.AuthMethod, "authprovider": s.peer.AuthProvider,
+		"transport": map[string]any{"type": s.peer.Transport, "serializer": s.peer.Serializer.String()},
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, v := range s.details {
+		d[key] = v
+	}
+	return d
+}
+
+// joined tells that a session has joined.
+func (api *metaAPI) joined(t *turn, s *session) {
+	if e := api.events.wanted(onJoin); e != nil {
+		e.note(onJoin, s.describe())
+		e.publish(t)
+	}
+}
+
+// left tells that a session has left.
+func (api *metaAPI) left(t *turn, s *session) {
+	if e := api.events.wanted(onLeave); e != nil {
+		e.note(onLeave, uint64(s.peer.Session), s.peer.AuthID, s.peer.AuthRole)
+	}
+	api.events.publish(t)
+}
+
+// filtered returns the sessions whose authrole is in the list that is argument
+// 0, or all.
+func (c *metaCall) filtered() ([]*session, *wamp.Refusal) {
+	all := c.realm.all()
+	if len(c.args) == 0 || c.args[0] == nil {
+		return all, nil
+	}
+	list, ok := c.args[0].([]any)
+	if !ok {
+		return nil, wantTexts
+	}
+	return slices.DeleteFunc(all, func(s *session) bool { return !slices.Contains(list, any(s.peer.AuthRole)) }), nil
+}
+
+func countSessions(c *metaCall) *wamp.Refusal {
+	sessions, refusal := c.filtered()
+	c.result = []any{len(sessions)}
+	return refusal
+}
+
+func listSessions(c *metaCall) *wamp.Refusal {
+	sessions, refusal := c.filtered()
+	c.result = []any{idsOf(sessions)}
+	return refusal
+}
+
+func idsOf(sessions []*session) []any {
+	ids := make([]any, len(sessions))
+	for i, s := range sessions {
+		ids[i] = uint64(s.peer.Session)
+	}
+	return ids
+}
+
+func getSession(c *metaCall) *wamp.Refusal {
+	s, refusal := c.session(0)
+	if refusal != nil {
+		return refusal
+	}
+	c.result = []any{s.describe()}
+	return nil
+}
+
+// session returns the session whose id is argument i.
+func (c *metaCall) session(i int) (*session, *wamp.Refusal) {
+	id, refusal := c.id(i)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if s := c.realm.session(id); s != nil {
+		return s, nil
+	}
+	return nil, noSuchSession
+}
+
+func killSession(c *metaCall) *wamp.Refusal {
+	s, refusal := c.session(0)
+	if refusal != nil {
+		return refusal
+	}
+	if s == c.from {
+		return noSuchSession // only other sessions can be killed
+	}
+	_, refusal = c.kill([]*session{s})
+	return refusal
+}
+
+func killByAuthID(c *metaCall) *wamp.Refusal {
+	authID, refusal := c.text(0)
+	if refusal != nil {
+		return refusal
+	}
+	killed, refusal := c.kill(c.others(func(p *wamp.Peer) bool { return p.AuthID == authID }))
+	c.result = []any{idsOf(killed)}
+	return refusal
+}
+
+func killByAuthRole(c *metaCall) *wamp.Refusal {
+	role, refusal := c.text(0)
+	if refusal != nil {
+		return refusal
+	}
+	killed, refusal := c.kill(c.others(func(p *wamp.Peer) bool { return p.AuthRole == role }))
+	c.result = []any{len(killed)}
+	return refusal
+}
+
+// killAll ends all other sessions, without events of it.
+func killAll(c *metaCall) *wamp.Refusal {
+	others := c.others(func(*wamp.Peer) bool { return true })
+	if _, _, refusal := c.farewell(); refusal != nil {
+		return refusal
+	}
+	for _, s := range others {
+		s.silent.Store(true)
+	}
+	killed, refusal := c.kill(others)
+	c.result = []any{len(killed)}
+	return refusal
+}
+
+// others returns the sessions that f selects, without the caller's own.
+func (c *metaCall) others(f func(p *wamp.Peer) bool) []*session {
+	return slices.DeleteFunc(c.realm.all(), func(s *session) bool { return s == c.from || !f(&s.peer) })
+}
+
+// kill ends sessions with the reason and message that are given as keyword
+// arguments.
+func (c *metaCall) kill(sessions []*session) ([]*session, *wamp.Refusal) {
+	reason, message, refusal := c.farewell()
+	if refusal != nil {
+		return nil, refusal
+	}
+	for _, s := range sessions {
+		s.dismiss(reason, message)
+	}
+	return sessions, nil
+}
+
+func (c *metaCall) farewell() (reason wamp.URI, message string, refusal *wamp.Refusal) {
+	text, refusal := c.option("reason")
+	if refusal != nil {
+		return "", "", invalidURI
+	}
+	if message, refusal = c.option("message"); refusal != nil {
+		return "", "", refusal
+	}
+	if _, given := c.kwargs["reason"]; !given {
+		return wamp.CloseKilled, message, nil
+	}
+	if reason = wamp.URI(text); !reason.Valid(wamp.MatchExact) {
+		return "", "", invalidURI
+	}
+	return reason, message, nil
+}
+
+// maxDetails is how many details modify_details may add to a session.
+const maxDetails = 64
+
+// modifyDetails changes what the meta API tells of a session: argument 1 has
+// the details to set; null removes one. Who a session is can't be changed.
+func modifyDetails(c *metaCall) *wamp.Refusal {
+	s, refusal := c.session(0)
+	if refusal != nil {
+		return refusal
+	}
+	if len(c.args) < 2 {
+		return wantDict
+	}
+	changes, ok := c.args[1].(map[string]any)
+	if !ok {
+		return wantDict
+	}
+	for _, key := range []string{"session", "authid", "authrole", "authmethod", "authprovider", "transport"} {
+		if _, there := changes[key]; there {
+			return identityIsFixed
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	details := maps.Clone(s.details)
+	if details == nil {
+		details = make(map[string]any)
+	}
+	for key, v := range changes {
+		if v == nil {
+			delete(details, key)
+		} else {
+			details[key] = v
+		}
+	}
+	if len(details) > maxDetails {
+		return limitReached
+	}
+	s.details = details
+	return nil
+}
+
+var (
+	noSuchSession = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSession,
+		Text: "there is no other session of that id in this realm"}
+	identityIsFixed = wrong("who a session is, and how it came, can't be modified")
+)

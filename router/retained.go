@@ -1,0 +1,131 @@
+package router
+
+import (
+	"sync"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// RetainedLimits bound what a realm keeps of retained events (WAMP, "Event
+// Retention"). A publication that would exceed them is delivered, and not
+// retained. A zero field stands for its default.
+type RetainedLimits struct {
+	// Topics that have a retained event. Default 1,024.
+	Topics int
+	// Bytes of all retained events. Default 16 MiB.
+	Bytes int
+}
+
+// retained keeps, for each topic, the last event that was published to be
+// retained; and where that one is not for everybody, the last one that is.
+type retained struct {
+	limits RetainedLimits
+
+	// mu is held while retained events are put into the outbox of a new
+	// subscriber, too: an event that replaces one of them then comes after it.
+	mu     sync.RWMutex
+	topics map[wamp.URI]*retainedTopic
+	size   int
+}
+
+type retainedTopic struct {
+	general *kept // for everybody who is subscribed, or nil
+	special *kept // later, and for some, or nil
+}
+
+func newRetained(l *RetainedLimits) *retained {
+	if l == nil {
+		return nil
+	}
+	limits := *l
+	def(&limits.Topics, 1024)
+	def(&limits.Bytes, 16<<20)
+	return &retained{limits: limits, topics: make(map[wamp.URI]*retainedTopic)}
+}
+
+// set retains an event, if there is room.
+func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) {
+	k := keep(event, m, from)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.topics[m.Topic]
+	next := retainedTopic{general: k}
+	if m.Options.Listed() {
+		next = retainedTopic{special: k}
+		if old != nil {
+			next.general = old.general
+		}
+	}
+	grown := next.bytes() - old.bytes()
+	if old == nil && len(r.topics) >= r.limits.Topics || r.size+grown > r.limits.Bytes {
+		return
+	}
+	r.size += grown
+	r.topics[m.Topic] = &next
+}
+
+func (t *retainedTopic) bytes() (n int) {
+	if t == nil {
+		return 0
+	}
+	if t.general != nil {
+		n += t.general.size
+	}
+	if t.special != nil {
+		n += t.special.size
+	}
+	return n
+}
+
+// replay sends a new member of a subscription the retained events of its topics.
+func (r *retained) replay(t *turn, s *session, m *wamp.Subscribe, match wamp.Match, id wamp.ID) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if match == wamp.MatchExact {
+		r.topics[m.Topic].send(t, s, match, id)
+		return
+	}
+	for topic, retained := range r.topics {
+		if m.Topic.Matches(match, topic) {
+			retained.send(t, s, match, id)
+		}
+	}
+}
+
+// send sends the most recent event that the session may have.
+func (r *retainedTopic) send(t *turn, s *session, match wamp.Match, id wamp.ID) {
+	if r == nil {
+		return
+	}
+	for _, k := range [...]*kept{r.special, r.general} {
+		if k == nil || !k.admits(&s.peer) {
+			continue
+		}
+		topic := k.event.Details.Topic
+		t.event = k.event
+		t.event.Subscription = id
+		t.event.Details.Retained = true
+		if match == wamp.MatchExact {
+			t.event.Details.Topic = ""
+		}
+		t.fresh()
+		if refusal := t.deliver(&s.realm.meta.service.peer, topic, &t.event, s); refusal != nil {
+			t.dropped(s, refusal)
+		}
+		return
+	}
+}
+
+// check looks for contradictions.
+func (r *retained) check() bool {
+	if r == nil {
+		return true
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	n := 0
+	for _, topic := range r.topics {
+		n += topic.bytes()
+	}
+	return n == r.size && n <= r.limits.Bytes && len(r.topics) <= r.limits.Topics
+}
