@@ -327,7 +327,7 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 			l.s.report(err)
 		}
 	}
-	if err := inv.answer(m, true); err != nil && l.ctx.Err() == nil {
+	if err := inv.answer(m, true); err != nil && !l.over() {
 		l.s.report(err)
 		m.Payload, m.Details.Attributes = wamp.Payload{}, wamp.Attributes{}
 		_ = inv.answer(m, true)

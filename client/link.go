@@ -90,6 +90,10 @@ func (l *link) cause() error {
 	return transport.ErrClosed
 }
 
+// over reports whether the connection is lost. What fails because of that fails
+// after over is true.
+func (l *link) over() bool { return l.failure.Load() != nil }
+
 // finish lets everything fail that waits for the connection.
 func (l *link) finish(cause error) {
 	l.s.mu.Lock()
@@ -200,9 +204,11 @@ func (l *link) numbered(m wamp.Message, id *wamp.ID, enter func(wamp.ID)) (frame
 	}
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
-	if l.down {
-		cause := l.cause()
-		return nil, nil, &DisconnectedError{Cause: cause}
+	switch {
+	case l.down && l.s.closing:
+		return nil, nil, ErrClosed
+	case l.down:
+		return nil, nil, &DisconnectedError{Cause: l.cause()}
 	}
 	l.lastRequest = *id
 	if enter != nil {

@@ -154,6 +154,31 @@ func TestHandlersShareASubscription(t *testing.T) {
 	r.subscribe(s, 6, "com.topic", handle(first), client.SubscribeOptions{})
 }
 
+// What waits in the queue of a subscription ends with it.
+func TestNoEventAfterUnsubscribe(t *testing.T) {
+	s, r := dial(t, client.Config{})
+	hang, resume, other := make(chan struct{}), make(chan struct{}), make(chan struct{}, 2)
+	ended := r.subscribe(s, 5, "com.topic", func(_ context.Context, e *client.Event) {
+		if e.Publication == 2 {
+			t.Error("called after Unsubscribe")
+		}
+		close(hang)
+		<-resume
+	}, client.SubscribeOptions{})
+	if _, err := s.Subscribe(within(t), "com.topic", func(context.Context, *client.Event) { other <- struct{}{} }, client.SubscribeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for id := range wamp.ID(2) {
+		r.send(&wamp.Event{Subscription: 5, Publication: id + 1})
+		next(t, other)
+	}
+	next(t, hang)
+	if err := ended.Unsubscribe(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	close(resume)
+}
+
 // A SUBSCRIBE that nobody waits for any more is undone when it is answered.
 func TestAbandonedSubscribeIsUndone(t *testing.T) {
 	s, r := dial(t, client.Config{})
@@ -222,7 +247,12 @@ func TestQueueIsBoundInBytes(t *testing.T) {
 	reported := make(chan error, 10)
 	s, r := dial(t, client.Config{Limits: client.Limits{QueueBytes: 1000}, OnError: func(err error) { reported <- err }})
 	got := make(chan *client.Event)
-	r.subscribe(s, 5, "com.topic", func(_ context.Context, e *client.Event) { got <- e }, client.SubscribeOptions{})
+	r.subscribe(s, 5, "com.topic", func(ctx context.Context, e *client.Event) {
+		select {
+		case got <- e:
+		case <-ctx.Done():
+		}
+	}, client.SubscribeOptions{})
 	for id := wamp.ID(1); id <= 4; id++ {
 		r.send(&wamp.Event{Subscription: 5, Publication: id, Payload: values(make([]byte, 600))})
 	}

@@ -140,7 +140,7 @@ func (s *Session) restore(l *link) {
 		for _, reg := range registrations {
 			err := s.reregister(l, reg)
 			switch {
-			case err == nil || l.ctx.Err() != nil:
+			case err == nil || l.over():
 			case errors.Is(err, ErrURI(wamp.ErrProcedureExists)):
 				taken = append(taken, reg)
 			default:
@@ -155,7 +155,7 @@ func (s *Session) restore(l *link) {
 			}
 		}
 	}
-	if l.ctx.Err() == nil {
+	if !l.over() {
 		s.tell(Connected, nil)
 	}
 }
@@ -192,7 +192,7 @@ func (s *Session) resubscribe(l *link, t *topic) error {
 		<-w.done
 		err = w.err
 	}
-	if l.ctx.Err() != nil {
+	if l.over() {
 		return nil
 	}
 	return err

@@ -275,7 +275,7 @@ func (l *link) undo(m wamp.Message, id *wamp.ID, then func(wamp.ID)) error {
 		<-w.done
 		err = w.err
 	}
-	if l.ctx.Err() != nil {
+	if l.over() {
 		return nil
 	}
 	return err
