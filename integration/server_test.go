@@ -48,8 +48,9 @@ type process struct {
 }
 
 // startServer runs the built server with a configuration in which %[1]s stands
-// for a folder of the test's. Listeners on port 0 get a free one.
-func startServer(t testing.TB, config string) *process {
+// for a folder of the test's. Listeners on port 0 get a free one. What through
+// names, if anything, is run with the server's command line as its arguments.
+func startServer(t testing.TB, config string, through ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "blindfold.yaml")
@@ -59,7 +60,8 @@ func startServer(t testing.TB, config string) *process {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(binary(t), "--config", file), urls: make(map[string]string)}
+	command := append(through, binary(t), "--config", file)
+	p := &process{t: t, cmd: exec.Command(command[0], command[1:]...), urls: make(map[string]string)}
 	p.cmd.Stderr = &testWriter{t: t}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -43,6 +43,9 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 	}()
 	registry := prometheus.NewRegistry()
+	if err := metrics.RegisterRuntime(registry); err != nil {
+		return nil, err
+	}
 	realms, err := realmsOf(c)
 	if err != nil {
 		return nil, err
