@@ -150,6 +150,14 @@ func (inv *Invocation) end() bool {
 	return true
 }
 
+// pending reports whether the invocation still can be answered.
+func (inv *Invocation) pending() bool {
+	l := inv.l
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	return !l.down && l.invocations[inv.id] == inv
+}
+
 // run calls the handler and answers.
 func (inv *Invocation) run(m *wamp.Invocation) {
 	defer inv.cancel(nil)
@@ -315,6 +323,9 @@ func (inv *Invocation) fail(ctx context.Context, err error) {
 // procedure's payload is, goes without arguments, and so does what is too large.
 func (inv *Invocation) sendError(e *Error, explain bool) {
 	l := inv.l
+	if !inv.pending() {
+		return
+	}
 	m := &wamp.Error{RequestType: wamp.TypeInvocation, Request: inv.id}
 	var err error
 	if m.Error, err = l.s.errorURI(e.URI); err != nil {

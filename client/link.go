@@ -104,7 +104,7 @@ func (l *link) finish(cause error) {
 		l.farewell.Stop()
 	}
 	l.s.mu.Unlock()
-	err := l.s.lost(cause)
+	err := l.s.lost(cause, true)
 	for _, r := range requests {
 		r.answer(0, err)
 	}
@@ -125,7 +125,7 @@ func (l *link) take(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-l.ctx.Done():
-		return l.s.lost(l.cause())
+		return l.s.lost(l.cause(), false)
 	}
 }
 
@@ -157,7 +157,7 @@ func (l *link) put(frame, buf []byte) error {
 	}
 	if _, err := l.conn.Write([][]byte{frame}, l.s.config.Limits.Stall); err != nil {
 		l.fail(err)
-		return l.s.lost(l.cause())
+		return l.s.lost(l.cause(), true)
 	}
 	return nil
 }

@@ -176,13 +176,13 @@ func (s *Session) current() (*link, error) {
 }
 
 // lost is what a request fails with whose connection is lost.
-func (s *Session) lost(cause error) error {
+func (s *Session) lost(cause error, inFlight bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return ErrClosed
 	}
-	return &DisconnectedError{InFlight: true, Cause: cause}
+	return &DisconnectedError{InFlight: inFlight, Cause: cause}
 }
 
 func (s *Session) tell(state State, err error) {
