@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/client"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const callUsage = `usage: seal call PROCEDURE [TEXT...] --keyring FILE [OPTIONS]
+
+Calls a procedure, sealed, and prints its result; progressive results, one a
+line, as they come with --progress. An error of the callee is told on standard
+error, and as JSON on standard output with --json; the exit status is 4.
+
+examples:
+  seal call com.app.echo hello --keyring k.json
+  seal call com.app.sum --args '[1, 2, 3]' --keyring k.json --json
+  seal call com.app.report --progress --timeout 5m --keyring k.json
+`
+
+func call(ctx context.Context, e *env, args []string) error {
+	var o options
+	var a arguments
+	var progress bool
+	f := e.flags(func(f *flag.FlagSet) {
+		o.add(f)
+		a.add(f)
+		f.BoolVar(&progress, "progress", false, "ask for progressive results")
+		f.DurationVar(&o.timeout, "timeout", 30*time.Second, "cancel the call after this `TIME`")
+	})
+	rest, err := e.parse(f, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) == 0 {
+		return wrong("call needs a procedure")
+	}
+	values, kwargs, err := a.values(rest[1:], e.stdin)
+	if err != nil {
+		return err
+	}
+	s, err := o.dial(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p := &printer{w: e.stdout, json: o.json}
+	show := func(kind string, r *client.Result) error {
+		return p.print(line{Kind: kind}.payload(r.Args, r.Kwargs, r.Sealed), "", r.Args, r.Kwargs)
+	}
+	var options client.CallOptions
+	var broken error
+	if progress {
+		options.OnProgress = func(r *client.Result) { broken = errors.Join(broken, show("progress", r)) }
+	}
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
+	result, err := s.Call(ctx, wamp.URI(rest[0]), values, kwargs, options)
+	var answered *client.Error
+	switch {
+	case err == nil:
+		return errors.Join(broken, show("result", result))
+	case o.json && errors.As(err, &answered):
+		l := line{Kind: "error", URI: string(answered.URI), Message: answered.Message}.
+			payload(answered.Args, answered.Kwargs, answered.Sealed)
+		_ = json.NewEncoder(e.stdout).Encode(l)
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+package verify
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// opaque is a payload to send, and the binary in it.
+type opaque struct {
+	attributes wamp.Attributes
+	payload    wamp.Payload
+	content    []byte
+}
+
+// Ways to write the same binary. A router that decodes and encodes again writes
+// them all alike.
+const (
+	usual   = iota // as this project's codec writes it
+	verbose        // legal, and longer than need be
+	spaced         // JSON: with white space; CBOR: in chunks, in lists of no length
+	styles
+)
+
+// frame makes an opaque payload of a binary.
+func frame(s wamp.Serializer, form wamp.Form, style int, a wamp.Attributes, content []byte) opaque {
+	o := opaque{attributes: a, content: content}
+	if style == usual {
+		o.payload = codec.BinaryPayload(s, form, content)
+		return o
+	}
+	var tail []byte
+	switch s {
+	case wamp.JSON:
+		tail = jsonBinary(style, form, content)
+	case wamp.MsgPack:
+		tail = msgpackBinary(style, form, content)
+	case wamp.CBOR:
+		tail = cborBinary(style, form, content)
+	}
+	facts := wamp.PayloadFacts{Shape: wamp.ShapeBinary, Elements: 1, Size: len(content), Opaque: true}
+	if form == wamp.FormPassthru {
+		facts.Shape, facts.Args = wamp.ShapeList, 1
+	}
+	o.payload = wamp.NewPayload(closed(s), tail, facts)
+	return o
+}
+
+// closed is the transcoder of payloads made here: nobody decodes them.
+type closed wamp.Serializer
+
+func (c closed) Serializer() wamp.Serializer { return wamp.Serializer(c) }
+
+func (closed) DecodePayload([]byte, int) ([]any, map[string]any, error) {
+	return nil, nil, wamp.ErrOpaque
+}
+
+func jsonBinary(style int, form wamp.Form, content []byte) []byte {
+	text := base64.StdEncoding.EncodeToString(content)
+	out := []byte(`"\u0000`)
+	for i, c := range []byte(text) {
+		switch {
+		case i == 0 && style == verbose: // JSON may escape any character
+			out = fmt.Appendf(out, `\u%04x`, c)
+		case c == '/' && style == verbose:
+			out = append(out, '\\', c)
+		default:
+			out = append(out, c)
+		}
+	}
+	out = append(out, '"')
+	if form == wamp.FormTransparency {
+		return out
+	}
+	if style == spaced {
+		return append(append([]byte("[ \t"), out...), " ]"...)
+	}
+	return append(append([]byte("["), out...), ']')
+}
+
+func msgpackBinary(style int, form wamp.Form, content []byte) []byte {
+	var out []byte
+	if form == wamp.FormPassthru {
+		out = []byte{0xdc, 0, 1} // array 16
+		if style == spaced {
+			out = []byte{0xdd, 0, 0, 0, 1} // array 32
+		}
+	}
+	if style == verbose && len(content) <= 0xffff {
+		out = binary.BigEndian.AppendUint16(append(out, 0xc5), uint16(len(content))) // bin 16
+	} else {
+		out = binary.BigEndian.AppendUint32(append(out, 0xc6), uint32(len(content))) // bin 32
+	}
+	return append(out, content...)
+}
+
+func cborBinary(style int, form wamp.Form, content []byte) []byte {
+	long := func(dst []byte, major byte, n int) []byte { // a length of eight bytes
+		return binary.BigEndian.AppendUint64(append(dst, major<<5|27), uint64(n))
+	}
+	var out []byte
+	if form == wamp.FormPassthru {
+		if style == spaced {
+			out = append(out, 0x9f) // a list of no stated length
+		} else {
+			out = long(out, 4, 1)
+		}
+	}
+	if style != spaced {
+		return append(long(out, 2, len(content)), content...)
+	}
+	half := len(content) / 2
+	out = append(out, 0x5f) // a byte string in chunks
+	for _, chunk := range [][]byte{content[:half], content[half:]} {
+		out = append(long(out, 2, len(chunk)), chunk...)
+	}
+	out = append(out, 0xff)
+	if form == wamp.FormPassthru {
+		out = append(out, 0xff)
+	}
+	return out
+}

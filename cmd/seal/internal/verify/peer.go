@@ -1,0 +1,273 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/client"
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// patience is how long a peer waits for what must come.
+const patience = 5 * time.Second
+
+// peer is a client that says what it is told to, however wrong, and shows what
+// it gets, message by message: package client would not send most of this. It
+// belongs to one goroutine.
+type peer struct {
+	name    string
+	conn    transport.Conn
+	told    func(text string) // gets the texts of ABORT and ERROR
+	request wamp.ID
+}
+
+// join connects to a URL and opens a session that announces every form.
+func (t *target) join(name, url string, s wamp.Serializer) (*peer, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	defer cancel()
+	conn, err := transport.Dial(ctx, url, transport.DialOptions{Serializer: s, TLS: t.o.TLS})
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{name: name, conn: conn, told: t.tell}
+	if err := p.hello(ctx, t.o.Realm, t.o.AuthID, t.o.Auth()); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("%s cannot join: %w", name, err)
+	}
+	return p, nil
+}
+
+func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods []client.Authenticator) error {
+	hello := &wamp.Hello{Realm: realm, Details: wamp.HelloDetails{Agent: "blindfold-verify", AuthID: authID}}
+	role := wamp.Role{Present: true, Features: wamp.NewFeatures(
+		wamp.ProgressiveCallResults, wamp.CallCanceling, wamp.PatternBasedSubscription,
+		wamp.PayloadPassthruMode, wamp.PayloadTransparency, wamp.PayloadEncryptionCryptobox)}
+	r := &hello.Details.Roles
+	r.Publisher, r.Subscriber, r.Caller, r.Callee = role, role, role, role
+	for _, a := range methods {
+		hello.Details.AuthMethods = append(hello.Details.AuthMethods, a.Method())
+		a.Hello(&hello.Details)
+	}
+	if err := p.send(hello); err != nil {
+		return err
+	}
+	for {
+		m, err := p.receive()
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *wamp.Welcome:
+			return nil
+		case *wamp.Challenge:
+			if err := p.prove(ctx, methods, m); err != nil {
+				return err
+			}
+		default:
+			return unexpected(m, "WELCOME")
+		}
+	}
+}
+
+func (p *peer) prove(ctx context.Context, methods []client.Authenticator, m *wamp.Challenge) error {
+	for _, a := range methods {
+		if a.Method() == m.AuthMethod {
+			signature, extra, err := a.Answer(ctx, m, p.conn.Info())
+			if err != nil {
+				return err
+			}
+			if extra == nil {
+				extra = map[string]any{}
+			}
+			return p.send(&wamp.Authenticate{Signature: signature, Extra: extra})
+		}
+	}
+	return errors.New("the router asks for another proof than was offered")
+}
+
+func (p *peer) serializer() wamp.Serializer { return p.conn.Info().Serializer }
+
+func (p *peer) next() wamp.ID {
+	p.request++
+	return p.request
+}
+
+func (p *peer) send(m wamp.Message) error {
+	body, err := codec.Append(nil, p.serializer(), m)
+	if err != nil {
+		return err
+	}
+	return p.sendRaw(body)
+}
+
+func (p *peer) sendRaw(body []byte) error {
+	frame := p.conn.Framing().AppendFrame(nil, transport.OpMessage, body)
+	if _, err := p.conn.Write([][]byte{frame}, patience); err != nil {
+		return fmt.Errorf("%s cannot write: %w", p.name, err)
+	}
+	return nil
+}
+
+// errSilence is a message that did not come.
+var errSilence = errors.New("nothing came")
+
+// receive returns the next message, which is the caller's to keep.
+func (p *peer) receive() (wamp.Message, error) {
+	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
+	for {
+		f, err := p.conn.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, fmt.Errorf("%s waited %v: %w", p.name, patience, errSilence)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s cannot read: %w", p.name, err)
+		}
+		switch f.Op {
+		case transport.OpPing:
+			pong := p.conn.Framing().AppendFrame(nil, transport.OpPong, f.Body)
+			if _, err := p.conn.Write([][]byte{pong}, patience); err != nil {
+				return nil, err
+			}
+		case transport.OpMessage:
+			m, err := codec.NewDecoder().Decode(p.serializer(), append([]byte(nil), f.Body...))
+			if err != nil {
+				return nil, fmt.Errorf("%s got what is no message: %w", p.name, err)
+			}
+			p.listen(m)
+			return m, nil
+		}
+	}
+}
+
+// listen collects what the router says in its own words.
+func (p *peer) listen(m wamp.Message) {
+	switch m := m.(type) {
+	case *wamp.Abort:
+		p.told(m.Details.Message)
+		p.told(string(m.Reason))
+	case *wamp.Error:
+		p.told(m.Details.Message)
+		p.told(string(m.Error))
+		if args, kwargs, err := m.Payload.Decode(); err == nil {
+			p.told(fmt.Sprint(args, kwargs))
+		}
+	}
+}
+
+// await receives a message, which must be of type M.
+func await[M wamp.Message](p *peer) (M, error) {
+	m, err := p.receive()
+	want, ok := m.(M)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s: %w", p.name, unexpected(m, want.Type().String()))
+	}
+	return want, err
+}
+
+// unexpectedError is a message that came in place of another.
+type unexpectedError struct {
+	got  wamp.MessageType
+	uri  wamp.URI
+	want string
+}
+
+func (e *unexpectedError) Error() string {
+	text := "got " + e.got.String()
+	if e.uri != "" {
+		text += " " + string(e.uri)
+	}
+	return text + " in place of " + e.want
+}
+
+func unexpected(m wamp.Message, want string) error {
+	e := &unexpectedError{got: m.Type(), want: want}
+	switch m := m.(type) {
+	case *wamp.Abort:
+		e.uri = m.Reason
+	case *wamp.Error:
+		e.uri = m.Error
+	}
+	return e
+}
+
+// refused waits for the ERROR that answers a request, and returns its URI.
+func (p *peer) refused(request wamp.ID) (wamp.URI, error) {
+	e, err := await[*wamp.Error](p)
+	if err == nil && e.Request != request {
+		err = fmt.Errorf("%s: got an ERROR for another request", p.name)
+	}
+	if err != nil {
+		return "", err
+	}
+	return e.Error, nil
+}
+
+// nothing shows that nothing is on its way to the peer: the answer to what it
+// asks for itself comes next.
+func (p *peer) nothing() error {
+	request := p.next()
+	if err := p.send(&wamp.Unsubscribe{Request: request, Subscription: wamp.MaxID}); err != nil {
+		return err
+	}
+	m, err := p.receive()
+	if err != nil {
+		return err
+	}
+	if e, ok := m.(*wamp.Error); !ok || e.Request != request {
+		return fmt.Errorf("%s: %w", p.name, unexpected(m, "nothing"))
+	}
+	return nil
+}
+
+// leave says GOODBYE and waits for the router's, so that the session has ended
+// on both sides.
+func (p *peer) leave() error {
+	defer p.conn.Close()
+	if err := p.send(&wamp.Goodbye{Reason: wamp.CloseNormal}); err != nil {
+		return err
+	}
+	for {
+		m, err := p.receive()
+		if err != nil {
+			return err
+		}
+		if _, ok := m.(*wamp.Goodbye); ok {
+			return nil
+		}
+	}
+}
+
+func (p *peer) subscribe(topic wamp.URI) error {
+	if err := p.send(&wamp.Subscribe{Request: p.next(), Topic: topic}); err != nil {
+		return err
+	}
+	_, err := await[*wamp.Subscribed](p)
+	return err
+}
+
+func (p *peer) register(procedure wamp.URI) error {
+	if err := p.send(&wamp.Register{Request: p.next(), Procedure: procedure}); err != nil {
+		return err
+	}
+	_, err := await[*wamp.Registered](p)
+	return err
+}
+
+func (p *peer) publish(topic wamp.URI, o opaque) (wamp.ID, error) {
+	m := &wamp.Publish{Request: p.next(), Topic: topic, Payload: o.payload}
+	m.Options.Acknowledge = wamp.True
+	m.Options.Attributes = o.attributes
+	return m.Request, p.send(m)
+}
+
+func (p *peer) call(procedure wamp.URI, o opaque) (wamp.ID, error) {
+	m := &wamp.Call{Request: p.next(), Procedure: procedure, Payload: o.payload}
+	m.Options.ReceiveProgress = wamp.True
+	m.Options.Attributes = o.attributes
+	return m.Request, p.send(m)
+}

@@ -1,0 +1,224 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// residue looks for what the router has left of payloads where others can see
+// it: metrics, and its answers to what is malformed or refused. What lies in
+// files is looked at in leftovers, when the router has written all of it.
+func (t *target) residue(c *Result) {
+	if err := t.provoke(c); err != nil {
+		c.fail("%v", err)
+		return
+	}
+	if t.metrics != "" {
+		page, err := t.scrape()
+		if err != nil {
+			c.fail("metrics: %v", err)
+			return
+		}
+		t.scanText(c, "metrics", []byte(page))
+	} else {
+		c.note("metrics were not searched: --metrics is not given")
+	}
+	t.mu.Lock()
+	answers := strings.Join(t.texts, "\n")
+	count := len(t.texts)
+	t.mu.Unlock()
+	if count == 0 {
+		c.fail("void: the router answered nothing to what is malformed")
+	}
+	c.note("%d different texts of ABORT and ERROR", count)
+	t.scanText(c, "texts of ABORT and ERROR", []byte(answers))
+	t.dump(c)
+}
+
+// scanText looks for all that was sent: sealed, in the clear, or as ciphertext.
+func (t *target) scanText(c *Result, where string, text []byte) {
+	found := make(finds)
+	t.everything().find(text, found.add)
+	for _, what := range found.others() {
+		c.fail("found in %s: %s", where, what)
+	}
+	c.note("%s: %d B", where, len(text))
+}
+
+func (t *target) everything() *scanner {
+	return newScanner(t.secrets.sealed(), t.secrets.inClear(), t.payloads)
+}
+
+// dump scans the router's memory once more, now that the traffic has ended, as
+// one would a core dump.
+func (t *target) dump(c *Result) {
+	if t.pid == 0 || runtime.GOOS != "linux" {
+		c.note("the memory after the traffic was not searched: --pid is not given")
+		return
+	}
+	found := make(finds)
+	size, err := scanProcess(t.pid, newScanner(t.secrets.sealed()), found.add)
+	if err != nil {
+		c.notRun("memory after the traffic: %v", err)
+		return
+	}
+	for _, what := range found.others() {
+		c.fail("found in the memory after the traffic: %s", what)
+	}
+	c.note("memory after the traffic: %d MiB", size>>20)
+}
+
+// provoke sends what the router has to refuse, with ciphertext and canaries
+// wherever they fit, so that whatever it repeats can be found.
+func (t *target) provoke(c *Result) error {
+	_, content, err := t.sealed(wamp.FormTransparency, t.base+"residue", true, []any{t.secrets.args}, nil)
+	if err != nil {
+		return err
+	}
+	t.remember(content)
+	for _, s := range wamp.Serializers {
+		for i, bad := range t.malformed(s, content) {
+			if err := t.sendMalformed(s, bad); err != nil {
+				return fmt.Errorf("malformed message %d in %s: %w", i, s, err)
+			}
+		}
+	}
+	return t.provokeRefusals(content)
+}
+
+// malformed returns messages that carry ciphertext, or a canary in the clear,
+// and break a rule.
+func (t *target) malformed(s wamp.Serializer, content []byte) (out [][]byte) {
+	topic := t.base + "residue"
+	binary := codec.BinaryPayload(s, wamp.FormTransparency, content)
+	list := codec.BinaryPayload(s, wamp.FormPassthru, content)
+	clear, _ := codec.EncodePayload(s, []any{t.secrets.clear}, map[string]any{"canary": t.secrets.clear})
+	for _, m := range []wamp.Publish{
+		{Payload: clear, Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "cryptobox"}}},
+		{Payload: clear, Options: wamp.PublishOptions{Attributes: wamp.Attributes{PPTScheme: "wamp"}}},
+		{Payload: binary, Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "rot13"}}},
+		{Payload: binary, Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncKey: "k"}}},
+		{Payload: binary, Options: wamp.PublishOptions{Attributes: wamp.Attributes{PPTScheme: "wamp"}}},
+		{Payload: list, Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "cryptobox"}}},
+	} {
+		m.Request, m.Topic = 1, topic
+		if body, err := codec.Append(nil, s, &m); err == nil {
+			out = append(out, body)
+		}
+	}
+	// A frame that ends early, and one that goes on behind its end.
+	good := wamp.Publish{Request: 1, Topic: topic, Payload: binary, Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "cryptobox"}}}
+	body, err := codec.Append(nil, s, &good)
+	if err == nil {
+		out = append(out, body[:len(body)-2], append(append([]byte(nil), body...), body...))
+	}
+	return out
+}
+
+// sendMalformed sends one such message, and waits until the router has answered
+// it, by ABORT or otherwise.
+func (t *target) sendMalformed(s wamp.Serializer, body []byte) error {
+	p, err := t.join("mallory", t.urls[0], s)
+	if err != nil {
+		return err
+	}
+	defer p.conn.Close()
+	if err := p.sendRaw(body); err != nil {
+		return err
+	}
+	// Where a router takes it without a word, the answer to this comes next.
+	if p.nothing() == nil {
+		return nil
+	}
+	for {
+		if _, err := p.receive(); err != nil {
+			if errors.Is(err, errSilence) {
+				return err
+			}
+			return nil // the connection has ended
+		}
+	}
+}
+
+// provokeRefusals calls what nobody serves, with ciphertext and in the clear.
+func (t *target) provokeRefusals(content []byte) error {
+	p, err := t.join("mallory", t.urls[0], wamp.JSON)
+	if err != nil {
+		return err
+	}
+	clear, err := codec.EncodePayload(wamp.JSON, []any{t.secrets.clear}, map[string]any{"canary": t.secrets.clear})
+	if err != nil {
+		return err
+	}
+	a := wamp.Attributes{EncAlgo: "cryptobox", EncSerializer: "json"}
+	for _, o := range []opaque{frame(wamp.JSON, wamp.FormTransparency, usual, a, content), {payload: clear}} {
+		if _, err := p.call(t.base+"nobody", o); err != nil {
+			return err
+		}
+		if _, err := p.receive(); err != nil {
+			return err
+		}
+		for _, uri := range []wamp.URI{t.o.Required, t.o.Validated} {
+			if uri == "" {
+				continue
+			}
+			if _, err := p.publish(uri, o); err != nil {
+				return err
+			}
+			if _, err := p.receive(); err != nil {
+				return err
+			}
+		}
+	}
+	return p.leave()
+}
+
+// leftovers searches the router's logs and data, after it has ended if it was
+// started here.
+func (t *target) leftovers(c *Result) {
+	s := t.everything()
+	for what, names := range map[string][]string{"log": t.logs, "data": t.data} {
+		if len(names) == 0 {
+			c.note("%s was not searched: --%s is not given", what, what)
+		}
+		for _, name := range names {
+			if err := searchTree(c, s, what, name); err != nil {
+				c.notRun("%s: %v", what, err)
+			}
+		}
+	}
+	c.pass("neither payload, ciphertext nor key in answers, metrics, logs, data and memory, as far as given")
+}
+
+// searchTree scans a file, or all files below a folder.
+func searchTree(c *Result, s *scanner, what, root string) error {
+	files, total := 0, int64(0)
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		found := make(finds)
+		n, err := s.scanReader(f, found.add)
+		for _, secret := range found.others() {
+			c.fail("found in the router's %s: %s", what, secret)
+		}
+		files++
+		total += n
+		return err
+	})
+	c.note("%s: %d files, %d B", what, files, total)
+	return err
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/client"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const publishUsage = `usage: seal publish TOPIC [TEXT...] --keyring FILE [OPTIONS]
+
+Publishes an event, sealed, and waits for the router's acknowledgement. What
+cannot be sealed is not sent.
+
+examples:
+  seal publish com.app.topic "meet at 9" --keyring k.json
+  seal publish com.app.topic --args '[1, 2]' --kwargs '{"mood": "fine"}' --keyring k.json
+  seal publish com.app.topic --file photo.jpg --keyring k.json
+  seal publish com.app.topic tick --repeat 1000 --keyring k.json
+`
+
+func publish(ctx context.Context, e *env, args []string) error {
+	var o options
+	var a arguments
+	var repeat int
+	f := e.flags(func(f *flag.FlagSet) {
+		o.add(f)
+		a.add(f)
+		f.IntVar(&repeat, "repeat", 1, "publish `N` times")
+		f.DurationVar(&o.timeout, "timeout", 30*time.Second, "`TIME` for each acknowledgement")
+	})
+	rest, err := e.parse(f, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) == 0 {
+		return wrong("publish needs a topic")
+	}
+	values, kwargs, err := a.values(rest[1:], e.stdin)
+	if err != nil {
+		return err
+	}
+	s, err := o.dial(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var last uint64
+	progress := newBar(e.stderr)
+	defer progress.clear()
+	for n := range repeat {
+		one, cancel := o.limit(ctx)
+		id, err := s.Publish(one, wamp.URI(rest[0]), values, kwargs, client.PublishOptions{Acknowledge: true})
+		cancel()
+		if err != nil {
+			return err
+		}
+		last = uint64(id)
+		if repeat > 1 {
+			progress.show("publishing", n+1, repeat)
+		}
+	}
+	if !o.json {
+		return nil
+	}
+	p := &printer{w: e.stdout, json: true}
+	return p.print(line{Kind: "published", URI: rest[0], Publication: &last, Count: repeat}, "", nil, nil)
+}

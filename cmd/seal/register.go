@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os/exec"
+	"time"
+	"unicode/utf8"
+
+	"github.com/blindfold-wamp/blindfold/client"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const registerUsage = `usage: seal register PROCEDURE --keyring FILE [OPTIONS] [-- COMMAND [ARG...]]
+
+Serves calls of a procedure until it is interrupted. Without a command it
+returns what it is given. A command is run for each call; it gets the first
+argument (a text or bytes) on its standard input, and what it writes to its
+standard output is returned, as a text if it is UTF-8 and else as bytes. With
+--json it gets {"uri":…,"args":[…],"kwargs":{…}} and has to write
+{"args":[…],"kwargs":{…}}, where both may be left out. Where it fails, the call
+fails with the error URI com.blindfold.seal.command_failed and the command's
+exit status. Only what goes to standard error is seen here.
+
+examples:
+  seal register com.app.echo --keyring k.json
+  seal register com.app.upper --keyring k.json -- tr a-z A-Z
+  seal register com.app.sum --keyring k.json --json -- ./sum.py
+`
+
+// errCommand is the error URI of a command that failed.
+const errCommand wamp.URI = "com.blindfold.seal.command_failed"
+
+func register(ctx context.Context, e *env, args []string) error {
+	var o options
+	var count int
+	var match string
+	f := e.flags(func(f *flag.FlagSet) {
+		o.add(f)
+		f.StringVar(&match, "match", "exact", "`POLICY`: exact, prefix or wildcard")
+		f.IntVar(&count, "count", 0, "end after `N` calls")
+		f.DurationVar(&o.timeout, "timeout", 0, "end after this `TIME`, with status 6 if --count was given")
+	})
+	rest, err := e.parse(f, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) == 0 {
+		return wrong("register needs a procedure")
+	}
+	policy, ok := wamp.ParseMatch(match)
+	if !ok {
+		return wrong("--match is neither exact, prefix nor wildcard")
+	}
+	s, err := o.dial(ctx, e.tellErrors)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
+	enough := newCounter(count)
+	_, err = s.Register(ctx, wamp.URI(rest[0]), func(ctx context.Context, inv *client.Invocation) (*client.Result, error) {
+		if !enough.take() {
+			return nil, &client.Error{URI: wamp.ErrUnavailable}
+		}
+		// The invocation's context ends when the answer has been sent.
+		context.AfterFunc(ctx, func() { enough.finish(nil) })
+		if len(rest) == 1 {
+			return &client.Result{Args: inv.Args, Kwargs: inv.Kwargs}, nil
+		}
+		return e.serve(ctx, rest[1:], inv, o.json)
+	}, client.RegisterOptions{Match: policy})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stderr, "registered %s\n", printable(rest[0]))
+	return enough.wait(ctx, s)
+}
+
+// serve runs the command for one call.
+func (e *env) serve(ctx context.Context, command []string, inv *client.Invocation, asJSON bool) (*client.Result, error) {
+	input, err := commandInput(inv, asJSON)
+	if err != nil {
+		return nil, err
+	}
+	c := exec.CommandContext(ctx, command[0], command[1:]...)
+	c.Stdin, c.Stderr = bytes.NewReader(input), e.stderr
+	c.WaitDelay = 5 * time.Second
+	output, err := c.Output()
+	var failed *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &failed):
+		return nil, &client.Error{URI: errCommand, Args: []any{failed.ExitCode()}}
+	case err != nil:
+		fmt.Fprintf(e.stderr, "seal: %v\n", err)
+		return nil, &client.Error{URI: errCommand}
+	case asJSON:
+		return commandResult(output)
+	case utf8.Valid(output):
+		return &client.Result{Args: []any{string(output)}}, nil
+	}
+	return &client.Result{Args: []any{output}}, nil
+}
+
+func commandInput(inv *client.Invocation, asJSON bool) ([]byte, error) {
+	if asJSON {
+		return json.Marshal(map[string]any{"uri": string(inv.Procedure), "args": toJSON(emptied(inv.Args)), "kwargs": toJSON(inv.Kwargs)})
+	}
+	if len(inv.Args) == 0 {
+		return nil, nil
+	}
+	switch v := inv.Args[0].(type) {
+	case string:
+		return []byte(v), nil
+	case []byte:
+		return v, nil
+	}
+	return json.Marshal(toJSON(inv.Args[0]))
+}
+
+func emptied(args []any) []any {
+	if args == nil {
+		return []any{}
+	}
+	return args
+}
+
+var errOutput = &client.Error{URI: errCommand, Message: "the command's output is not a JSON object with args and kwargs"}
+
+func commandResult(output []byte) (*client.Result, error) {
+	v, err := parseJSON(output)
+	dict, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return nil, errOutput
+	}
+	r := new(client.Result)
+	for key, value := range dict {
+		switch key {
+		case "args":
+			r.Args, ok = value.([]any)
+		case "kwargs":
+			r.Kwargs, ok = value.(map[string]any)
+		default:
+			ok = false
+		}
+		if !ok {
+			return nil, errOutput
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/client"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const subscribeUsage = `usage: seal subscribe TOPIC --keyring FILE [OPTIONS]
+
+Prints the events of a topic until it is interrupted. What cannot be opened, or
+comes in the clear, is not printed but told on standard error.
+
+examples:
+  seal subscribe com.app.topic --keyring k.json
+  seal subscribe com.app. --match prefix --keyring k.json --json
+  seal subscribe com.app.topic --keyring k.json --count 1 --timeout 1m
+`
+
+func subscribe(ctx context.Context, e *env, args []string) error {
+	var o options
+	var match string
+	var count int
+	var reconnect bool
+	f := e.flags(func(f *flag.FlagSet) {
+		o.add(f)
+		f.StringVar(&match, "match", "exact", "`POLICY`: exact, prefix or wildcard")
+		f.IntVar(&count, "count", 0, "end after `N` events")
+		f.DurationVar(&o.timeout, "timeout", 0, "end after this `TIME`, with status 6 if --count was given")
+		f.BoolVar(&reconnect, "reconnect", false, "connect again when the connection is lost")
+	})
+	rest, err := e.parse(f, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 1 {
+		return wrong("subscribe needs one topic")
+	}
+	policy, ok := wamp.ParseMatch(match)
+	if !ok {
+		return wrong("--match is neither exact, prefix nor wildcard")
+	}
+	s, err := o.dial(ctx, func(c *client.Config) {
+		e.tellErrors(c)
+		if reconnect {
+			c.Reconnect = new(client.Reconnect)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
+	p := &printer{w: e.stdout, json: o.json}
+	enough := newCounter(count)
+	topic := wamp.URI(rest[0])
+	_, err = s.Subscribe(ctx, topic, func(_ context.Context, event *client.Event) {
+		if !enough.take() {
+			return
+		}
+		publication := uint64(event.Publication)
+		l := line{Kind: "event", URI: string(event.Topic), Publication: &publication}
+		if event.Lost > 0 {
+			fmt.Fprintf(e.stderr, "seal: %d events were lost before this one\n", event.Lost)
+		}
+		enough.finish(p.print(l.payload(event.Args, event.Kwargs, event.Sealed), string(event.Topic), event.Args, event.Kwargs))
+	}, client.SubscribeOptions{Match: policy})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stderr, "subscribed to %s\n", printable(rest[0]))
+	return enough.wait(ctx, s)
+}
+
+// tellErrors tells what the session reports of events and calls.
+func (e *env) tellErrors(c *client.Config) {
+	c.OnError = func(err error) {
+		fmt.Fprintf(e.stderr, "seal: %s\n", printable(err.Error()))
+	}
+}
+
+// counter ends a command after so many events or calls, 0 for never.
+type counter struct {
+	mu      sync.Mutex
+	limited bool
+	left    int // to begin
+	open    int // begun
+	done    chan error
+}
+
+func newCounter(n int) *counter { return &counter{limited: n > 0, left: n, done: make(chan error, 1)} }
+
+// take reports whether there is one more to treat; finish must follow.
+func (c *counter) take() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.limited && c.left == 0 {
+		return false
+	}
+	c.left--
+	c.open++
+	return true
+}
+
+// finish counts one that was treated. An error ends the command.
+func (c *counter) finish(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+	if err != nil || c.limited && c.left == 0 && c.open == 0 {
+		select {
+		case c.done <- err:
+		default:
+		}
+	}
+}
+
+// wait waits for the end: of the count, of the session, or of the context,
+// where a signal and, without a count, the time are ordinary ends.
+func (c *counter) wait(ctx context.Context, s *client.Session) error {
+	select {
+	case err := <-c.done:
+		return err
+	case <-s.Done():
+		if err := s.Err(); err != nil {
+			return err
+		}
+		return nil
+	case <-ctx.Done():
+		if deadline, ok := ctx.Deadline(); c.limited && ok && !time.Now().Before(deadline) {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+}
