@@ -129,9 +129,7 @@ func (s *Session) adopt(l *link) bool {
 func (s *Session) restore(l *link) {
 	topics, registrations := s.holdAll()
 	for _, t := range topics {
-		if err := s.resubscribe(l, t); err != nil {
-			s.loseTopic(t, &RestoreError{URI: t.uri, Err: err})
-		}
+		s.resubscribe(l, t)
 		s.leaveTopic(t)
 	}
 	b := s.config.Reconnect.backoff()
@@ -174,35 +172,33 @@ func (s *Session) holdAll() (topics []*topic, registrations []*Registration) {
 	return topics, registrations
 }
 
-// resubscribe subscribes to a topic, if there still is someone for it. The end
-// of the connection is no error: the next one is where it will be tried again.
-func (s *Session) resubscribe(l *link, t *topic) error {
+// resubscribe subscribes to a topic, if there still is someone for it. If the
+// router refuses, they are told. The end of the connection is no refusal: the
+// next one is where it will be tried again.
+func (s *Session) resubscribe(l *link, t *topic) {
 	if t.take(l.ctx) != nil {
-		return nil
+		return
 	}
 	defer t.release()
 	s.mu.Lock()
 	needed := len(t.subs) > 0 && t.link != l
 	s.mu.Unlock()
 	if !needed {
-		return nil
+		return
 	}
 	w, err := l.subscribe(l.ctx, t, wamp.Unset, nil)
 	if err == nil {
 		<-w.done
 		err = w.err
 	}
-	if l.over() {
-		return nil
+	if err == nil || l.over() {
+		return
 	}
-	return err
-}
-
-func (s *Session) loseTopic(t *topic, err error) {
 	s.mu.Lock()
 	subs := t.subs
 	t.subs = nil
 	s.mu.Unlock()
+	err = &RestoreError{URI: t.uri, Err: err}
 	for _, sub := range subs {
 		sub.stop(err)
 	}
