@@ -73,7 +73,7 @@ func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 	w := newWindow(q)
 	return h.log.scan(q.reverse, func(k *kept) bool {
 		in, on := w.admits(k)
-		if !in || !k.admits(&c.from.peer) {
+		if !in || !admits(&k.lists, &c.from.peer) { // exclude_me was for the event's own time
 			return on
 		}
 		if q.limit > 0 && len(c.result) >= q.limit || len(c.result) > 0 && room < k.size {

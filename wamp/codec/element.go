@@ -27,7 +27,7 @@ func Element(p *wamp.Payload, s wamp.Serializer) (any, error) {
 	if r == nil {
 		return nil, errSerializer
 	}
-	if _, ok := r.more(r.open(tail, converted.Elements())); !ok {
+	if _, ok := step(r, r.open(tail, converted.Elements())); !ok {
 		return nil, inconvertible("malformed data: " + r.fault())
 	}
 	start := r.pos()
