@@ -66,7 +66,6 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
 		from.realm.retained.set(event, m, from.peer.Session)
 	}
-	t.matched = b.topics.all(t.matched[:0], m.Topic)
 	deliveries := 0
 	for _, sub := range t.matched {
 		if sub.history != nil {
@@ -83,17 +82,32 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 
 // admit checks all that a PUBLISH must fulfil before anybody gets it.
 func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
-	if !m.Topic.Valid(wamp.MatchExact) {
-		return false, invalidURI
-	}
-	if m.Topic.Reserved() {
-		return false, reservedURI
+	if refusal := b.match(t, m.Topic); refusal != nil {
+		return false, refusal
 	}
 	disclose, refusal = t.authorized(from, ActionPublish, m.Topic, wamp.MatchExact)
 	if refusal != nil {
 		return false, refusal
 	}
 	return disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+}
+
+// match finds the subscriptions of a topic, for the turn to keep in matched. A
+// topic that is none, or the router's own, is refused.
+func (b *broker) match(t *turn, topic wamp.URI) *wamp.Refusal {
+	now := matching{broker: b, topic: topic, changes: b.topics.changes.Load()}
+	if t.matching == now {
+		return nil
+	}
+	if !topic.Valid(wamp.MatchExact) {
+		return invalidURI
+	}
+	if topic.Reserved() {
+		return reservedURI
+	}
+	t.matched = b.topics.all(t.matched[:0], topic)
+	t.matching = now
+	return nil
 }
 
 // deliver puts the turn's event into the outboxes of the subscription's
@@ -108,7 +122,6 @@ func (sub *subscription) deliver(t *turn, from *session, m *wamp.Publish) (deliv
 	excludeMe := m.Options.ExcludeMe.Or(true)
 	listed := m.Options.Listed()
 	sub.mu.RLock()
-	defer sub.mu.RUnlock()
 	for _, member := range sub.members {
 		to := member.session
 		if to == from && excludeMe || listed && !admits(&m.Options, &to.peer) {
@@ -120,6 +133,7 @@ func (sub *subscription) deliver(t *turn, from *session, m *wamp.Publish) (deliv
 		}
 		deliveries++
 	}
+	sub.mu.RUnlock()
 	return deliveries
 }
 

@@ -18,7 +18,8 @@ import (
 type index[T any] struct {
 	seed     maphash.Seed
 	shards   [64]indexShard[T]
-	patterns atomic.Int64 // prefixes and wildcards kept, so that realms without any don't look
+	changes  atomic.Uint64 // counts updates, for whoever remembers an answer
+	patterns atomic.Int64  // prefixes and wildcards kept, so that realms without any don't look
 	prefix   prefixTable[T]
 	wildcard wildcardTrie[T]
 }
@@ -36,10 +37,16 @@ func (x *index[T]) shard(uri wamp.URI) *indexShard[T] {
 	return &x.shards[maphash.String(x.seed, string(uri))%uint64(len(x.shards))]
 }
 
-// update replaces what is kept under (match, uri) by what f returns: f gets the
+// update replaces what is kept under (match, uri) by what change returns: it gets the
 // present value, if ok, and returns the new one and whether to keep any. Lookups
-// of the same shard or pattern table wait for f.
-func (x *index[T]) update(match wamp.Match, uri wamp.URI, f func(old T, ok bool) (value T, keep bool)) {
+// of the same shard or pattern table wait for it.
+func (x *index[T]) update(match wamp.Match, uri wamp.URI, change func(old T, ok bool) (value T, keep bool)) {
+	f := func(old T, ok bool) (T, bool) {
+		// Under the lock and before the change: who has read this count and
+		// then looks up sees the change.
+		x.changes.Add(1)
+		return change(old, ok)
+	}
 	switch match {
 	case wamp.MatchPrefix:
 		x.patterns.Add(x.prefix.update(uri, f))

@@ -88,7 +88,12 @@ const (
 // change any more. A frame larger than the limit is taken if nothing waits.
 func (o *outbox) put(frame []byte, shared bool) putResult {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	result := o.take(frame, shared)
+	o.mu.Unlock()
+	return result
+}
+
+func (o *outbox) take(frame []byte, shared bool) putResult {
 	if o.state == outboxClosed || o.closing {
 		return putClosed
 	}

@@ -21,6 +21,7 @@ import (
 type turn struct {
 	router  *Router
 	decoder *codec.Decoder
+	encoder *codec.Encoder
 	arrived time.Time
 
 	transit wamp.Transit // the inbound message, for interceptors and observers
@@ -43,6 +44,15 @@ type turn struct {
 	owedSize int        // bytes put since the last flush
 	scratch  writeScratch
 	matched  []*subscription
+	matching matching // what matched is the answer to
+}
+
+// matching remembers for which topic a broker was asked last: the next
+// publication of a batch mostly goes to the same.
+type matching struct {
+	broker  *broker
+	topic   wamp.URI
+	changes uint64 // of the broker's index, at that time
 }
 
 // encoding is an outbound message for receivers of one serializer and framing.
@@ -63,7 +73,7 @@ const (
 	flushEvery = 512 << 10
 )
 
-var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder()} }}
+var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder(), encoder: codec.NewEncoder()} }}
 
 func (r *Router) newTurn() *turn {
 	t := turns.Get().(*turn)
@@ -85,6 +95,7 @@ func (t *turn) end() {
 		t.buffer = nil
 	}
 	clear(t.matched[:cap(t.matched)])
+	t.matching = matching{}
 	clear(t.scratch.segments[:cap(t.scratch.segments)])
 	clear(t.scratch.vector[:cap(t.scratch.vector)])
 	t.router = nil
@@ -132,7 +143,7 @@ func (t *turn) encode(m wamp.Message, payload *wamp.Payload, to *session) *encod
 	}
 	buffer = framing.Begin(buffer)
 	start := len(buffer)
-	buffer, err := codec.Append(buffer, to.peer.Serializer, m)
+	buffer, err := t.encoder.Append(buffer, to.peer.Serializer, m)
 	if err != nil {
 		e.refusal = asRefusal(err)
 		return e
@@ -232,8 +243,11 @@ func (t *turn) routed(from *session, deliveries int) {
 	if len(t.router.observers) == 0 {
 		return
 	}
-	t.observe(Observation{Kind: Routed, Realm: from.peer.Realm, Peer: &from.peer, Transit: &t.transit,
-		Deliveries: deliveries, Elapsed: time.Since(t.arrived)})
+	t.seen = Observation{Kind: Routed, Realm: from.peer.Realm, Peer: &from.peer, Transit: &t.transit,
+		Deliveries: deliveries, Elapsed: time.Since(t.arrived)}
+	for _, observer := range t.router.observers {
+		observer.Observe(&t.seen)
+	}
 }
 
 // refused tells the observers that the inbound message was refused.

@@ -204,8 +204,20 @@ func (d *decoding) RevocableID(name string, id *wamp.ID) {
 }
 
 func (d *decoding) URI(name string, uri *wamp.URI) {
-	if d.element(name) {
+	if !d.optional(name) {
+		d.fail(name, "is missing")
+		return
+	}
+	start := d.r.pos()
+	if n := d.memos.uri.recall(d.s, d.frame[start:], uri); n > 0 {
+		d.r.jump(start + n)
+		return
+	}
+	if d.read(name) {
 		d.text(name, (*string)(uri))
+	}
+	if d.err == nil {
+		d.memos.uri.remember(d.s, d.frame[start:d.r.pos()], uri)
 	}
 }
 

@@ -13,19 +13,38 @@ import (
 // comes back as it was. Options that are unset are left out. It may be called
 // concurrently.
 func Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte, error) {
-	w := writerOf(s)
-	if w == nil {
-		return dst, errSerializer
+	e := encoders.Get().(*Encoder)
+	dst, err := e.Append(dst, s, m)
+	encoders.Put(e)
+	return dst, err
+}
+
+var encoders = sync.Pool{New: func() any { return NewEncoder() }}
+
+// Encoder encodes messages one after the other, and is quicker at it the more
+// they are alike. It is not for concurrent use.
+type Encoder struct{ e encoding }
+
+// NewEncoder returns an encoder for messages of any serializer.
+func NewEncoder() *Encoder { return &Encoder{encoding{memos: new([4]writeMemos)}} }
+
+// Append does what the function Append does.
+func (x *Encoder) Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte, error) {
+	e := &x.e
+	if e.s != s {
+		if e.w = writerOf(s); e.w == nil {
+			e.s = 0
+			return dst, errSerializer
+		}
+		e.s = s
 	}
-	e := encodings.Get().(*encoding)
-	e.dst, e.w, e.s, e.in, e.err = dst, w, s, container{}, nil
+	e.dst, e.in, e.err = dst, container{}, nil
 	outer, at := e.open(kindArray)
 	e.uint(uint64(m.Type()))
 	m.Elements(e)
 	e.close(outer, at)
 	out, err := e.dst, e.err
 	e.dst, e.err = nil, nil
-	encodings.Put(e)
 	if err != nil {
 		return dst, err
 	}
@@ -36,10 +55,6 @@ var (
 	errSerializer = errors.New("codec: unknown serializer")
 	errPayload    = errors.New("codec: the payload is of another serializer than the message; Convert comes first")
 )
-
-// encodings are reused because an encoding is shown to interface methods, and
-// so would be allocated each time.
-var encodings = sync.Pool{New: func() any { return &encoding{memos: new([4]writeMemos)} }}
 
 // encoding is the state of encoding one message or payload. It is the
 // wamp.Elements that writes.

@@ -7,9 +7,9 @@ import (
 )
 
 // A session mostly says the same of one message as of the one before: the
-// options of its publications differ as little as the details of the events
-// that they become. So the last dict of each hot type is remembered with its
-// bytes. Reading, a frame that goes on with these bytes holds this dict: an
+// options and topics of its publications differ as little as the details of the
+// events that they become. So the last dict of each hot type, and the last URI,
+// are remembered with their bytes. Reading, a frame that goes on with these bytes holds this dict or URI: an
 // encoding says itself where it ends, so one can't be the beginning of another.
 // Writing, an equal dict has these bytes. Messages share what a remembered dict
 // refers to, and so none of them may change it.
@@ -41,8 +41,9 @@ func (m *memo[T]) remember(s wamp.Serializer, encoded []byte, dict *T) {
 	}
 }
 
-// read is what a decoder remembers.
+// readMemos is what a decoder remembers.
 type readMemos struct {
+	uri     memo[wamp.URI]
 	publish memo[wamp.PublishOptions]
 	call    memo[wamp.CallOptions]
 	yield   memo[wamp.ResultDetails]
