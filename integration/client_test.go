@@ -103,7 +103,7 @@ func talk(t *testing.T, alice, bob *client.Session, sealed bool) {
 	events := make(chan *client.Event, 10)
 	sub, err := bob.Subscribe(ctx, "com.app.", func(_ context.Context, e *client.Event) { events <- e },
 		client.SubscribeOptions{Match: wamp.MatchPrefix})
-	must(t, err)
+	noError(t, err)
 	_, err = bob.Register(ctx, "com.app..do", func(ctx context.Context, inv *client.Invocation) (*client.Result, error) {
 		if inv.Sealed != sealed {
 			t.Errorf("sealed: %v", inv.Sealed)
@@ -132,11 +132,11 @@ func talk(t *testing.T, alice, bob *client.Session, sealed bool) {
 		}
 		return nil, &client.Error{URI: "com.app.error", Args: []any{"why", data[:4]}}
 	}, client.RegisterOptions{Match: wamp.MatchWildcard})
-	must(t, err)
+	noError(t, err)
 
 	for i := range 5 {
 		_, err = alice.Publish(ctx, "com.app.topic", []any{i, data}, map[string]any{"k": "v"}, client.PublishOptions{Acknowledge: true})
-		must(t, err)
+		noError(t, err)
 	}
 	for i := range 5 {
 		e := comes(t, events)
@@ -144,7 +144,7 @@ func talk(t *testing.T, alice, bob *client.Session, sealed bool) {
 			t.Errorf("event %d: %s, sealed %v", i, e.Topic, e.Sealed)
 		}
 	}
-	must(t, sub.Unsubscribe(ctx))
+	noError(t, sub.Unsubscribe(ctx))
 
 	half := 0
 	res, err := alice.Call(ctx, "com.app.x.do", []any{"echo", data}, nil, client.CallOptions{OnProgress: func(r *client.Result) {
@@ -152,7 +152,7 @@ func talk(t *testing.T, alice, bob *client.Session, sealed bool) {
 			t.Errorf("progress %+v", r)
 		}
 	}})
-	must(t, err)
+	noError(t, err)
 	if half != 1 || res.Sealed != sealed || !bytes.Equal(res.Args[0].([]byte), data) || res.Kwargs["procedure"] != "com.app.x.do" {
 		t.Errorf("result sealed %v, %v", res.Sealed, res.Kwargs)
 	}
@@ -181,19 +181,19 @@ func talk(t *testing.T, alice, bob *client.Session, sealed bool) {
 	}
 
 	sum, err := alice.Begin("com.app.x.do", client.CallOptions{})
-	must(t, err)
-	must(t, sum.Send(ctx, []any{"sum", 1}, nil))
-	must(t, sum.Send(ctx, []any{2}, nil))
+	noError(t, err)
+	noError(t, sum.Send(ctx, []any{"sum", 1}, nil))
+	noError(t, sum.Send(ctx, []any{2}, nil))
 	res, err = sum.Finish(ctx, []any{3}, nil)
-	must(t, err)
+	noError(t, err)
 	if res.Args[0] != int64(6) {
 		t.Errorf("sum %v", res.Args)
 	}
-	must(t, alice.Close())
-	must(t, bob.Close())
+	noError(t, alice.Close())
+	noError(t, bob.Close())
 }
 
-func must(t testing.TB, err error) {
+func noError(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -212,20 +212,20 @@ func TestClientsWithoutTheKey(t *testing.T) {
 	ctx := patiently(t)
 	for _, s := range []*client.Session{mallory, plain} {
 		_, err := s.Subscribe(ctx, "com.app.topic", func(context.Context, *client.Event) { t.Error("event") }, client.SubscribeOptions{})
-		must(t, err)
+		noError(t, err)
 	}
 	_, err := alice.Publish(ctx, "com.app.topic", []any{"hush"}, nil, client.PublishOptions{Acknowledge: true})
-	must(t, err)
+	noError(t, err)
 	if err := comes(t, errs); !errors.Is(err, client.ErrURI(wamp.ErrDecryptError)) {
 		t.Error(err)
 	}
 	// A forged event in the clear is not believed by who has the key.
 	got := make(chan *client.Event, 1)
 	_, err = mallory.Subscribe(ctx, "com.open.topic", func(_ context.Context, e *client.Event) { got <- e }, client.SubscribeOptions{})
-	must(t, err)
+	noError(t, err)
 	for _, topic := range []wamp.URI{"com.app.topic", "com.open.topic"} {
 		_, err = plain.Publish(ctx, topic, []any{"forged"}, nil, client.PublishOptions{Acknowledge: true})
-		must(t, err)
+		noError(t, err)
 	}
 	if err := comes(t, errs); !errors.Is(err, client.ErrClear) {
 		t.Error(err)
@@ -238,7 +238,7 @@ func TestClientsWithoutTheKey(t *testing.T) {
 			t.Errorf("%s: invoked", procedure)
 			return nil, nil
 		}, client.RegisterOptions{})
-		must(t, err)
+		noError(t, err)
 	}
 	register(mallory, "com.app.wrong")
 	register(plain, "com.app.plain")
@@ -256,20 +256,20 @@ func TestClientsScramble(t *testing.T) {
 	ring, key := keys(t, "com.app."), cryptobox.GenerateScrambleKey()
 	config := func() client.Config {
 		scrambler := new(cryptobox.Scrambler)
-		must(t, scrambler.Set("com.app.", key))
+		noError(t, scrambler.Set("com.app.", key))
 		// What is to come under the wildcard.
 		_, err := scrambler.Scramble("com.app.x.do", wamp.MatchExact)
-		must(t, err)
+		noError(t, err)
 		_, err = scrambler.Scramble("com.app.topic", wamp.MatchExact)
-		must(t, err)
+		noError(t, err)
 		_, err = scrambler.Scramble("com.app.error", wamp.MatchExact)
-		must(t, err)
+		noError(t, err)
 		return client.Config{Sealer: &cryptobox.Box{Keys: ring}, Scrambler: scrambler, OnError: func(err error) { t.Error(err) }}
 	}
 	eve := w.session("rawsocket", wamp.CBOR, client.Config{Sealer: &cryptobox.Box{Keys: new(cryptobox.KeyRing)}, OnError: func(error) {}})
 	_, err := eve.Subscribe(patiently(t), "com.", func(_ context.Context, e *client.Event) { t.Errorf("readable topic %s", e.Topic) },
 		client.SubscribeOptions{Match: wamp.MatchPrefix})
-	must(t, err)
+	noError(t, err)
 	talk(t, w.session("rawsocket", wamp.CBOR, config()), w.session("rawsocket", wamp.CBOR, config()), true)
 }
 
@@ -293,14 +293,14 @@ func TestClientReconnects(t *testing.T) {
 				Reconnect: &client.Reconnect{Min: time.Millisecond, Max: 20 * time.Millisecond},
 				OnState:   func(s client.State, _ error) { states <- s },
 			})
-			must(t, err)
+			noError(t, err)
 			defer bob.Close()
 			ctx := patiently(t)
 			_, err = bob.Subscribe(ctx, "com.topic", func(_ context.Context, e *client.Event) { events <- e }, client.SubscribeOptions{})
-			must(t, err)
+			noError(t, err)
 			_, err = bob.Register(ctx, "com.procedure", func(context.Context, *client.Invocation) (*client.Result, error) { return nil, nil },
 				client.RegisterOptions{})
-			must(t, err)
+			noError(t, err)
 			for range 3 {
 				first := bob.ID()
 				mu.Lock()
@@ -315,10 +315,10 @@ func TestClientReconnects(t *testing.T) {
 					t.Error("the same session")
 				}
 				_, err = alice.Publish(ctx, "com.topic", nil, nil, client.PublishOptions{Acknowledge: true})
-				must(t, err)
+				noError(t, err)
 				comes(t, events)
 				_, err = alice.Call(ctx, "com.procedure", nil, nil, client.CallOptions{})
-				must(t, err)
+				noError(t, err)
 			}
 		})
 	}
@@ -330,7 +330,7 @@ func TestClientIsToldOfTheRoutersEnd(t *testing.T) {
 		s := w.session(over, wamp.JSON, client.Config{})
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		must(t, w.router.Close(ctx))
+		noError(t, w.router.Close(ctx))
 		comes(t, s.Done())
 		if !errors.Is(s.Err(), client.ErrURI(wamp.CloseSystemShutdown)) {
 			t.Errorf("%s: %v", over, s.Err())
@@ -343,8 +343,8 @@ func TestClientDialsURLs(t *testing.T) {
 	for _, url := range w.urls {
 		for _, serializer := range wamp.Serializers {
 			s, err := client.Dial(patiently(t), client.Config{URL: url, Realm: realm, Serializer: serializer})
-			must(t, err)
-			must(t, s.Close())
+			noError(t, err)
+			noError(t, s.Close())
 		}
 		_, err := client.Dial(patiently(t), client.Config{URL: url, Realm: "no.such.realm"})
 		if !errors.Is(err, client.ErrURI(wamp.ErrNoSuchRealm)) {
