@@ -169,17 +169,6 @@ func (r *Router) tell(o Observation) {
 	}
 }
 
-// readDeadline is when a session that sends nothing is pinged, or given up.
-func (r *Router) readDeadline(pinged bool) time.Time {
-	if r.limits.PingEvery < 0 {
-		return time.Time{}
-	}
-	if pinged {
-		return time.Now().Add(r.limits.PingTimeout)
-	}
-	return time.Now().Add(r.limits.PingEvery)
-}
-
 // expire ends calls whose timeout has come.
 func (r *Router) expire(due []*invocation) {
 	t := r.newTurn()

@@ -43,9 +43,12 @@ type session struct {
 func (s *session) serve() {
 	conn := s.out.conn
 	pinged := false
+	var now, armed time.Time
 	for {
-		if !s.ending.Load() {
-			_ = conn.SetReadDeadline(s.router.readDeadline(pinged))
+		// Moving the deadline costs as much as routing a message, so it is not
+		// moved for every read; a silent session is pinged a little early.
+		if every := s.router.limits.PingEvery; pinged || every > 0 && now.Sub(armed) >= every/8 {
+			armed = s.arm(pinged)
 		}
 		frame, err := conn.Read()
 		if err != nil {
@@ -57,8 +60,11 @@ func (s *session) serve() {
 			s.lost(err)
 			return
 		}
-		pinged = false
 		t := s.router.newTurn()
+		now = t.arrived
+		if pinged {
+			pinged, armed = false, time.Time{}
+		}
 		on := s.handle(t, frame)
 		for on && conn.Buffered() {
 			if t.owedSize > flushEvery {
@@ -76,6 +82,23 @@ func (s *session) serve() {
 			return
 		}
 	}
+}
+
+// arm sets the time until which the next frame must have come, and returns the
+// present time.
+func (s *session) arm(pinged bool) time.Time {
+	now, wait := time.Now(), s.router.limits.PingEvery
+	if pinged {
+		wait = s.router.limits.PingTimeout
+	}
+	if s.ending.Load() {
+		return now // dismiss or cutOff has set another
+	}
+	_ = s.out.conn.SetReadDeadline(now.Add(wait))
+	if s.ending.Load() { // meanwhile
+		_ = s.out.conn.SetReadDeadline(now.Add(dismissal))
+	}
+	return now
 }
 
 // handle treats one frame, and reports whether to go on reading.
@@ -209,6 +232,9 @@ func (s *session) ping() {
 	t.end()
 }
 
+// dismissal is how long a session that is told GOODBYE has to answer.
+const dismissal = time.Second
+
 // dismiss ends the session on the router's side: GOODBYE, then the client's
 // own within a second, then the connection is closed.
 func (s *session) dismiss(reason wamp.URI, text string) {
@@ -218,7 +244,7 @@ func (s *session) dismiss(reason wamp.URI, text string) {
 	t := s.router.newTurn()
 	t.send(s, &wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}})
 	t.end()
-	_ = s.out.conn.SetReadDeadline(time.Now().Add(time.Second))
+	_ = s.out.conn.SetReadDeadline(time.Now().Add(dismissal))
 }
 
 // cutOff ends a session that does not read: ABORT is all it can still get.

@@ -78,9 +78,7 @@ var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder()
 func (r *Router) newTurn() *turn {
 	t := turns.Get().(*turn)
 	t.router = r
-	if len(r.observers) > 0 {
-		t.arrived = time.Now()
-	}
+	t.arrived = time.Now()
 	return t
 }
 
