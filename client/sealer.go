@@ -19,7 +19,8 @@ type Sealer interface {
 	// in which payload goes out: as a bare binary (enc_*) or as the one element
 	// of the arguments (ppt_*). sealed is false, without an error, only if uri is
 	// none of the sealer's business; the payload then goes out in the clear. On
-	// an error nothing may be sent.
+	// an error nothing may be sent. It is also called with no args and no kwargs
+	// to learn whether uri has a key, and what it returns is then thrown away.
 	Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error)
 	// Open decrypts and decodes payload, which came with attrs on a message about
 	// uri. The values are of the types that wamp.Payload.Decode returns.

@@ -99,7 +99,7 @@ func TestClientsTalk(t *testing.T) {
 
 func talk(t *testing.T, alice, bob *client.Session, sealed bool) {
 	ctx := patiently(t)
-	data := bytes.Repeat([]byte{0, 1, 2, 255}, 50_000)
+	data := bytes.Repeat([]byte{0, 1, 2, 255}, 20_000)
 	events := make(chan *client.Event, 10)
 	sub, err := bob.Subscribe(ctx, "com.app.", func(_ context.Context, e *client.Event) { events <- e },
 		client.SubscribeOptions{Match: wamp.MatchPrefix})
