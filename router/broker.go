@@ -82,7 +82,7 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 
 // admit checks all that a PUBLISH must fulfil before anybody gets it.
 func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
-	if refusal := b.match(t, m.Topic); refusal != nil {
+	if refusal := b.match(t, from, m.Topic); refusal != nil {
 		return false, refusal
 	}
 	disclose, refusal = t.authorized(from, ActionPublish, m.Topic, wamp.MatchExact)
@@ -94,13 +94,13 @@ func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, 
 
 // match finds the subscriptions of a topic, for the turn to keep in matched. A
 // topic that is none, or the router's own, is refused.
-func (b *broker) match(t *turn, topic wamp.URI) *wamp.Refusal {
+func (b *broker) match(t *turn, from *session, topic wamp.URI) *wamp.Refusal {
 	now := matching{broker: b, topic: topic, changes: b.topics.changes.Load()}
 	if t.matching == now {
 		return nil
 	}
-	if !topic.Valid(wamp.MatchExact) {
-		return invalidURI
+	if refusal := from.badURI(topic, wamp.MatchExact); refusal != nil {
+		return refusal
 	}
 	if topic.Reserved() {
 		return reservedURI
@@ -200,8 +200,8 @@ func (b *broker) subscribable(t *turn, s *session, m *wamp.Subscribe) (wamp.Matc
 	if !ok {
 		return match, unknownMatch
 	}
-	if !m.Topic.Valid(match) {
-		return match, invalidURI
+	if refusal := s.badURI(m.Topic, match); refusal != nil {
+		return match, refusal
 	}
 	_, refusal := t.authorized(s, ActionSubscribe, m.Topic, match)
 	return match, refusal
@@ -214,7 +214,7 @@ func (sub *subscription) add(s *session) *wamp.Refusal {
 	if s.subscriptions[sub.id] != nil {
 		return nil
 	}
-	if refusal := overLimit(len(s.subscriptions), s.router.limits.Subscriptions); refusal != nil {
+	if refusal := overLimit(len(s.subscriptions), s.router.limits().Subscriptions, tooManySubscriptions); refusal != nil {
 		return refusal
 	}
 	if s.subscriptions == nil {

@@ -269,7 +269,7 @@ func (reg *registration) limited(s *session, limit uint64) {
 		if limit == 0 {
 			return
 		}
-		l = &concurrency{reg: reg, limit: s.router.limits.WaitingCalls, callees: make(map[*session]*calleeLoad)}
+		l = &concurrency{reg: reg, limit: s.router.limits().WaitingCalls, callees: make(map[*session]*calleeLoad)}
 		for _, callee := range *reg.callees.Load() {
 			l.join(callee, 0)
 		}

@@ -43,11 +43,12 @@ type Kind uint8
 // The kinds of observation.
 const (
 	SessionOpened Kind = iota // Peer
-	SessionClosed             // Peer, Reason (why, if it was the router's doing)
+	SessionClosed             // Peer, Refusal (why, if it was the router's doing)
 	Routed                    // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
 	Refused                   // Transit (its Message may be nil), Peer (the sender), Refusal
 	Dropped                   // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
 	Turned                    // Refusal: a connection was turned away before it became a session
+	Slowed                    // Refusal, Peer, Transit: a sender has to wait, for its rate or for a receiver (Peer) that is behind
 )
 
 // Observation is one thing that happened in a router.

@@ -45,8 +45,8 @@ func (d *dealer) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 
 // admit checks all that a CALL must fulfil before a callee is looked for.
 func (d *dealer) admit(t *turn, from *session, m *wamp.Call) (disclose bool, refusal *wamp.Refusal) {
-	if !m.Procedure.Valid(wamp.MatchExact) {
-		return false, invalidURI
+	if refusal := from.badURI(m.Procedure, wamp.MatchExact); refusal != nil {
+		return false, refusal
 	}
 	disclose, refusal = t.authorized(from, ActionCall, m.Procedure, wamp.MatchExact)
 	if refusal != nil {

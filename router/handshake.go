@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 // Establishment"). It returns a *wamp.Refusal to be told as ABORT, or another
 // error if there is nobody to tell.
 func (r *Router) welcome(conn transport.Conn) (*session, error) {
-	deadline := time.Now().Add(r.limits.Hello)
+	deadline := r.deadline(conn)
 	_ = conn.SetReadDeadline(deadline)
-	conn.SetReadLimit(r.limits.FirstMessage)
+	conn.SetReadLimit(r.limits().FirstMessage)
 	m, err := r.readMessage(conn)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func (r *Router) welcome(conn transport.Conn) (*session, error) {
 		realm:  realm,
 		router: r,
 		trust:  realm.trustIn(identity.AuthRole),
-		out:    outbox{conn: conn, limit: r.limits.Queue, stall: r.limits.Stall},
+		out:    outbox{conn: conn, total: &r.queued},
 		peer: wamp.Peer{
 			Session: id, Realm: realm.name,
 			AuthID: identity.AuthID, AuthRole: identity.AuthRole, AuthMethod: method, AuthProvider: identity.Provider,
@@ -54,9 +55,15 @@ func (r *Router) welcome(conn transport.Conn) (*session, error) {
 			Agent: hello.Details.Agent, Roles: hello.Details.Roles, MaxMessage: info.MaxSend,
 		},
 	}
+	s.out.bound(r.limits())
+	s.out.onStall = func() { s.cutOff(nil, stalled) }
 	_ = conn.SetReadDeadline(time.Time{})
-	conn.SetReadLimit(r.limits.Message)
+	conn.SetReadLimit(r.limits().Message)
 	realm.join(s)
+	if r.isClosing() { // Close may have gone through the sessions before
+		realm.part(s)
+		return nil, shuttingDown
+	}
 	r.greet(s, identity)
 	return s, nil
 }
@@ -67,7 +74,7 @@ func (r *Router) greet(s *session, identity *Identity) {
 	t := r.newTurn()
 	defer t.end()
 	t.send(s, &wamp.Welcome{Session: s.peer.Session, Details: wamp.WelcomeDetails{
-		Roles: s.realm.features, Agent: r.agent, Realm: s.peer.Realm,
+		Roles: s.realm.plugins.Load().features, Agent: r.agent, Realm: s.peer.Realm,
 		AuthID: s.peer.AuthID, AuthRole: s.peer.AuthRole, AuthMethod: s.peer.AuthMethod,
 		AuthProvider: s.peer.AuthProvider, AuthExtra: identity.Extra,
 	}})
@@ -77,17 +84,18 @@ func (r *Router) greet(s *session, identity *Identity) {
 // authenticate finds out who the client is, by the first of its methods that
 // the realm serves.
 func (r *Router) authenticate(ctx context.Context, conn transport.Conn, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
+	authenticators := realm.plugins.Load().authenticators
 	methods := hello.Details.AuthMethods
 	if len(methods) == 0 {
 		methods = []string{"anonymous"}
 	}
 	for _, method := range methods {
-		at := slices.IndexFunc(realm.authenticators, func(a Authenticator) bool { return a.Method() == method })
+		at := slices.IndexFunc(authenticators, func(a Authenticator) bool { return a.Method() == method })
 		if at < 0 {
 			continue
 		}
 		id := wamp.RandomID()
-		identity, err := realm.authenticators[at].Authenticate(ctx, &Handshake{
+		identity, err := authenticators[at].Authenticate(ctx, &Handshake{
 			Hello: hello, Connection: conn.Info(), Session: id,
 			Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {
 				return r.challenge(conn, method, extra)
@@ -111,7 +119,7 @@ func (r *Router) challenge(conn transport.Conn, method string, extra map[string]
 	if extra == nil {
 		extra = map[string]any{}
 	}
-	if err := sendNow(conn, &wamp.Challenge{AuthMethod: method, Extra: extra}, r.limits.Stall); err != nil {
+	if err := sendNow(conn, &wamp.Challenge{AuthMethod: method, Extra: extra}, r.limits().Stall); err != nil {
 		return nil, err
 	}
 	m, err := r.readMessage(conn)
@@ -137,34 +145,40 @@ func (r *Router) readMessage(conn transport.Conn) (wamp.Message, error) {
 		if err != nil {
 			var broken *transport.ProtocolError
 			if errors.As(err, &broken) {
-				r.tell(Observation{Kind: Turned, Refusal: brokenFrame(broken)})
+				r.tell(Observation{Kind: Turned, Refusal: brokenFrame(broken, wamp.LimitFirstMessage)})
 				if broken.CloseCode != 0 {
 					closing := conn.Framing().AppendFrame(nil, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
-					_, _ = conn.Write([][]byte{closing}, r.limits.Stall)
+					_, _ = conn.Write([][]byte{closing}, r.limits().Stall)
 				}
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil, helloTimeout
 			}
 			return nil, err
 		}
 		switch frame.Op {
 		case transport.OpMessage:
-			return codec.NewDecoder().Decode(conn.Info().Serializer, frame.Body)
+			d := codec.NewDecoder()
+			d.Bound(r.limits().Nesting, r.limits().Elements)
+			return d.Decode(conn.Info().Serializer, frame.Body)
 		case transport.OpPing:
 			pong := conn.Framing().AppendFrame(nil, transport.OpPong, frame.Body)
-			if _, err := conn.Write([][]byte{pong}, r.limits.Stall); err != nil {
+			if _, err := conn.Write([][]byte{pong}, r.limits().Stall); err != nil {
 				return nil, err
 			}
 		case transport.OpClose:
 			echo := conn.Framing().AppendFrame(nil, transport.OpClose, frame.Body)
-			_, _ = conn.Write([][]byte{echo}, r.limits.Stall)
+			_, _ = conn.Write([][]byte{echo}, r.limits().Stall)
 			return nil, transport.ErrClosed
 		}
 	}
 }
 
 // brokenFrame is the refusal that a transport's protocol error amounts to.
-func brokenFrame(e *transport.ProtocolError) *wamp.Refusal {
+// limit is the one on messages at that time.
+func brokenFrame(e *transport.ProtocolError, limit wamp.Limit) *wamp.Refusal {
 	if e.TooBig {
-		return &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded, Text: e.Text, Fatal: true}
+		return &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded, Text: e.Text, Fatal: true, Limit: limit}
 	}
 	return wamp.Violation(e.Text)
 }
@@ -194,6 +208,8 @@ func randomAuthID() string {
 }
 
 var (
+	helloTimeout = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrTimeout, Fatal: true, Limit: wamp.LimitHello,
+		Text: "no session was established in time"}
 	helloFirst  = wamp.Violation("the first message must be HELLO")
 	noSuchRealm = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRealm, Text: "no such realm"}
 

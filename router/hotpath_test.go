@@ -23,6 +23,8 @@ type sink struct {
 func (c *sink) Info() *transport.Info           { return &c.info }
 func (c *sink) Framing() transport.Framing      { return c.framing }
 func (c *sink) Close() error                    { return nil }
+func (c *sink) CloseWrite() error               { return nil }
+func (c *sink) Linger(time.Duration)            {}
 func (c *sink) SetReadDeadline(time.Time) error { return nil }
 func (c *sink) TryWrite(segments [][]byte) (int, error) {
 	n := 0

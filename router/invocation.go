@@ -48,7 +48,7 @@ func (inv *invocation) enter() *wamp.Refusal {
 	caller := inv.caller
 	caller.mu.Lock()
 	defer caller.mu.Unlock()
-	if refusal := overLimit(len(caller.calls), caller.router.limits.Calls); refusal != nil {
+	if refusal := overLimit(len(caller.calls), caller.router.limits().Calls, tooManyCalls); refusal != nil {
 		return refusal
 	}
 	if caller.calls == nil {

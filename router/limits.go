@@ -1,6 +1,10 @@
 package router
 
-import "time"
+import (
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
 
 // Limits bound what one session, and all of them, can make the router hold. A
 // zero field stands for its default.
@@ -17,11 +21,19 @@ type Limits struct {
 	Sessions int
 	// Queue is how many bytes may wait for one session. Default 4 MiB.
 	Queue int
-	// SlowDown is how long, at most, a sender waits for one slow receiver
-	// before that receiver is cut off. Default 1 s.
+	// Queues is how many bytes may wait for all sessions together; of each
+	// session the last 16 KiB don't count. Where more wait, the sessions that are
+	// furthest behind are cut off. Default 1 GiB.
+	Queues int
+	// SlowDown is how long senders wait for a receiver that has more than half
+	// of Queue waiting, in all, until it has taken as many bytes again; if it
+	// takes none for a tenth of that, they wait no more. Default 1 s.
 	SlowDown time.Duration
 	// Stall is how long a receiver may take no byte at all. Default 2 s.
 	Stall time.Duration
+	// Farewell is how long a session that was ended by the router has to read
+	// why, before the connection is closed. Default 5 s.
+	Farewell time.Duration
 	// PingEvery and PingTimeout: a session that has been silent for PingEvery is
 	// pinged, and ended if it stays silent for PingTimeout more. Defaults 25 s
 	// and 10 s; negative PingEvery means never.
@@ -33,6 +45,23 @@ type Limits struct {
 	// WaitingCalls is how many calls may wait for the callees of one registration
 	// that limit their concurrency. Default 1,024.
 	WaitingCalls int
+	// Nesting and Elements bound what is passed over in envelopes: containers in
+	// each other, and elements of one option that isn't known. Defaults 32 and
+	// 4,096, which are also the most.
+	Nesting, Elements int
+	// URIBytes and URIComponents bound URIs. Defaults 255 and 32, which are also
+	// the most.
+	URIBytes, URIComponents int
+	// MessageRate is how many messages a session may send in a second, beyond a
+	// first burst of as many: more are read later. Default 0: no bound.
+	MessageRate int
+
+	lowURI bool // URIBytes and URIComponents are lower than their defaults
+}
+
+// linger bounds the time that a connection stays open after its last message.
+func (l *Limits) linger(deadline time.Time) time.Duration {
+	return max(0, min(l.Farewell, time.Until(deadline)))
 }
 
 func (l Limits) withDefaults() Limits {
@@ -41,14 +70,24 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Message, 1<<20)
 	def(&l.Sessions, 65536)
 	def(&l.Queue, 4<<20)
+	def(&l.Queues, 1<<30)
 	def(&l.SlowDown, time.Second)
 	def(&l.Stall, 2*time.Second)
+	def(&l.Farewell, 5*time.Second)
 	def(&l.PingEvery, 25*time.Second)
 	def(&l.PingTimeout, 10*time.Second)
 	def(&l.Subscriptions, 1024)
 	def(&l.Registrations, 1024)
 	def(&l.Calls, 4096)
 	def(&l.WaitingCalls, 1024)
+	def(&l.Nesting, 32)
+	def(&l.Elements, 4096)
+	def(&l.URIBytes, wamp.MaxURILength)
+	def(&l.URIComponents, wamp.MaxURIComponents)
+	// A queue that is not more than half full has room for what one batch of a
+	// sender can bring before he waits.
+	l.Queue = max(l.Queue, 4*l.Message)
+	l.lowURI = l.URIBytes < wamp.MaxURILength || l.URIComponents < wamp.MaxURIComponents
 	return l
 }
 

@@ -48,6 +48,8 @@ func (l *logObserver) Observe(e *Observation) {
 		l.refusal(slog.LevelWarn, "refused", e)
 	case Dropped:
 		l.refusal(slog.LevelWarn, "delivery skipped", e)
+	case Slowed:
+		l.refusal(slog.LevelInfo, "slowed down", e)
 	case Turned:
 		l.refusal(slog.LevelInfo, "connection turned away", e)
 	}

@@ -124,7 +124,7 @@ func (t *turn) reply(to *session, m wamp.Message) *wamp.Refusal {
 // explicit reports whether an authorizer grants the action by a permission that
 // is about the router's own procedures.
 func (t *turn) explicit(s *session, action Action, uri wamp.URI) bool {
-	for _, a := range s.realm.authorizers {
+	for _, a := range s.realm.plugins.Load().authorizers {
 		if d, err := a.Authorize(context.Background(), &s.peer, action, uri, wamp.MatchExact); err == nil && d.Allow && d.Explicit {
 			return true
 		}

@@ -66,7 +66,7 @@ func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 	if known, err := h.knows(q.fromID, q.afterID, q.beforeID, q.untilID); !known {
 		return err
 	}
-	room := c.from.router.limits.Message / 2 // a payload takes more room as JSON
+	room := c.from.router.limits().Message / 2 // a payload takes more room as JSON
 	if most := c.from.peer.MaxMessage; most > 0 {
 		room = min(room, most/2)
 	}
@@ -214,7 +214,7 @@ func (c *metaCall) recall(k *kept, sub *subscription) map[string]any {
 	}
 	event.Payload.PermitReframing() // it becomes a part of the answer's payload, whatever that is
 	c.t.out = wamp.Transit{From: &c.realm.meta.service.peer, URI: k.event.Details.Topic, Message: &event}
-	for _, i := range c.realm.interceptors {
+	for _, i := range c.realm.plugins.Load().interceptors {
 		if err := i.Deliver(&c.t.out, &c.from.peer); err != nil {
 			c.t.dropped(c.from, c.from.router.interceptorRefusal(err))
 			return nil

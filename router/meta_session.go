@@ -224,7 +224,7 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 		}
 	}
 	if len(details) > maxDetails {
-		return limitReached
+		return tooManyKept
 	}
 	s.details = details
 	return nil

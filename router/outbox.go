@@ -1,7 +1,10 @@
 package router
 
 import (
+	"errors"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
@@ -16,18 +19,29 @@ import (
 // Frames are copied into chunks, or referred to if they are large and shared.
 // A segment always ends where a frame ends.
 type outbox struct {
-	conn  transport.Conn
-	limit int           // bytes that may wait
-	stall time.Duration // the writer gives up on a peer that takes nothing for so long
+	conn    transport.Conn
+	total   *atomic.Int64 // of the router; nil: not accounted
+	onStall func()        // called, without mu, when the peer takes nothing; nil: close
 
 	mu      sync.Mutex
 	waiting []segment
 	size    int // bytes waiting or being written
 	state   outboxState
 	begun   bool          // the first waiting segment is the rest of a frame
-	closing bool          // close the connection once everything is written
+	closing bool          // end the connection once everything is written
+	lingers bool          // there may be much to be read, and ignored, before its end
 	room    chan struct{} // closed when size falls to roomAt; nil if nobody waits
 	roomAt  int
+
+	limit     int           // bytes that may wait
+	stall     time.Duration // how long the peer may take nothing
+	farewell  time.Duration // the same for the last frame after cut
+	slowDown  time.Duration // how long senders wait in all; see behind
+	accounted int           // what total has of size
+	taken     int           // bytes that the peer took, ever
+	waited    time.Duration // for it, by senders, since taken was waitedAt
+	waitedAt  int
+	isLast    bool // cut, or stalled once: the next stall is the end
 }
 
 type outboxState uint8
@@ -110,6 +124,7 @@ func (o *outbox) take(frame []byte, shared bool) putResult {
 
 func (o *outbox) append(frame []byte, shared bool) {
 	o.size += len(frame)
+	o.account()
 	if shared {
 		o.waiting = append(o.waiting, segment{bytes: frame})
 		return
@@ -164,9 +179,21 @@ func (o *outbox) write() {
 	defer o.mu.Unlock()
 	for len(o.waiting) > 0 && o.state == outboxWriting {
 		scratch.take(o, maxWrite)
+		stall, last := o.stall, o.isLast
+		if last {
+			stall = o.farewell
+		}
 		o.mu.Unlock()
-		n, err := o.conn.Write(scratch.vector, o.stall)
+		n, err := o.conn.Write(scratch.vector, stall)
 		o.mu.Lock()
+		if !last && errors.Is(err, os.ErrDeadlineExceeded) && o.onStall != nil && o.state == outboxWriting {
+			o.isLast = true
+			o.wrote(&scratch, n, nil)
+			o.mu.Unlock()
+			o.onStall()
+			o.mu.Lock()
+			continue
+		}
 		o.wrote(&scratch, n, err)
 	}
 	if o.state == outboxWriting {
@@ -203,6 +230,8 @@ func (w *writeScratch) take(o *outbox, limit int) {
 // reports whether the peer took less than all.
 func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
 	o.size -= n
+	o.taken += n
+	o.account()
 	done := 0
 	for done < len(w.segments) && n >= len(w.segments[done].bytes) {
 		n -= len(w.segments[done].bytes)
@@ -239,7 +268,10 @@ func (o *outbox) written() {
 	}
 	if o.closing {
 		o.state = outboxClosed
-		_ = o.conn.Close()
+		o.signalRoom()
+		o.mu.Unlock() // closing TLS may wait a little
+		_ = o.conn.CloseWrite()
+		o.mu.Lock()
 	}
 }
 
@@ -249,11 +281,13 @@ func (o *outbox) discard() {
 		o.waiting[i].release()
 	}
 	o.waiting, o.size, o.state = nil, 0, outboxClosed
+	o.account()
 	o.signalRoom()
 }
 
-// finish lets everything that waits go out, and then closes the connection. It
-// does not wait for that; a peer that takes nothing is given up after stall.
+// finish lets everything that waits go out, and then ends the connection's
+// sending side. It does not wait for that; a peer that takes nothing is given up
+// after stall.
 func (o *outbox) finish(scratch *writeScratch) {
 	o.mu.Lock()
 	o.closing = true
@@ -263,14 +297,15 @@ func (o *outbox) finish(scratch *writeScratch) {
 	}
 	o.mu.Unlock()
 	if idle {
-		_ = o.conn.Close()
+		_ = o.conn.CloseWrite()
 		return
 	}
 	o.flush(scratch)
 }
 
-// cut replaces everything that has not begun to go out by last, and closes the
-// connection after it: the end of a session that does not read.
+// cut replaces everything that has not begun to go out by last, and ends the
+// sending side after it: the end of a session that does not read. It has farewell
+// to read that.
 func (o *outbox) cut(last []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -287,7 +322,7 @@ func (o *outbox) cut(last []byte) {
 	}
 	o.waiting = o.waiting[:keep]
 	o.append(last, false)
-	o.closing = true
+	o.closing, o.lingers, o.isLast = true, true, true
 	if o.state == outboxIdle || o.state == outboxOwed {
 		o.state = outboxWriting
 		go o.write()
@@ -304,41 +339,9 @@ func (o *outbox) close() {
 	_ = o.conn.Close()
 }
 
-// awaitRoom waits until at most mark bytes wait, the session is gone, or limit
-// has passed, and reports whether there is room. Whoever waits has flushed all
-// that he owes before.
-func (o *outbox) awaitRoom(mark int, limit time.Duration) bool {
-	o.mu.Lock()
-	if o.size <= mark || o.state == outboxClosed {
-		o.mu.Unlock()
-		return true
-	}
-	if o.room == nil {
-		o.room = make(chan struct{})
-		o.roomAt = mark
-	}
-	room := o.room
-	o.mu.Unlock()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-room:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
 func (o *outbox) signalRoom() {
 	if o.room != nil && (o.size <= o.roomAt || o.state == outboxClosed) {
 		close(o.room)
 		o.room = nil
 	}
-}
-
-// queued returns the bytes waiting.
-func (o *outbox) queued() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.size
 }

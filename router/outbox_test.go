@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,6 +67,8 @@ func (c *slowConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return nil
 }
+
+func (c *slowConn) CloseWrite() error { return c.Close() }
 
 func (c *slowConn) bytes() []byte {
 	c.mu.Lock()
@@ -205,16 +208,93 @@ func TestOutboxRoom(t *testing.T) {
 			return 0
 		}
 	}
-	o := &outbox{conn: conn, limit: 1 << 20, stall: time.Second}
+	o := &outbox{conn: conn, limit: 1500, stall: time.Second, slowDown: time.Hour}
 	var scratch writeScratch
 	o.put(make([]byte, 1000), false)
 	o.flush(&scratch)
-	if o.awaitRoom(500, time.Millisecond) {
-		t.Error("there is no room yet")
+	taken, behind := o.behind()
+	if !behind {
+		t.Fatal("two thirds of the limit are not behind")
 	}
 	go close(open)
-	if !o.awaitRoom(500, time.Minute) {
-		t.Error("nobody told of the room")
+	o.awaitRoom(time.Now(), taken)
+	if _, behind := o.behind(); behind {
+		t.Error("still behind, though the peer took everything")
 	}
 	o.close()
+}
+
+// Patience with a peer that takes nothing is over after a tenth of SlowDown, and
+// with one that takes a little after all of it; it comes back when the peer has
+// taken half a queue.
+func TestPatienceIsBounded(t *testing.T) {
+	conn := newSlowConn(func() int { return 0 })
+	o := &outbox{conn: conn, limit: 1000, stall: time.Hour, slowDown: 50 * time.Millisecond}
+	o.put(make([]byte, 1000), false)
+	taken, _ := o.behind()
+	o.awaitRoom(time.Now(), taken)
+	if _, behind := o.behind(); behind {
+		t.Error("patience with a peer that takes nothing has no end")
+	}
+	if o.waited != o.slowDown {
+		t.Errorf("waited %v", o.waited)
+	}
+	o.taken += 499
+	if _, behind := o.behind(); behind {
+		t.Error("patience came back too early")
+	}
+	o.taken++
+	taken, behind := o.behind()
+	if !behind {
+		t.Fatal("patience did not come back")
+	}
+	// A trickle: some bytes in each slice.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o.awaitRoom(time.Now(), taken)
+	}()
+	for ticking := true; ticking; {
+		select {
+		case <-done:
+			ticking = false
+		default:
+			o.mu.Lock()
+			o.taken++
+			o.mu.Unlock()
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if o.waited < o.slowDown {
+		t.Errorf("patience ended after %v", o.waited)
+	}
+	o.close()
+}
+
+// What waits is accounted in the router's total, and what does not any more isn't.
+func TestOutboxAccounts(t *testing.T) {
+	var total atomic.Int64
+	room := 0
+	conn := newSlowConn(func() int { return room })
+	o := &outbox{conn: conn, total: &total, limit: 1 << 20, stall: time.Second}
+	o.put(make([]byte, 100), false)
+	if total.Load() != 0 {
+		t.Errorf("%d bytes for less than a granule", total.Load())
+	}
+	o.put(make([]byte, 5*granule), true)
+	if total.Load() != 5*granule {
+		t.Errorf("%d bytes are accounted", total.Load())
+	}
+	o.close()
+	if total.Load() != 0 {
+		t.Errorf("%d bytes are accounted after the end", total.Load())
+	}
+	o = &outbox{conn: conn, total: &total, limit: 1 << 20, stall: time.Second}
+	o.put(make([]byte, 5*granule), true)
+	room = 10 * granule
+	var scratch writeScratch
+	o.flush(&scratch)
+	if total.Load() != 0 {
+		t.Errorf("%d bytes are accounted after all was taken", total.Load())
+	}
 }

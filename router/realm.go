@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -41,19 +42,17 @@ type RealmConfig struct {
 
 // realm is a routing domain at work.
 type realm struct {
-	name           string
-	authenticators []Authenticator
-	authorizers    []Authorizer
-	interceptors   []Interceptor
-	features       wamp.Roles // announced in WELCOME
-	broker         *broker
-	dealer         *dealer
-	meta           *metaAPI
-	trust          map[string]uint64
-	retained       *retained // nil: not allowed
-	testaments     TestamentLimits
-	historyFile    *historyFile // nil: none, or in memory
-	log            *slog.Logger
+	name        string
+	plugins     atomic.Pointer[plugins]
+	features    wamp.Roles // announced in WELCOME, beside those of plugins
+	broker      *broker
+	dealer      *dealer
+	meta        *metaAPI
+	trust       map[string]uint64
+	retained    *retained // nil: not allowed
+	testaments  TestamentLimits
+	historyFile *historyFile // nil: none, or in memory
+	log         *slog.Logger
 
 	mu       sync.Mutex
 	sessions map[wamp.ID]*session
@@ -61,16 +60,13 @@ type realm struct {
 
 func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 	m := &realm{
-		name:           c.Name,
-		authenticators: c.Authenticators,
-		authorizers:    c.Authorizers,
-		interceptors:   c.Interceptors,
-		broker:         newBroker(),
-		dealer:         newDealer(t),
-		sessions:       make(map[wamp.ID]*session),
-		trust:          c.TrustLevels,
-		retained:       newRetained(c.Retained),
-		log:            log,
+		name:     c.Name,
+		broker:   newBroker(),
+		dealer:   newDealer(t),
+		sessions: make(map[wamp.ID]*session),
+		trust:    c.TrustLevels,
+		retained: newRetained(c.Retained),
+		log:      log,
 	}
 	m.meta = newMetaAPI(m, &c)
 	if c.Testaments != nil {
@@ -84,15 +80,8 @@ func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 	m.features.Dealer = wamp.Role{Present: true, Features: wamp.NewFeatures(
 		wamp.ProgressiveCallResults, wamp.ProgressiveCallInvocations, wamp.CallCanceling, wamp.CallTimeout,
 		wamp.CallerIdentification, wamp.PatternBasedRegistration, wamp.SharedRegistration)}
-	for _, i := range c.Interceptors {
-		if a, ok := i.(Announcer); ok {
-			for _, f := range a.Features() {
-				m.features.Broker.Features.Add(f)
-				m.features.Dealer.Features.Add(f)
-			}
-		}
-	}
 	m.announce(&c)
+	m.plug(&c)
 	if err := m.newHistories(c.History, c.HistoryFile); err != nil {
 		_ = m.historyFile.close()
 		return nil, fmt.Errorf("router: realm %q: %w", c.Name, err)

@@ -134,8 +134,8 @@ func (d *dealer) registrable(t *turn, s *session, m *wamp.Register) (wamp.Match,
 	if !ok {
 		return match, unknownMatch
 	}
-	if !m.Procedure.Valid(match) {
-		return match, invalidURI
+	if refusal := s.badURI(m.Procedure, match); refusal != nil {
+		return match, refusal
 	}
 	if m.Procedure.Reserved() {
 		return match, reservedURI
@@ -167,7 +167,7 @@ func (reg *registration) add(s *session, m *wamp.Register) *wamp.Refusal {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if refusal := overLimit(len(s.registrations), s.router.limits.Registrations); refusal != nil {
+	if refusal := overLimit(len(s.registrations), s.router.limits().Registrations, tooManyRegistrations); refusal != nil {
 		return refusal
 	}
 	if s.registrations == nil {

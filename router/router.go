@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
@@ -41,7 +42,9 @@ type Router struct {
 	realms    map[string]*realm
 	order     []*realm
 	observers []Observer
-	limits    Limits
+	bounds    atomic.Pointer[Limits]
+	relieving sync.Mutex
+	queued    atomic.Int64 // bytes that wait for all sessions, see outbox.account
 	log       *slog.Logger
 	agent     string
 	timeouts  *timeouts
@@ -57,10 +60,11 @@ func New(c Config) (*Router, error) {
 	r := &Router{
 		realms:    make(map[string]*realm),
 		observers: c.Observers,
-		limits:    c.Limits.withDefaults(),
 		log:       c.Logger,
 		agent:     c.Agent,
 	}
+	limits := c.Limits.withDefaults()
+	r.bounds.Store(&limits)
 	r.idle.L = &r.mu
 	def(&r.agent, "blindfold")
 	if r.log == nil {
@@ -89,18 +93,19 @@ func New(c Config) (*Router, error) {
 }
 
 // Accept serves one connection from its HELLO to its end, and closes it. It is
-// the Handle of a transport.Server.
+// the Handle of a transport.Server. A session that the router has ended is kept
+// connected a little longer than it is one, so that its client can read why.
 func (r *Router) Accept(conn transport.Conn) {
 	if refusal := r.admit(); refusal != nil {
-		turnAway(r, conn, refusal)
+		r.turnAway(conn, refusal)
 		return
 	}
-	defer r.release()
 	s, err := r.welcome(conn)
 	if err != nil {
+		r.release()
 		var refusal *wamp.Refusal
 		if errors.As(err, &refusal) {
-			turnAway(r, conn, refusal)
+			r.turnAway(conn, refusal)
 			return
 		}
 		_ = conn.Close()
@@ -109,7 +114,24 @@ func (r *Router) Accept(conn transport.Conn) {
 	s.serve()
 	s.realm.part(s)
 	s.leave()
-	r.tell(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer})
+	r.tell(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})
+	r.release() // what follows is the connection's end, and no session's
+	s.out.linger(r.limits().Farewell)
+}
+
+// deadline is when the connection must have a session.
+func (r *Router) deadline(conn transport.Conn) time.Time {
+	since := conn.Info().Since
+	if since.IsZero() {
+		since = time.Now()
+	}
+	return since.Add(r.limits().Hello)
+}
+
+func (r *Router) isClosing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closing
 }
 
 // admit counts a connection in, if there is room for it.
@@ -119,7 +141,7 @@ func (r *Router) admit() *wamp.Refusal {
 	if r.closing {
 		return shuttingDown
 	}
-	if r.sessions >= r.limits.Sessions {
+	if r.sessions >= r.limits().Sessions {
 		return routerFull
 	}
 	r.sessions++
@@ -137,15 +159,18 @@ func (r *Router) release() {
 var (
 	shuttingDown = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.CloseSystemShutdown,
 		Text: "the router is shutting down"}
-	routerFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable,
+	routerFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitSessions,
 		Text: "the router has as many sessions as it may"}
 )
 
 // turnAway ends a connection that has no session: ABORT, if its transport still
 // works, and close.
-func turnAway(r *Router, conn transport.Conn, refusal *wamp.Refusal) {
+func (r *Router) turnAway(conn transport.Conn, refusal *wamp.Refusal) {
 	r.tell(Observation{Kind: Turned, Refusal: refusal})
-	_ = sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits.Stall)
+	err := sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits().Stall)
+	if err == nil && conn.CloseWrite() == nil {
+		conn.Linger(r.limits().linger(r.deadline(conn)))
+	}
 	_ = conn.Close()
 }
 
@@ -194,7 +219,7 @@ func (r *Router) Ready() error {
 	switch {
 	case r.closing:
 		return shuttingDown
-	case r.sessions >= r.limits.Sessions:
+	case r.sessions >= r.limits().Sessions:
 		return routerFull
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,9 @@ type session struct {
 	ending atomic.Bool
 	silent atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
+	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
+	tokens tokens                       // for Limits.MessageRate; only its reading goroutine uses them
+
 	testaments *testaments // nil: none; only its reading goroutine uses them
 	stale      stale
 
@@ -47,7 +51,7 @@ func (s *session) serve() {
 	for {
 		// Moving the deadline costs as much as routing a message, so it is not
 		// moved for every read; a silent session is pinged a little early.
-		if every := s.router.limits.PingEvery; pinged || every > 0 && now.Sub(armed) >= every/8 {
+		if every := s.router.limits().PingEvery; pinged || every > 0 && (armed.IsZero() || now.Sub(armed) >= every/8) {
 			armed = s.arm(pinged)
 		}
 		frame, err := conn.Read()
@@ -65,17 +69,22 @@ func (s *session) serve() {
 		if pinged {
 			pinged, armed = false, time.Time{}
 		}
+		t.patient = true
 		on := s.handle(t, frame)
 		for on && conn.Buffered() {
 			if t.owedSize > flushEvery {
 				t.flush()
 			}
+			s.pace(t)
 			if frame, err = conn.Read(); err != nil {
 				t.end()
 				s.lost(err)
 				return
 			}
 			on = s.handle(t, frame)
+		}
+		if on {
+			s.pace(t)
 		}
 		t.end()
 		if !on {
@@ -87,9 +96,9 @@ func (s *session) serve() {
 // arm sets the time until which the next frame must have come, and returns the
 // present time.
 func (s *session) arm(pinged bool) time.Time {
-	now, wait := time.Now(), s.router.limits.PingEvery
+	now, wait := time.Now(), s.router.limits().PingEvery
 	if pinged {
-		wait = s.router.limits.PingTimeout
+		wait = s.router.limits().PingTimeout
 	}
 	if s.ending.Load() {
 		return now // dismiss or cutOff has set another
@@ -193,9 +202,10 @@ func (s *session) refuse(t *turn, request wamp.MessageType, id wamp.ID, told boo
 // Violations"): ABORT, then the connection is closed.
 func (s *session) abort(t *turn, r *wamp.Refusal) (on bool) {
 	s.ending.Store(true)
+	s.ended.CompareAndSwap(nil, r)
 	t.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
 	t.flush()
-	s.out.finish(&t.scratch)
+	s.out.abort(&t.scratch)
 	return false
 }
 
@@ -205,13 +215,23 @@ func (s *session) lost(err error) {
 	switch {
 	case errors.As(err, &broken):
 		t := s.router.newTurn()
-		t.refused(s, brokenFrame(broken))
+		refusal := brokenFrame(broken, wamp.LimitMessage)
+		s.ended.CompareAndSwap(nil, refusal)
+		t.refused(s, refusal)
 		if broken.CloseCode != 0 {
 			s.control(t, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
 		}
 		t.flush()
-		s.out.finish(&t.scratch)
+		s.out.abort(&t.scratch)
 		t.end()
+	case errors.Is(err, os.ErrDeadlineExceeded) && !s.ending.Load():
+		t := s.router.newTurn()
+		t.transit = wamp.Transit{From: &s.peer}
+		t.refused(s, silent)
+		s.abort(t, silent)
+		t.end()
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.isCut():
+		// What it is to read stays there for a while: see outbox.linger.
 	case errors.Is(err, io.EOF), errors.Is(err, transport.ErrClosed):
 		s.out.close()
 	default:
@@ -247,24 +267,6 @@ func (s *session) dismiss(reason wamp.URI, text string) {
 	_ = s.out.conn.SetReadDeadline(time.Now().Add(dismissal))
 }
 
-// cutOff ends a session that does not read: ABORT is all it can still get.
-func (s *session) cutOff(t *turn) {
-	if s.ending.Swap(true) {
-		return
-	}
-	t.observe(Observation{Kind: Dropped, Realm: s.peer.Realm, Peer: &s.peer, Transit: &t.transit, Refusal: tooSlow})
-	mine := s.router.newTurn()
-	e := mine.encode(&wamp.Abort{Reason: tooSlow.URI, Details: wamp.Closing{Message: tooSlow.Text}}, nil, s)
-	if e.refusal == nil {
-		s.out.cut(e.frame)
-	}
-	mine.end()
-	_ = s.out.conn.SetReadDeadline(time.Now().Add(s.router.limits.Stall))
-}
-
-var tooSlow = &wamp.Refusal{Reason: wamp.ReasonQueueFull, URI: wamp.ErrUnavailable,
-	Text: "the session does not read what it is sent; its outbound queue is full"}
-
 // leave removes the session from everything that knows of it.
 func (s *session) leave() {
 	t := s.router.newTurn()
@@ -281,17 +283,44 @@ func (s *session) leave() {
 	t.end()
 }
 
-// request is what a session may hold some of: it returns a refusal if there are
-// limit already.
-func overLimit(n, limit int) *wamp.Refusal {
+// overLimit returns the refusal if there are limit already of what a session
+// may hold some of.
+func overLimit(n, limit int, refusal *wamp.Refusal) *wamp.Refusal {
 	if n < limit {
 		return nil
 	}
-	return limitReached
+	return refusal
 }
 
-var limitReached = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded,
-	Text: "this session holds as many of these as it may"}
+var (
+	tooManySubscriptions = limitReached(wamp.LimitSubscriptions, "this session holds as many subscriptions as it may")
+	tooManyRegistrations = limitReached(wamp.LimitRegistrations, "this session holds as many registrations as it may")
+	tooManyKept          = limitReached("", "this session has as much kept as it may")
+	tooManyCalls         = limitReached(wamp.LimitCalls, "this session has as many calls in flight as it may")
+)
+
+func limitReached(limit wamp.Limit, text string) *wamp.Refusal {
+	return &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Text: text, Limit: limit}
+}
+
+// badURI says why u is not one to be used under m, or returns nil.
+func (s *session) badURI(u wamp.URI, m wamp.Match) *wamp.Refusal {
+	l := s.router.limits()
+	if u.Valid(m) && (!l.lowURI || !uriOver(u, l)) {
+		return nil
+	}
+	if uriOver(u, l) {
+		return longURI
+	}
+	return invalidURI
+}
+
+func uriOver(u wamp.URI, l *Limits) bool {
+	return len(u) > l.URIBytes || strings.Count(string(u), ".") >= l.URIComponents
+}
+
+var longURI = &wamp.Refusal{Reason: wamp.ReasonURI, URI: wamp.ErrInvalidURI, Limit: wamp.LimitURI,
+	Text: "the URI is longer, or has more components, than this router takes"}
 
 var invalidURI = &wamp.Refusal{Reason: wamp.ReasonURI, URI: wamp.ErrInvalidURI,
 	Text: "not a URI: components must not be empty, nor hold whitespace or '#'; at most 255 bytes and 32 components"}

@@ -74,7 +74,7 @@ func addTestament(c *metaCall) *wamp.Refusal {
 	limits := c.realm.testaments
 	count, bytes := w.total()
 	if count >= limits.Count || bytes+len(m.Topic)+m.Payload.WireSize() > limits.Bytes {
-		return limitReached
+		return tooManyKept
 	}
 	c.t.begin(c.from, m.Topic, m)
 	if _, refusal := c.realm.broker.admit(c.t, c.from, m); refusal != nil {

@@ -42,6 +42,8 @@ type turn struct {
 
 	owed     []*session // sessions to flush
 	owedSize int        // bytes put since the last flush
+	patient  bool       // flush may wait for receivers that are behind
+	slow     []slowReceiver
 	scratch  writeScratch
 	matched  []*subscription
 	matching matching // what matched is the answer to
@@ -79,6 +81,7 @@ func (r *Router) newTurn() *turn {
 	t := turns.Get().(*turn)
 	t.router = r
 	t.arrived = time.Now()
+	t.decoder.Bound(r.limits().Nesting, r.limits().Elements)
 	return t
 }
 
@@ -96,7 +99,7 @@ func (t *turn) end() {
 	t.matching = matching{}
 	clear(t.scratch.segments[:cap(t.scratch.segments)])
 	clear(t.scratch.vector[:cap(t.scratch.vector)])
-	t.router = nil
+	t.router, t.patient = nil, false
 	turns.Put(t)
 }
 
@@ -165,7 +168,7 @@ var tooLarge = &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeEx
 // encodes, queues. uri is the topic or procedure that it belongs to.
 func (t *turn) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
 	payload, _ := m.Carried()
-	if interceptors := to.realm.interceptors; len(interceptors) > 0 {
+	if interceptors := to.realm.plugins.Load().interceptors; len(interceptors) > 0 {
 		t.out = wamp.Transit{From: from, URI: uri, Message: m}
 		for _, i := range interceptors {
 			if err := i.Deliver(&t.out, &to.peer); err != nil {
@@ -202,26 +205,28 @@ func (t *turn) queue(to *session, frame []byte, shared bool) {
 	case putOwed:
 		t.owed = append(t.owed, to)
 	case putFull:
-		to.cutOff(t)
+		to.cutOff(t, queueFull)
 		return
 	}
 	t.owedSize += len(frame)
+	if r := t.router; r.queued.Load() > int64(r.limits().Queues) {
+		r.relieve(t)
+	}
 }
 
 // flush writes what this turn has put into outboxes, and then lets the sender
 // wait, for a bounded time, for receivers that are far behind.
 func (t *turn) flush() {
-	var slow *session
 	for i, s := range t.owed {
 		s.out.flush(&t.scratch)
-		if s.out.queued() > s.out.limit/2 {
-			slow = s
+		if taken, behind := s.out.behind(); behind && t.patient {
+			t.slow = append(t.slow, slowReceiver{s, taken})
 		}
 		t.owed[i] = nil
 	}
 	t.owed, t.owedSize = t.owed[:0], 0
-	if slow != nil {
-		slow.out.awaitRoom(slow.out.limit/2, t.router.limits.SlowDown)
+	if len(t.slow) > 0 {
+		t.awaitSlow()
 	}
 }
 
@@ -260,7 +265,7 @@ func (t *turn) dropped(to *session, r *wamp.Refusal) {
 
 // received asks the interceptors whether the inbound message may go on.
 func (t *turn) received(realm *realm) *wamp.Refusal {
-	for _, i := range realm.interceptors {
+	for _, i := range realm.plugins.Load().interceptors {
 		if err := i.Receive(&t.transit); err != nil {
 			return t.router.interceptorRefusal(err)
 		}
@@ -270,7 +275,7 @@ func (t *turn) received(realm *realm) *wamp.Refusal {
 
 // authorized asks the authorizers whether a session may do something.
 func (t *turn) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (disclose bool, refusal *wamp.Refusal) {
-	for _, a := range s.realm.authorizers {
+	for _, a := range s.realm.plugins.Load().authorizers {
 		d, err := a.Authorize(context.Background(), &s.peer, action, uri, match)
 		if err != nil {
 			t.router.log.Warn("authorizer failed", "realm", s.peer.Realm, "error", err)

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"math"
+	"strings"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -14,8 +15,25 @@ type Decoder struct {
 	in decoding
 }
 
+// Bound sets how deep containers may stand in each other in an envelope, and how
+// many elements may be passed over in one of its options. Zeros, and what is
+// more, stand for the most: 32 and 4,096.
+func (d *Decoder) Bound(nesting, elements int) {
+	d.in.maxDepth, d.in.maxItems = maxEnvelopeDepth, maxEnvelopeItems
+	if nesting > 0 {
+		d.in.maxDepth = min(nesting, maxEnvelopeDepth)
+	}
+	if elements > 0 {
+		d.in.maxItems = min(elements, maxEnvelopeItems)
+	}
+}
+
 // NewDecoder returns a decoder for messages of any serializer.
-func NewDecoder() *Decoder { return new(Decoder) }
+func NewDecoder() *Decoder {
+	d := new(Decoder)
+	d.Bound(0, 0)
+	return d
+}
 
 // Decode decodes the one message that frame is. The error is always a
 // *wamp.Refusal made by wamp.Violation; it names the field that is wrong.
@@ -36,6 +54,8 @@ type decoding struct {
 	of      wamp.MessageType
 	tok     token
 	err     *wamp.Refusal // the first
+	// maxDepth and maxItems are what Bound says.
+	maxDepth, maxItems int
 
 	walker  walker
 	builder builder
@@ -124,7 +144,7 @@ func (d *decoding) finish() {
 	for d.optional("message") {
 		// Arguments of an ABORT are of a later edition than its details.
 		if d.of != wamp.TypeAbort {
-			d.fail("message", "has too many elements")
+			d.fail("message", tooManyElements)
 			return
 		}
 		d.pass("message")
@@ -133,6 +153,9 @@ func (d *decoding) finish() {
 		d.fail("message", "must be all that is in the frame")
 	}
 }
+
+// tooManyElements is about the message itself, which is no limit.
+const tooManyElements = "has too many elements"
 
 // fail keeps the first error. field and what are this package's own words.
 func (d *decoding) fail(field, what string) {
@@ -147,6 +170,12 @@ func (d *decoding) fail(field, what string) {
 		field += "." + string(d.key)
 	}
 	d.err = wamp.Violation(prefix + field + " " + what)
+	switch {
+	case strings.HasSuffix(what, faultDepth):
+		d.err.Limit = wamp.LimitNesting
+	case strings.HasSuffix(what, faultCrowd) && what != tooManyElements:
+		d.err.Limit = wamp.LimitElements
+	}
 }
 
 func (d *decoding) malformed(field, fault string) {
@@ -184,7 +213,7 @@ func (d *decoding) read(field string) bool {
 
 // pass passes over the next value in the envelope.
 func (d *decoding) pass(field string) bool {
-	if fault := d.walker.skip(d.r, maxEnvelopeDepth, maxEnvelopeItems); fault != "" {
+	if fault := d.walker.skip(d.r, d.maxDepth, d.maxItems); fault != "" {
 		d.malformed(field, fault)
 		return false
 	}

@@ -74,7 +74,7 @@ func (d *decoding) step(name string, l *left, i int) bool {
 	if !ok && d.r.fault() != "" {
 		d.malformed(name, d.r.fault())
 	}
-	if ok && i >= maxEnvelopeItems {
+	if ok && i >= d.maxItems {
 		d.fail(name, faultCrowd)
 		return false
 	}
@@ -175,8 +175,8 @@ func (d *decoding) build(name string, k kind) any {
 		}
 		return nil
 	}
-	d.builder = builder{r: d.r, items: maxEnvelopeItems}
-	v, problem := d.builder.value(d.tok, maxEnvelopeDepth)
+	d.builder = builder{r: d.r, items: d.maxItems}
+	v, problem := d.builder.value(d.tok, d.maxDepth)
 	if problem != "" {
 		d.fail(name, "holds "+problem)
 	}
@@ -215,7 +215,7 @@ func (d *decoding) features(name string, set *wamp.Features) {
 		if known && d.tok.kind == kindBool && d.tok.num == 1 {
 			set.Add(f)
 		}
-		if fault := d.walker.finish(d.r, &d.tok, maxEnvelopeDepth, maxEnvelopeItems); fault != "" {
+		if fault := d.walker.finish(d.r, &d.tok, d.maxDepth, d.maxItems); fault != "" {
 			d.malformed(name, fault)
 		}
 	}

@@ -1,0 +1,252 @@
+package router
+
+import (
+	"slices"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// A session that takes less than it is sent is dealt with in three steps, none
+// of which can be drawn out by what the session does:
+//
+//  1. Senders wait for it, at the end of their batches, while more than half of
+//     Limits.Queue waits: SlowDown in all, until it has taken half a queue more;
+//     and only a tenth of that if it takes nothing (outbox.behind, awaitSlow).
+//  2. If its queue is full, or it takes nothing for Limits.Stall, or all queues
+//     together are over Limits.Queues and it is furthest behind, it is cut off:
+//     what waits is dropped, ABORT takes its place (session.cutOff, outbox.cut).
+//  3. It has Limits.Farewell to read that; then the connection is closed
+//     (outbox.linger).
+//
+// Nothing is dropped for a session that goes on.
+
+// slowReceiver is a session that is behind, and what it had taken by then.
+type slowReceiver struct {
+	session *session
+	taken   int
+}
+
+// behind reports whether senders should wait for the peer, and how many bytes it
+// has taken so far.
+func (o *outbox) behind() (taken int, behind bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.size <= o.limit/2 || o.state == outboxClosed || o.closing {
+		return 0, false
+	}
+	if o.taken-o.waitedAt >= o.limit/2 {
+		o.waited, o.waitedAt = 0, o.taken
+	}
+	return o.taken, o.waited < o.slowDown
+}
+
+// awaitSlow lets the sender wait for all of t.slow at once.
+func (t *turn) awaitSlow() {
+	begin := time.Now()
+	for i, r := range t.slow {
+		t.observe(Observation{Kind: Slowed, Realm: r.session.peer.Realm, Peer: &r.session.peer, Transit: &t.transit, Refusal: slowedDown})
+		r.session.out.awaitRoom(begin, r.taken)
+		t.slow[i] = slowReceiver{}
+	}
+	t.slow = t.slow[:0]
+}
+
+// awaitRoom waits until at most half of the limit waits, the session is gone, or
+// the senders' patience with it is over. It has been waited for since begin, when
+// the peer had taken as many bytes as given.
+func (o *outbox) awaitRoom(begin time.Time, taken int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	slice := o.slowDown / 10
+	for charged := begin; o.size > o.limit/2 && o.state != outboxClosed && !o.closing && o.waited < o.slowDown; {
+		if o.room == nil {
+			o.room, o.roomAt = make(chan struct{}), o.limit/2
+		}
+		room, left := o.room, slice-time.Since(charged)
+		if left > 0 {
+			o.mu.Unlock()
+			timer := time.NewTimer(left)
+			select {
+			case <-room:
+			case <-timer.C:
+			}
+			timer.Stop()
+			o.mu.Lock()
+		}
+		now := time.Now()
+		o.waited += now.Sub(charged)
+		if now.Sub(charged) >= slice {
+			if o.taken == taken {
+				o.waited = o.slowDown
+			}
+			taken = o.taken
+		}
+		charged = now
+	}
+}
+
+// account brings the router's total up to date, in steps of a granule, so that
+// what never waits long costs nothing. mu is held.
+func (o *outbox) account() {
+	if o.total == nil {
+		return
+	}
+	if n := o.size &^ (granule - 1); n != o.accounted {
+		o.total.Add(int64(n - o.accounted))
+		o.accounted = n
+	}
+}
+
+const granule = 16 << 10
+
+// bound sets the limits that hold from now on.
+func (o *outbox) bound(l *Limits) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.limit, o.stall, o.farewell, o.slowDown = l.Queue, l.Stall, l.Farewell, l.SlowDown
+}
+
+// queued returns the bytes waiting.
+func (o *outbox) queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.size
+}
+
+// isCut reports whether the peer may still be reading why it was cut off.
+func (o *outbox) isCut() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closing && o.lingers
+}
+
+// abort is finish for a peer that may go on sending, and is to read why nobody
+// listens.
+func (o *outbox) abort(scratch *writeScratch) {
+	o.mu.Lock()
+	o.lingers = true
+	o.mu.Unlock()
+	o.finish(scratch)
+}
+
+// linger waits until a connection that was finished, aborted or cut has taken
+// what it is to read, at most for limit, and closes it.
+func (o *outbox) linger(limit time.Duration) {
+	end := time.Now().Add(limit)
+	o.mu.Lock()
+	if o.lingers {
+		o.mu.Unlock()
+		o.conn.Linger(limit)
+		o.mu.Lock()
+	}
+	for o.closing && o.state == outboxWriting && time.Now().Before(end) {
+		if o.room == nil {
+			o.room = make(chan struct{})
+		}
+		o.roomAt = 0
+		room, timer := o.room, time.NewTimer(time.Until(end))
+		o.mu.Unlock()
+		select {
+		case <-room:
+		case <-timer.C:
+		}
+		timer.Stop()
+		o.mu.Lock()
+	}
+	o.mu.Unlock()
+	o.close()
+}
+
+// cutOff ends a session that does not read: ABORT is all it can still get. t is
+// the turn that found it so, if it is one's.
+func (s *session) cutOff(t *turn, why *wamp.Refusal) {
+	if s.ending.Swap(true) {
+		return
+	}
+	s.ended.CompareAndSwap(nil, why)
+	o := Observation{Kind: Dropped, Realm: s.peer.Realm, Peer: &s.peer, Refusal: why}
+	if t != nil {
+		o.Transit = &t.transit
+	}
+	s.router.tell(o)
+	mine := s.router.newTurn()
+	defer mine.end()
+	e := mine.encode(&wamp.Abort{Reason: why.URI, Details: wamp.Closing{Message: why.Text}}, nil, s)
+	if e.refusal == nil {
+		s.out.cut(e.frame)
+	}
+	_ = s.out.conn.SetReadDeadline(time.Unix(1, 0)) // it leaves now
+}
+
+// relieve cuts off those sessions that are furthest behind, until an eighth of
+// Limits.Queues is free.
+func (r *Router) relieve(t *turn) {
+	if !r.relieving.TryLock() {
+		return
+	}
+	defer r.relieving.Unlock()
+	type waiting struct {
+		session *session
+		bytes   int
+	}
+	var all []waiting
+	for _, m := range r.order {
+		for _, s := range m.all() {
+			if n := s.out.queued(); n >= granule {
+				all = append(all, waiting{s, n})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b waiting) int { return b.bytes - a.bytes })
+	enough := int64(r.limits().Queues) / 8 * 7
+	for _, w := range all {
+		if r.queued.Load() <= enough {
+			break
+		}
+		w.session.cutOff(t, queuesFull)
+	}
+}
+
+func tooSlow(limit wamp.Limit, text string) *wamp.Refusal {
+	return &wamp.Refusal{Reason: wamp.ReasonQueueFull, URI: wamp.ErrUnavailable, Text: text, Limit: limit}
+}
+
+var (
+	queueFull  = tooSlow(wamp.LimitQueue, "the session reads less than it is sent; its outbound queue is full")
+	queuesFull = tooSlow(wamp.LimitQueues, "the session reads less than it is sent, and the router has no more room for what waits")
+	stalled    = tooSlow(wamp.LimitStall, "the session does not read what it is sent")
+	slowedDown = tooSlow(wamp.LimitSlowDown, "a sender waits for a session that reads less than it is sent")
+)
+
+var silent = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrTimeout, Fatal: true, Limit: wamp.LimitPing,
+	Text: "the session has given no sign of life, though it was pinged"}
+
+// tokens are the messages that a session may send now.
+type tokens struct {
+	n     float64
+	since time.Time
+}
+
+// pace lets a session wait that sends more messages than Limits.MessageRate.
+func (s *session) pace(t *turn) {
+	rate := float64(s.router.limits().MessageRate)
+	if rate == 0 {
+		return
+	}
+	now := time.Now()
+	if s.tokens.since.IsZero() {
+		s.tokens.n = rate
+	}
+	s.tokens.n = min(rate, s.tokens.n+now.Sub(s.tokens.since).Seconds()*rate) - 1
+	s.tokens.since = now
+	if s.tokens.n >= 0 {
+		return
+	}
+	t.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Transit: &t.transit, Refusal: tooFast})
+	t.flush()
+	time.Sleep(time.Duration(-s.tokens.n / rate * float64(time.Second)))
+}
+
+var tooFast = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Limit: wamp.LimitMessageRate,
+	Text: "the session sends more messages in a second than it may: the rest is read later"}
