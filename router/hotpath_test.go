@@ -94,29 +94,6 @@ func fanOut(t testing.TB, s wamp.Serializer, n int) (publisher *session) {
 	return attach(r, s, transport.FramingRaw)
 }
 
-// A delivery allocates nothing, and neither does the event, if its frame is
-// small enough to be copied.
-func TestNoAllocationPerDelivery(t *testing.T) {
-	for _, s := range wamp.Serializers {
-		for _, c := range []struct{ size, subscribers, most int }{
-			{256, 1, 0}, {256, 100, 0}, {4096, 100, 0}, {64 << 10, 100, 1}, // a large frame is made once
-		} {
-			publisher := fanOut(t, s, c.subscribers)
-			body := sealedPublish(t, s, c.size)
-			say(publisher, body)
-			turn := publisher.router.newTurn()
-			n := testing.AllocsPerRun(100, func() {
-				publisher.message(turn, body)
-				turn.flush()
-			})
-			turn.end()
-			if n > float64(c.most) {
-				t.Errorf("%s, %d B to %d subscribers: %v allocations", s, c.size, c.subscribers, n)
-			}
-		}
-	}
-}
-
 // rpc makes a caller and a callee and returns a function that brings a call and
 // its result through the router.
 func rpc(t testing.TB, s wamp.Serializer, size int) func(turn *turn) {
@@ -136,19 +113,6 @@ func rpc(t testing.TB, s wamp.Serializer, size int) func(turn *turn) {
 		callee.message(turn, body)
 		turn.flush()
 		call.Request++
-	}
-}
-
-// A call and its result allocate at most 4 times.
-func TestAllocationsPerCall(t *testing.T) {
-	for _, s := range wamp.Serializers {
-		call := rpc(t, s, 256)
-		turn := turns.Get().(*turn)
-		defer turn.end()
-		turn.router = silentRouter(t)
-		if n := testing.AllocsPerRun(1000, func() { call(turn) }); n > 4 {
-			t.Errorf("%s: %v allocations", s, n)
-		}
 	}
 }
 

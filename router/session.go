@@ -47,7 +47,7 @@ type session struct {
 func (s *session) serve() {
 	conn := s.out.conn
 	pinged := false
-	var now, armed time.Time
+	now, armed := time.Now(), time.Time{}
 	for {
 		// Moving the deadline costs as much as routing a message, so it is not
 		// moved for every read; a silent session is pinged a little early.

@@ -1,0 +1,48 @@
+//go:build !race
+
+package router
+
+import (
+	"testing"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Under the race detector sync.Pool drops things at random, so these tests are
+// for a run without it.
+
+// A delivery allocates nothing, and neither does the event, if its frame is
+// small enough to be copied.
+func TestNoAllocationPerDelivery(t *testing.T) {
+	for _, s := range wamp.Serializers {
+		for _, c := range []struct{ size, subscribers, most int }{
+			{256, 1, 0}, {256, 100, 0}, {4096, 100, 0}, {64 << 10, 100, 1}, // a large frame is made once
+		} {
+			publisher := fanOut(t, s, c.subscribers)
+			body := sealedPublish(t, s, c.size)
+			say(publisher, body)
+			turn := publisher.router.newTurn()
+			n := testing.AllocsPerRun(100, func() {
+				publisher.message(turn, body)
+				turn.flush()
+			})
+			turn.end()
+			if n > float64(c.most) {
+				t.Errorf("%s, %d B to %d subscribers: %v allocations", s, c.size, c.subscribers, n)
+			}
+		}
+	}
+}
+
+// A call and its result allocate at most 4 times.
+func TestAllocationsPerCall(t *testing.T) {
+	for _, s := range wamp.Serializers {
+		call := rpc(t, s, 256)
+		turn := turns.Get().(*turn)
+		defer turn.end()
+		turn.router = silentRouter(t)
+		if n := testing.AllocsPerRun(1000, func() { call(turn) }); n > 4 {
+			t.Errorf("%s: %v allocations", s, n)
+		}
+	}
+}

@@ -1,6 +1,0 @@
-//go:build race
-
-package codec
-
-// raceEnabled: sync.Pool drops things at random under the race detector.
-const raceEnabled = true
