@@ -110,7 +110,7 @@ func FuzzValidate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var kwargs map[string]any
 		if json.Unmarshal(data, &kwargs) != nil {
-			t.Skip()
+			return
 		}
 		keys := []string{}
 		for key := range kwargs {
