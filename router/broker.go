@@ -65,6 +65,7 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 	}
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
 		from.realm.retained.set(event, m, from.peer.Session)
+		_ = b.match(t, from, m.Topic) // whoever has just missed it as a retained one gets it as any other
 	}
 	deliveries := 0
 	for _, sub := range t.matched {
