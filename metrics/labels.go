@@ -93,6 +93,14 @@ var reasonIndices = func() map[wamp.Reason]int {
 	return indices
 }()
 
+var limitIndices = func() map[wamp.Limit]int {
+	indices := map[wamp.Limit]int{}
+	for n, limit := range wamp.Limits {
+		indices[limit] = n
+	}
+	return indices
+}()
+
 func reasonIndex(r *wamp.Refusal) int {
 	if r != nil {
 		if n, ok := reasonIndices[r.Reason]; ok {

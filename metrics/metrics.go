@@ -16,6 +16,7 @@
 //	refused_total{realm,type,reason}                    all refused messages, opaque or not
 //	dropped_total{realm,reason}                         deliveries of events that were skipped, opaque or not
 //	turned_away_total{reason}                           connections that became no session
+//	limits_total{limit}                                 how often each limit struck
 //	sessions{realm,transport,serializer}                sessions now
 //	sessions_opened_total{realm}                        sessions that were welcomed
 //	sessions_closed_total{realm,reason}                 sessions that ended; reason none is an ordinary end
@@ -33,7 +34,7 @@
 // subscriber did not get.
 //
 // form is transparency or passthru. scheme is cryptobox, mqtt, xbr, wamp, other, or
-// none for a bare binary without enc_algo. reason is one of wamp.Reasons; a reason
+// none for a bare binary without enc_algo. reason is one of wamp.Reasons, limit of wamp.Limits; a reason
 // that isn't, which an embedding program can make up, counts as interceptor.
 // transport is websocket, rawsocket, memory or other; serializer is json, msgpack,
 // cbor or other.
@@ -66,6 +67,7 @@ type Metrics struct {
 	route   *histogram
 	unknown prometheus.Counter
 	turned  [len(wamp.Reasons)]prometheus.Counter
+	limits  [len(wamp.Limits)]prometheus.Counter
 
 	// realms is replaced, never changed, so that Observe takes no lock.
 	realms atomic.Pointer[map[string]*realm]
@@ -89,6 +91,9 @@ func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 	m.realms.Store(&map[string]*realm{})
 	for n, reason := range wamp.Reasons {
 		m.turned[n] = m.vectors.turned.WithLabelValues(string(reason))
+	}
+	for n, limit := range wamp.Limits {
+		m.limits[n] = m.vectors.limits.WithLabelValues(string(limit))
 	}
 	for _, name := range o.Realms {
 		m.AddRealm(name)
@@ -122,6 +127,11 @@ func (m *Metrics) AddRealm(name string) {
 
 // Observe counts one thing that happened. It takes no lock and does not allocate.
 func (m *Metrics) Observe(e *router.Observation) {
+	if e.Refusal != nil && e.Refusal.Limit != "" && e.Kind != router.SessionClosed { // which was counted before
+		if n, ok := limitIndices[e.Refusal.Limit]; ok {
+			m.limits[n].Inc()
+		}
+	}
 	if e.Kind == router.Turned {
 		m.turned[reasonIndex(e.Refusal)].Inc()
 		return

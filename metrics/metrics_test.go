@@ -242,6 +242,16 @@ func TestObserve(t *testing.T) {
 			want: map[string]float64{`turned_away_total{reason="limit"}`: 1},
 		},
 		{
+			name: "a limit struck",
+			seen: router.Observation{Kind: router.Slowed, Realm: "r", Refusal: &wamp.Refusal{Reason: wamp.ReasonQueueFull, Limit: wamp.LimitSlowDown}},
+			want: map[string]float64{`limits_total{limit="slow_down"}`: 1},
+		},
+		{
+			name: "a limit that ended a session was counted before",
+			seen: router.Observation{Kind: router.SessionClosed, Realm: "r", Peer: &wamp.Peer{}, Refusal: &wamp.Refusal{Reason: wamp.ReasonQueueFull, Limit: wamp.LimitQueue}},
+			want: map[string]float64{`sessions_closed_total{realm="r",reason="queue_full"}`: 1, `sessions{realm="r",serializer="other",transport="other"}`: -1},
+		},
+		{
 			name: "unknown realm",
 			seen: router.Observation{Kind: router.Refused, Realm: "other", Refusal: refusal(wamp.ReasonLimit)},
 			want: map[string]float64{`unknown_realm_total`: 1},

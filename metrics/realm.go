@@ -83,7 +83,7 @@ type vectors struct {
 	opaqueMessages, opaqueBytes, clearMessages      *prometheus.CounterVec
 	clearBytes, deliveries                          *prometheus.CounterVec
 	opaqueRefused, refused, dropped, opened, closed *prometheus.CounterVec
-	turned                                          *prometheus.CounterVec
+	turned, limits                                  *prometheus.CounterVec
 	sessions                                        *prometheus.GaugeVec
 }
 
@@ -103,6 +103,7 @@ func newVectors() vectors {
 		opened:         counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
 		closed:         counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
 		turned:         counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
+		limits:         counter("limits_total", "How often each limit struck.", "limit"),
 		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "blindfold_sessions", Help: "Sessions now.",
 		}, []string{"realm", "transport", "serializer"}),
@@ -112,7 +113,7 @@ func newVectors() vectors {
 func (v *vectors) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		v.opaqueMessages, v.opaqueBytes, v.clearMessages, v.clearBytes, v.deliveries, v.opaqueRefused, v.refused,
-		v.dropped, v.opened, v.closed, v.turned, v.sessions,
+		v.dropped, v.opened, v.closed, v.turned, v.limits, v.sessions,
 	}
 }
 
