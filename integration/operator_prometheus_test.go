@@ -255,14 +255,18 @@ func TestPrometheusSeesTheRouter(t *testing.T) {
 
 	// A quiet time, long enough for every rule to have seen something.
 	began := time.Now()
-	o.everyday(0, func() bool { return time.Since(began) > 12*time.Second && len(o.prom.values("blindfold:opaque_share:rate5m")) > 0 })
+	o.everyday(0, func() bool {
+		return time.Since(began) > 12*time.Second && len(o.prom.values("blindfold:opaque_share:rate5m")) > 0
+	})
 	if firing := o.prom.firing(); len(firing) > 0 {
 		t.Errorf("nothing is wrong, and %v fire", firing)
 	}
 
 	causes := o.causes()
 	var rules struct {
-		Groups []struct{ Rules []struct{ Alert, Record string } }
+		Groups []struct {
+			Rules []struct{ Alert, Record string }
+		}
 	}
 	if err := yaml.Unmarshal(text, &rules); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ type listenerConfig struct {
 }
 
 type logConfig struct {
-	level  slog.Level
+	level  *slog.LevelVar // changed at run time by PUT /loglevel
 	format string
 }
 
@@ -42,6 +42,7 @@ type realmConfig struct {
 	anonymous   string // the role of anonymous sessions; "" admits none
 	roles       []auth.Role
 	passthrough passthrough.Config
+	extras      extras
 }
 
 // defaults is the configuration of a server that is given none.
@@ -53,7 +54,7 @@ func defaults() *config {
 			{network: "tcp", address: "127.0.0.1:8081", rawsocket: true},
 		},
 		admin: "127.0.0.1:8082",
-		log:   logConfig{format: "auto"},
+		log:   logConfig{level: new(slog.LevelVar), format: "auto"},
 		realms: []realmConfig{{
 			name:      "realm1",
 			anonymous: "anonymous",
@@ -144,11 +145,13 @@ func splitAddress(s string) (network, address string, err error) {
 }
 
 func (l *logConfig) read(v value) {
+	level := l.level.Level()
 	v.mapping(
-		choice("level", &l.level, []string{"debug", "info", "warn", "error"},
+		choice("level", &level, []string{"debug", "info", "warn", "error"},
 			[]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}),
 		choice("format", &l.format, []string{"auto", "text", "json"}, []string{"auto", "text", "json"}),
 	)
+	l.level.Set(level)
 }
 
 func readLimits(v value, l *router.Limits) {
@@ -166,11 +169,12 @@ func readLimits(v value, l *router.Limits) {
 		integer("subscriptions", &l.Subscriptions, 1),
 		integer("registrations", &l.Registrations, 1),
 		integer("calls", &l.Calls, 1),
+		integer("waiting_calls", &l.WaitingCalls, 1),
 	)
 }
 
 func readRealm(v value) (r realmConfig) {
-	v.mapping(
+	v.mapping(append(r.extras.fields(),
 		field{"name", func(v value) {
 			text("", &r.name).read(v)
 			if !wamp.URI(r.name).Valid(wamp.MatchExact) {
@@ -181,7 +185,7 @@ func readRealm(v value) (r realmConfig) {
 		field{"roles", func(v value) { r.roles = readList(v, readRole) }},
 		field{"passthrough", func(v value) { readPassthrough(v, &r.passthrough) }},
 		field{"validation", func(v value) { r.passthrough.Validation = readList(v, readValidation) }},
-	)
+	)...)
 	if r.name == "" {
 		v.fail("needs a name")
 	}

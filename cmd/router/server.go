@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth"
+	"github.com/blindfold-wamp/blindfold/dashboard"
 	"github.com/blindfold-wamp/blindfold/metrics"
 	"github.com/blindfold-wamp/blindfold/passthrough"
 	"github.com/blindfold-wamp/blindfold/router"
@@ -54,9 +55,10 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	recorder := new(dashboard.Recorder)
 	if s.router, err = router.New(router.Config{
 		Realms:    realms,
-		Observers: []router.Observer{observer, router.LogTo(log)},
+		Observers: []router.Observer{observer, recorder, router.LogTo(log)},
 		Limits:    c.limits,
 		Logger:    log,
 		Agent:     "blindfold/" + buildVersion(),
@@ -76,7 +78,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 	}
 	if c.admin != "" {
-		if err := s.listenAdmin(c.admin, registry); err != nil {
+		if err := s.listenAdmin(c.admin, adminHandler(registry, s.ready, recorder, c.log.level)); err != nil {
 			return nil, err
 		}
 	}
@@ -108,6 +110,7 @@ func realmsOf(c *config) ([]router.RealmConfig, error) {
 			Authorizers:  []router.Authorizer{permissions},
 			Interceptors: []router.Interceptor{interceptor},
 		}
+		r.extras.apply(&rc)
 		if r.anonymous != "" {
 			rc.Authenticators = append(rc.Authenticators, router.Anonymous(r.anonymous))
 		}
@@ -165,14 +168,14 @@ func describe(c listenerConfig, addr net.Addr) string {
 }
 
 // listenAdmin serves what the operator sees.
-func (s *server) listenAdmin(address string, registry *prometheus.Registry) error {
+func (s *server) listenAdmin(address string, handler http.Handler) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
 	s.listeners = append(s.listeners, l)
-	s.lines = append(s.lines, "admin      http://"+l.Addr().String()+"/metrics /healthz /readyz")
-	s.admin = &http.Server{Handler: metrics.Handler(registry, s.ready), ReadHeaderTimeout: 5 * time.Second,
+	s.lines = append(s.lines, "admin      http://"+l.Addr().String()+"  (/metrics /healthz /readyz)")
+	s.admin = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.running.Go(func() {
 		if err := s.admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/blindfold-wamp/blindfold/dashboard"
+	"github.com/blindfold-wamp/blindfold/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// adminHandler is what the admin address serves: the page at /, /metrics,
+// /healthz, /readyz and /loglevel.
+func adminHandler(g prometheus.Gatherer, ready func() error, recorder *dashboard.Recorder, level *slog.LevelVar) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", dashboard.Handler(recorder))
+	mux.Handle("/loglevel", dashboard.OwnHost(logLevel{level}))
+	measured := metrics.Handler(g, ready)
+	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+		mux.Handle(path, measured)
+	}
+	return mux
+}
+
+var (
+	levelNames = []string{"debug", "info", "warn", "error"}
+	levels     = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+)
+
+// logLevel tells the log's level (GET), and changes it (PUT, the level as the
+// body) for whoever is on the same machine and is no web page.
+type logLevel struct{ level *slog.LevelVar }
+
+func (l logLevel) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	switch q.Method {
+	case http.MethodGet:
+	case http.MethodPut:
+		if !fromHere(q) || q.Header.Get("Origin") != "" {
+			http.Error(w, "the level can be changed from the same machine only, and not by a web page", http.StatusForbidden)
+			return
+		}
+		body, _ := io.ReadAll(io.LimitReader(q.Body, 16))
+		n := slices.Index(levelNames, strings.TrimSpace(string(body)))
+		if n < 0 {
+			http.Error(w, "the body must be one of "+strings.Join(levelNames, ", "), http.StatusBadRequest)
+			return
+		}
+		l.level.Set(levels[n])
+	default:
+		w.Header().Set("Allow", "GET, PUT")
+		http.Error(w, "GET or PUT", http.StatusMethodNotAllowed)
+		return
+	}
+	_, _ = fmt.Fprintln(w, levelNames[slices.Index(levels, l.level.Level())])
+}
+
+func fromHere(q *http.Request) bool {
+	host, _, err := net.SplitHostPort(q.RemoteAddr)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,185 @@
+package dashboard
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const (
+	keep       = 64 // envelopes that are kept
+	perLook    = 12 // routed ones that one look at them allows to be copied
+	perLookNo  = 4  // refused or skipped ones
+	looks      = 400 * time.Millisecond
+	longest    = 96      // bytes of a text that a client chose
+	digestible = 1 << 20 // larger payloads get no digest: it would hold up the router
+)
+
+// Recorder is a router.Observer that copies a few envelopes while somebody looks
+// at them: each look allows some more. While nobody does, it costs an atomic load
+// for each message. It keeps a bounded number of envelopes, each of bounded size,
+// and never a payload. Its methods may be called concurrently.
+type Recorder struct {
+	// routed and refused are how many may still be copied. They are two, so that
+	// plenty of the one doesn't hide the other.
+	routed, refused atomic.Int32
+
+	mu     sync.Mutex
+	looked time.Time
+	count  uint64 // ever copied; the ring's next is at count%keep
+	ring   [keep]Envelope
+}
+
+// Envelope is what the router saw of a message. It holds no part of a payload.
+type Envelope struct {
+	Number     uint64     `json:"number"` // in the order of copying, from 1
+	Time       int64      `json:"time"`   // milliseconds since 1970
+	Outcome    string     `json:"outcome"`
+	Reason     string     `json:"reason,omitempty"`
+	Realm      string     `json:"realm"`
+	Type       string     `json:"type"`
+	URI        string     `json:"uri"`
+	From       Party      `json:"from"`
+	To         *Party     `json:"to,omitempty"` // who did not get it, if Outcome is "skipped"
+	Form       string     `json:"form"`
+	Attributes [][]string `json:"attributes,omitempty"` // name and value
+	Payload    Payload    `json:"payload"`
+	Deliveries int        `json:"deliveries"`
+	Micros     int64      `json:"micros"` // from arrival to the last queue
+}
+
+// Party is one end of a message.
+type Party struct {
+	Session    uint64 `json:"session"`
+	AuthID     string `json:"authid"`
+	AuthRole   string `json:"authrole"`
+	Transport  string `json:"transport"`
+	Serializer string `json:"serializer"`
+}
+
+// Payload is all that is shown of a payload.
+type Payload struct {
+	Opaque bool   `json:"opaque"`
+	Size   int    `json:"size"`             // content bytes
+	SHA256 string `json:"sha256,omitempty"` // of the bytes on the wire
+}
+
+// Observe implements router.Observer.
+func (r *Recorder) Observe(e *router.Observation) {
+	allowed := &r.routed
+	switch e.Kind {
+	case router.Routed:
+	case router.Refused, router.Dropped:
+		allowed = &r.refused
+	default:
+		return
+	}
+	if allowed.Load() <= 0 || allowed.Add(-1) < 0 {
+		return
+	}
+	copied := envelope(e)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count++
+	copied.Number = r.count
+	r.ring[r.count%keep] = copied
+}
+
+// Look returns what was copied after the envelope of that number, the oldest
+// first, and allows some more to be copied.
+func (r *Recorder) Look(after uint64) []Envelope {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.Sub(r.looked) >= looks {
+		r.looked = now
+		r.routed.Store(perLook)
+		r.refused.Store(perLookNo)
+	}
+	if after > r.count { // it looked at a router that ran before this one
+		after = 0
+	}
+	first := after + 1
+	if r.count >= keep {
+		first = max(first, r.count-keep+1)
+	}
+	out := []Envelope{}
+	for n := first; n <= r.count; n++ {
+		out = append(out, r.ring[n%keep])
+	}
+	return out
+}
+
+func envelope(e *router.Observation) Envelope {
+	c := Envelope{
+		Time: time.Now().UnixMilli(), Realm: shown(e.Realm), Type: "none", Form: wamp.FormNone.String(),
+		Deliveries: e.Deliveries, Micros: e.Elapsed.Microseconds(),
+		Outcome: [...]string{router.Routed: "routed", router.Refused: "refused", router.Dropped: "skipped"}[e.Kind],
+	}
+	if e.Refusal != nil {
+		c.Reason = string(e.Refusal.Reason)
+	}
+	from := e.Peer
+	if e.Kind == router.Dropped {
+		from = nil
+		if e.Peer != nil {
+			to := party(e.Peer)
+			c.To = &to
+		}
+	}
+	if t := e.Transit; t != nil {
+		if t.From != nil {
+			from = t.From
+		}
+		c.URI = shown(string(t.URI))
+		if t.Message != nil {
+			c.Type = t.Message.Type().String()
+		}
+		if carrier, ok := t.Message.(wamp.Carrier); ok {
+			p, a := carrier.Carried()
+			c.Form = wamp.FormOf(a, p).String()
+			c.Attributes = attributes(a)
+			c.Payload = Payload{Opaque: p.Opaque(), Size: p.Size()}
+			if p.WireSize() <= digestible {
+				digest := p.Digest()
+				c.Payload.SHA256 = hex.EncodeToString(digest[:sha256.Size])
+			}
+		}
+	}
+	if from != nil {
+		c.From = party(from)
+	}
+	return c
+}
+
+func party(p *wamp.Peer) Party {
+	return Party{
+		Session: uint64(p.Session), AuthID: shown(p.AuthID), AuthRole: shown(p.AuthRole),
+		Transport: p.Transport, Serializer: p.Serializer.String(),
+	}
+}
+
+func attributes(a *wamp.Attributes) (out [][]string) {
+	for _, f := range [...]struct{ name, value string }{
+		{"enc_algo", a.EncAlgo}, {"enc_key", a.EncKey}, {"enc_serializer", a.EncSerializer},
+		{"ppt_scheme", a.PPTScheme}, {"ppt_serializer", a.PPTSerializer}, {"ppt_cipher", a.PPTCipher}, {"ppt_keyid", a.PPTKeyID},
+	} {
+		if f.value != "" {
+			out = append(out, []string{f.name, shown(f.value)})
+		}
+	}
+	return out
+}
+
+// shown returns a copy of a text, cut where it is very long.
+func shown(s string) string {
+	if len(s) <= longest {
+		return strings.Clone(s)
+	}
+	return strings.ToValidUTF8(s[:longest], "") + "…"
+}

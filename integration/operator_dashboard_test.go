@@ -1,0 +1,150 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+const dashboardConfig = `
+listeners: [{websocket: 127.0.0.1:0}, {rawsocket: 127.0.0.1:0}]
+admin: 127.0.0.1:0
+realms:
+  - name: realm1
+    anonymous: {role: anonymous}
+    roles: [{name: anonymous, permissions: [{uri: "", match: prefix, allow: [publish, subscribe, call, register]}]}]
+    passthrough: {require: [{uri: com.secret., match: prefix}]}
+`
+
+// traffic is what the page is shown, until stop is closed: opaque messages in
+// waves, a few clear ones, and now and then something that is refused.
+func (w *world) traffic(stop <-chan struct{}) {
+	alice := w.join("Alice", "websocket", wamp.CBOR)
+	bob := w.join("Bob", "rawsocket", wamp.CBOR)
+	carol := w.join("Carol", "websocket", wamp.JSON)
+	bob.subscribe("com.clinic.", wamp.MatchPrefix)
+	carol.subscribe("com.clinic.bed4.pulse", wamp.MatchExact)
+	bob.register("com.clinic.dose", wamp.RegisterOptions{})
+	defer func() {
+		for _, p := range []*peer{alice, bob, carol} {
+			_ = p.conn.Close()
+		}
+	}()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		for range 1 + (n/40)%4 {
+			a, payload := alice.sealed(wamp.FormTransparency, []byte(strings.Repeat("sealed ", 20+n%30)))
+			alice.publish("com.clinic.bed4.pulse", a, payload) // Carol, who speaks JSON, does not get it
+			expect[*wamp.Published](alice)
+			expect[*wamp.Event](bob)
+		}
+		if n%3 == 0 {
+			alice.publish("com.clinic.menu", wamp.Attributes{}, alice.clear(canary))
+			expect[*wamp.Published](alice)
+			expect[*wamp.Event](bob)
+		}
+		if n%5 == 0 {
+			a, payload := alice.sealed(wamp.FormPassthru, []byte("a sealed question"))
+			alice.call("com.clinic.dose", a, payload)
+			yield := &wamp.Yield{Request: expect[*wamp.Invocation](bob).Request}
+			yield.Options.Attributes, yield.Payload = bob.sealed(wamp.FormPassthru, []byte("a sealed answer"))
+			bob.send(yield)
+			expect[*wamp.Result](alice)
+		}
+		if n%60 == 30 {
+			carol.expectError(carol.publish("com.secret.plan", wamp.Attributes{}, carol.clear(canary)), "blindfold.error.cleartext_refused")
+		}
+		if n%25 == 10 {
+			carol.expectError(carol.call("com.clinic.gone", wamp.Attributes{}, carol.clear()), wamp.ErrNoSuchProcedure)
+		}
+	}
+}
+
+// canary stands in clear payloads, and must be seen nowhere.
+const canary = "yellow-canary-4711"
+
+// The page of the admin address shows what passes, in any light and on any
+// screen, and shows no content.
+func TestDashboardInABrowser(t *testing.T) {
+	b := openBrowser(t)
+	server := startServer(t, dashboardConfig)
+	w := &world{t: t, urls: server.urls}
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() { w.traffic(stop) })
+	defer func() {
+		close(stop)
+		running.Wait()
+	}()
+
+	b.navigate(server.urls["admin"] + "/")
+	b.until(`document.querySelector("#messages-chart path.edge.opaque")?.getAttribute("d")?.split("L").length > 4`)
+	b.until(`document.querySelectorAll("#envelopes tr[data-outcome=routed] .redacted").length > 0`)
+	b.until(`document.querySelectorAll("#envelopes tr[data-outcome=skipped]").length > 0`)
+	b.until(`[...document.querySelectorAll("#envelopes .tag.clear")].length > 0`)
+	b.until(`document.querySelector("#reasons").innerText.includes("cleartext")`)
+	for selector, want := range map[string][]string{
+		"#kinds":     {"websocket, cbor", "rawsocket, cbor", "websocket, json"},
+		"#reasons":   {"no target", "conversion (event skipped)"},
+		"#envelopes": {"com.clinic.bed4.pulse", "enc_algo: cryptobox", "sha256 "},
+		"#status":    {"taking sessions"},
+	} {
+		text := b.text(selector)
+		for _, s := range want {
+			if !strings.Contains(text, s) {
+				t.Errorf("%s shows no %q:\n%s", selector, s, text)
+			}
+		}
+	}
+	if share := b.text("#share"); !strings.HasSuffix(share, " %") {
+		t.Errorf("the opaque share is %q", share)
+	}
+	if pause := os.Getenv("PICTURES_AFTER"); pause != "" {
+		d, err := time.ParseDuration(pause)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(d)
+	}
+	b.inEveryLook("dashboard", "h1", "#share", "#share-note", ".tag.opaque", ".tag.clear", "tr span.refused", ".legend li", "td .sub", "#status", "th")
+	if strings.Contains(evaluate[string](b, "document.documentElement.outerHTML"), canary) {
+		t.Error("the page shows the content of a payload")
+	}
+	if body := server.get("/envelopes"); strings.Contains(body, canary) || !strings.Contains(body, `"sha256"`) {
+		t.Errorf("/envelopes: %.200s", body)
+	}
+	b.onlyFrom(strings.TrimPrefix(server.urls["admin"], "http://"))
+}
+
+// A name of the web that resolves to this machine gets nothing.
+func TestAdminAddressAnswersToItsOwnNameOnly(t *testing.T) {
+	server := startServer(t, config)
+	client := http.Client{Timeout: patience}
+	defer client.CloseIdleConnections()
+	for path, want := range map[string]int{"/": 421, "/envelopes": 421, "/loglevel": 421, "/metrics": 200} {
+		request, err := http.NewRequest("GET", server.urls["admin"]+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = "evil.example"
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", path, response.StatusCode, want)
+		}
+	}
+}
