@@ -25,6 +25,7 @@ type session struct {
 	// ending is set once GOODBYE or ABORT has been sent: what still comes from
 	// the client is read, and ignored, until it answers or is given up.
 	ending atomic.Bool
+	own    bool        // a Local's: it needs no permission
 	silent atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
 	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did

@@ -275,6 +275,9 @@ func (t *turn) received(realm *realm) *wamp.Refusal {
 
 // authorized asks the authorizers whether a session may do something.
 func (t *turn) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (disclose bool, refusal *wamp.Refusal) {
+	if s.own {
+		return false, nil
+	}
 	for _, a := range s.realm.plugins.Load().authorizers {
 		d, err := a.Authorize(context.Background(), &s.peer, action, uri, match)
 		if err != nil {

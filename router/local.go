@@ -1,0 +1,212 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// Local calls procedures in a realm in the router's own name: what dynamic
+// authenticators and authorizers do. No permission is asked for, and its session
+// is no event of the meta API. It can be made before its router, to be put into
+// that one's configuration, and works from Serve on. Its methods may be called
+// concurrently.
+type Local struct {
+	realm string
+
+	router atomic.Pointer[Router]
+	mu     sync.Mutex
+	link   *localLink // nil: no session
+}
+
+// NewLocal returns a Local for a realm.
+func NewLocal(realm string) *Local { return &Local{realm: realm} }
+
+// Serve gives it the router that it is to call procedures of.
+func (l *Local) Serve(r *Router) { l.router.Store(r) }
+
+// localLink is its session, and the end of the pipe that a client would have.
+type localLink struct {
+	conn transport.Conn
+
+	mu      sync.Mutex
+	last    wamp.ID
+	waiting map[wamp.ID]chan localAnswer // nil: the session has ended
+}
+
+type localAnswer struct {
+	args   []any
+	kwargs map[string]any
+	err    error
+}
+
+var errNoRouter = errors.New("router: there is no such realm, or the router is closed")
+
+// Call calls a procedure and waits for its result. An ERROR shows as a
+// *wamp.Refusal with its URI.
+func (l *Local) Call(ctx context.Context, procedure wamp.URI, args []any, kwargs map[string]any) ([]any, map[string]any, error) {
+	link, err := l.session()
+	if err != nil {
+		return nil, nil, err
+	}
+	payload, err := codec.EncodePayload(wamp.CBOR, args, kwargs)
+	if err != nil {
+		return nil, nil, err
+	}
+	id, answer, err := link.expect()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := link.send(&wamp.Call{Request: id, Procedure: procedure, Payload: payload}); err != nil {
+		return nil, nil, err
+	}
+	select {
+	case a := <-answer:
+		return a.args, a.kwargs, a.err
+	case <-ctx.Done():
+		link.take(id)
+		_ = link.send(&wamp.Cancel{Request: id, Options: wamp.CancelOptions{Mode: "killnowait"}})
+		return nil, nil, ctx.Err()
+	}
+}
+
+// session returns the session, which it opens if there is none.
+func (l *Local) session() (*localLink, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.link != nil && l.link.alive() {
+		return l.link, nil
+	}
+	r := l.router.Load()
+	if r == nil || r.realms[l.realm] == nil || r.admit() != nil {
+		return nil, errNoRouter
+	}
+	client, server := transport.Pipe(wamp.CBOR)
+	l.link = &localLink{conn: client, waiting: make(map[wamp.ID]chan localAnswer)}
+	go r.serveLocal(server, r.realms[l.realm])
+	go l.link.read()
+	return l.link, nil
+}
+
+// serveLocal is Accept for a Local, which needs no HELLO.
+func (r *Router) serveLocal(conn transport.Conn, m *realm) {
+	s := &session{realm: m, router: r, own: true, out: outbox{conn: conn, total: &r.queued},
+		peer: wamp.Peer{Session: wamp.RandomID(), Realm: m.name, AuthID: "router", AuthRole: "router", AuthMethod: "local",
+			Serializer: wamp.CBOR, Transport: "memory", Address: "memory"}}
+	s.peer.Roles.Caller = wamp.Role{Present: true}
+	s.out.bound(r.limits())
+	s.out.onStall = func() { s.cutOff(nil, stalled) }
+	s.silent.Store(true)
+	m.join(s)
+	if !r.isClosing() {
+		s.serve()
+	}
+	m.part(s)
+	s.leave()
+	r.release()
+	s.out.close()
+}
+
+func (k *localLink) alive() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.waiting != nil
+}
+
+func (k *localLink) expect() (wamp.ID, chan localAnswer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.waiting == nil {
+		return 0, nil, errNoRouter
+	}
+	k.last++
+	answer := make(chan localAnswer, 1)
+	k.waiting[k.last] = answer
+	return k.last, answer, nil
+}
+
+func (k *localLink) take(id wamp.ID) chan localAnswer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	answer := k.waiting[id]
+	delete(k.waiting, id)
+	return answer
+}
+
+func (k *localLink) send(m wamp.Message) error {
+	body, err := codec.Append(nil, wamp.CBOR, m)
+	if err != nil {
+		return err
+	}
+	return k.write(transport.OpMessage, body)
+}
+
+func (k *localLink) write(op transport.Op, body []byte) error {
+	frame := k.conn.Framing().AppendFrame(nil, op, body)
+	k.mu.Lock() // one writes at a time
+	defer k.mu.Unlock()
+	_, err := k.conn.Write([][]byte{frame}, 5*time.Second)
+	return err
+}
+
+// read hands answers to those who wait for them, until the session ends.
+func (k *localLink) read() {
+	defer k.end()
+	decoder := codec.NewDecoder()
+	for {
+		frame, err := k.conn.Read()
+		if err != nil {
+			return
+		}
+		switch frame.Op {
+		case transport.OpPing:
+			if k.write(transport.OpPong, frame.Body) != nil {
+				return
+			}
+			continue
+		case transport.OpMessage:
+		default:
+			continue
+		}
+		m, err := decoder.Decode(wamp.CBOR, frame.Body)
+		if err != nil {
+			return
+		}
+		var id wamp.ID
+		var a localAnswer
+		switch m := m.(type) {
+		case *wamp.Result:
+			id = m.Request
+			if a.args, a.kwargs, err = m.Payload.Decode(); err != nil {
+				a.err = fmt.Errorf("router: the result can't be read: %w", err)
+			}
+		case *wamp.Error:
+			id, a.err = m.Request, &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: m.Error, Text: "the procedure answered with an error"}
+		case *wamp.Goodbye:
+			_ = k.send(&wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
+			return
+		default:
+			return
+		}
+		if answer := k.take(id); answer != nil {
+			answer <- a
+		}
+	}
+}
+
+func (k *localLink) end() {
+	_ = k.conn.Close()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, answer := range k.waiting {
+		answer <- localAnswer{err: errNoRouter}
+	}
+	k.waiting = nil
+}
