@@ -1,0 +1,118 @@
+package integration
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// featureRow is a row of the tables of features in docs/features.md.
+type featureRow struct {
+	name, status string
+	roles, tests []string
+}
+
+var featureRowPattern = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|([^|\n]*)\\|([^|\n]*)\\|([^|\n]*)\\|")
+
+func featureTable(t *testing.T) (rows []featureRow) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/features.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	split := func(s string) []string {
+		return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	for _, m := range featureRowPattern.FindAllStringSubmatch(string(text), -1) {
+		rows = append(rows, featureRow{name: m[1], roles: split(m[2]), status: strings.TrimSpace(m[3]), tests: split(m[4])})
+	}
+	return rows
+}
+
+// testsOf returns the names of this package's tests.
+func testsOf(t *testing.T) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]bool)
+	pattern := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range pattern.FindAllStringSubmatch(string(text), -1) {
+			found[m[1]] = true
+		}
+	}
+	return found
+}
+
+// docs/features.md claims what is announced, and nothing without a test.
+func TestFeatureTable(t *testing.T) {
+	rows, tests := featureTable(t), testsOf(t)
+	everything := withRealm(func(c *router.RealmConfig) {
+		c.TrustLevels = map[string]uint64{"anonymous": 1}
+		c.History = []router.HistoryRule{logRule}
+		c.Retained, c.Testaments = new(router.RetainedLimits), new(router.TestamentLimits)
+	})
+	full := announcedBy(newWorld(t, everything))
+	plain := announcedBy(newWorld(t))
+	documented := make(map[string]bool)
+	for _, row := range rows {
+		for _, test := range row.tests {
+			if !tests[test] {
+				t.Errorf("%s: there is no %s", row.name, test)
+			}
+		}
+		if len(row.tests) == 0 && row.status != "no" {
+			t.Errorf("%s: no test", row.name)
+		}
+		for _, role := range row.roles {
+			name := role + "." + row.name
+			if documented[name] {
+				t.Errorf("%s has two rows", name)
+			}
+			documented[name] = true
+			if want := row.status != "no"; full[name] != want {
+				t.Errorf("%s: status %q, announced: %v", name, row.status, full[name])
+			}
+			if want := row.status == "yes"; plain[name] != want {
+				t.Errorf("%s: status %q, announced without configuration: %v", name, row.status, plain[name])
+			}
+		}
+		if !slices.Contains([]string{"yes", "no", "if configured"}, row.status) || len(row.roles) == 0 {
+			t.Errorf("%s: roles %v, status %q", row.name, row.roles, row.status)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(full)) {
+		if !documented[name] {
+			t.Errorf("%s is announced, and has no row", name)
+		}
+	}
+	if len(full) < 20 {
+		t.Errorf("only %d features are announced", len(full))
+	}
+}
+
+// announcedBy returns what WELCOME announces, as role.feature.
+func announcedBy(w *world) map[string]bool {
+	w.t.Helper()
+	found := make(map[string]bool)
+	roles := w.join("alice", "memory", wamp.CBOR).welcome.Roles
+	for _, name := range wamp.RoleNames {
+		for _, f := range roles.Named(name).Features.List() {
+			found[name+"."+f.String()] = true
+		}
+	}
+	return found
+}
