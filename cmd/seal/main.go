@@ -28,6 +28,7 @@ commands:
   register    serve a procedure: by echo, or by a command
   call        call a procedure
   verify      check that a router is blind
+  demo        a sealed chat in the browser, and the router's view of it
   version     print the version
 
 "seal COMMAND --help" explains a command, with examples.
@@ -36,7 +37,7 @@ A secret from one terminal to another:
 
   seal keygen --out k.json                                 # then copy k.json to the other side
   seal subscribe com.app.topic --keyring k.json            # one terminal
-  seal publish com.app.topic "meet at 9" --keyring k.json  # the other
+  seal publish com.app.topic 'meet at 9' --keyring k.json  # the other
 
 exit status:
   0  done; for verify: every check that was not optional holds
@@ -76,6 +77,7 @@ var commands = []command{
 	{"register", registerUsage, register},
 	{"call", callUsage, call},
 	{"verify", verifyUsage, runVerify},
+	{"demo", demoUsage, runDemo},
 }
 
 // env is what a command works with.
