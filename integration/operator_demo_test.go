@@ -56,7 +56,7 @@ func TestDemoInABrowser(t *testing.T) {
 	b.shows("#status", "two sessions")
 	for n, line := range []struct{ from, to, text string }{
 		{"alice", "bob", "The results are back. Can you talk?"},
-		{"bob", "alice", "In ten minutes, on the usual line. \U0001f4de"},
+		{"bob", "alice", "In ten minutes, on the usual line. À tout de suite."},
 		{"alice", "bob", "Good. Nobody else needs to know."},
 	} {
 		b.say(line.from, line.text)
