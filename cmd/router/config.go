@@ -1,26 +1,35 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
-	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/blindfold-wamp/blindfold/auth"
 	"github.com/blindfold-wamp/blindfold/passthrough"
 	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
 )
 
 // config is what the server is to do.
 type config struct {
 	listeners []listenerConfig
 	admin     string
+	webConfig string   // of the admin address: TLS and users, as of prometheus/exporter-toolkit
+	pprof     bool     // served on the admin address
+	files     []string // that all of this came from
 	log       logConfig
 	limits    router.Limits
+	addresses transport.Limits // PerAddress and ConnectRate
 	realms    []realmConfig
 }
 
@@ -30,6 +39,20 @@ type listenerConfig struct {
 	rawsocket        bool
 	paths            []string
 	origins          []string
+	tls              *tls.Config // nil: none
+	connections      int
+	proxies          []netip.Prefix
+	unixProxy        bool
+}
+
+// sameAs reports whether two listeners differ in certificates only.
+func (l *listenerConfig) sameAs(o *listenerConfig) bool {
+	a, b := *l, *o
+	if (a.tls == nil) != (b.tls == nil) {
+		return false
+	}
+	a.tls, b.tls = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 type logConfig struct {
@@ -40,7 +63,11 @@ type logConfig struct {
 type realmConfig struct {
 	name        string
 	anonymous   string // the role of anonymous sessions; "" admits none
+	methods     []methodConfig
+	principals  []auth.Principal
+	static      *auth.Static // made of principals
 	roles       []auth.Role
+	asked       map[string]wamp.URI // by role: the procedure that authorizes it
 	passthrough passthrough.Config
 	extras      extras
 }
@@ -79,9 +106,9 @@ func load(name string) (*config, error) {
 	c := defaults()
 	root.mapping(
 		field{"listeners", func(v value) { c.listeners = readList(v, readListener) }},
-		text("admin", &c.admin),
+		field{"admin", func(v value) { readAdmin(v, c) }},
 		field{"log", func(v value) { c.log.read(v) }},
-		field{"limits", func(v value) { readLimits(v, &c.limits) }},
+		field{"limits", func(v value) { readLimits(v, &c.limits, &c.addresses) }},
 		field{"realms", func(v value) {
 			c.realms = readList(v, readRealm)
 			if len(c.realms) == 0 {
@@ -92,7 +119,29 @@ func load(name string) (*config, error) {
 	if err := root.file.err(); err != nil {
 		return nil, err
 	}
+	c.files = append([]string{name}, root.file.read...)
 	return c, nil
+}
+
+// readAdmin reads the admin address, alone or with what is to be there.
+func readAdmin(v value, c *config) {
+	if v.resolve().node.Kind != yaml.MappingNode {
+		text("", &c.admin).read(v)
+		return
+	}
+	v.mapping(text("address", &c.admin), filePath("web_config", &c.webConfig), boolean("pprof", &c.pprof))
+	if c.webConfig != "" {
+		if err := web.Validate(c.webConfig); err != nil {
+			v.fail("web_config: %v", err)
+		}
+	}
+}
+
+// transportLimits are those that hold before there is a session.
+func (c *config) transportLimits() transport.Limits {
+	l := c.addresses
+	l.MaxMessage, l.MaxFirst, l.HandshakeTimeout = c.limits.Message, c.limits.FirstMessage, c.limits.Hello
+	return l
 }
 
 func readList[T any](v value, read func(v value) T) []T {
@@ -123,11 +172,29 @@ func readListener(v value) (l listenerConfig) {
 		listen("both", true, true),
 		texts("paths", &l.paths),
 		texts("origins", &l.origins),
+		field{"tls", func(v value) { l.tls = readTLS(v) }},
+		integer("connections", &l.connections, 1),
+		field{"proxies", func(v value) { l.proxies = readList(v, readPrefix) }},
+		boolean("unix_proxy", &l.unixProxy),
 	)
 	if len(addresses) != 1 {
 		v.fail("must have exactly one of websocket, rawsocket and both")
 	}
 	return l
+}
+
+// readPrefix reads an address, or a network of them.
+func readPrefix(v value) netip.Prefix {
+	s, ok := v.scalar("an address or a network, like 10.0.0.0/8")
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked()
+	}
+	a, err := netip.ParseAddr(s)
+	if ok && err != nil {
+		v.fail("must be an address or a network, like 10.0.0.0/8")
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(a, a.BitLen())
 }
 
 // splitAddress turns "host:port" or "unix:/path" into arguments of net.Listen.
@@ -137,6 +204,9 @@ func splitAddress(s string) (network, address string, err error) {
 			return "", "", fmt.Errorf("unix: needs a path, like unix:/run/blindfold.sock")
 		}
 		return "unix", path, nil
+	}
+	if name, ok := strings.CutPrefix(s, "systemd:"); ok {
+		return "systemd", name, nil
 	}
 	if _, _, err := net.SplitHostPort(s); err != nil {
 		return "", "", fmt.Errorf("must be an address like 127.0.0.1:8080 or unix:/run/blindfold.sock")
@@ -154,7 +224,7 @@ func (l *logConfig) read(v value) {
 	l.level.Set(level)
 }
 
-func readLimits(v value, l *router.Limits) {
+func readLimits(v value, l *router.Limits, t *transport.Limits) {
 	const big = 1 << 40
 	v.mapping(
 		duration("hello", &l.Hello),
@@ -170,6 +240,16 @@ func readLimits(v value, l *router.Limits) {
 		integer("registrations", &l.Registrations, 1),
 		integer("calls", &l.Calls, 1),
 		integer("waiting_calls", &l.WaitingCalls, 1),
+		size("queues", &l.Queues, big),
+		duration("farewell", &l.Farewell),
+		integerTo("nesting", &l.Nesting, 1, 32),
+		integerTo("elements", &l.Elements, 1, 4096),
+		integerTo("uri_bytes", &l.URIBytes, 1, wamp.MaxURILength),
+		integerTo("uri_components", &l.URIComponents, 1, wamp.MaxURIComponents),
+		integer("messages_per_second", &l.MessageRate, 1),
+		integer("connections_per_address", &t.PerAddress, 1),
+		integer("connects_per_second", &t.ConnectRate, 1),
+		integer("waiting_calls", &l.WaitingCalls, 1),
 	)
 }
 
@@ -182,7 +262,9 @@ func readRealm(v value) (r realmConfig) {
 			}
 		}},
 		field{"anonymous", func(v value) { v.mapping(text("role", &r.anonymous)) }},
-		field{"roles", func(v value) { r.roles = readList(v, readRole) }},
+		field{"auth", func(v value) { r.methods = readAuth(v) }},
+		field{"principals", func(v value) { r.principals = readList(v, readPrincipal) }},
+		field{"roles", func(v value) { r.roles = readList(v, func(v value) auth.Role { return readRole(v, &r) }) }},
 		field{"passthrough", func(v value) { readPassthrough(v, &r.passthrough) }},
 		field{"validation", func(v value) { r.passthrough.Validation = readList(v, readValidation) }},
 	)...)
@@ -192,16 +274,28 @@ func readRealm(v value) (r realmConfig) {
 	if r.anonymous != "" && !slices.ContainsFunc(r.roles, func(role auth.Role) bool { return role.Name == r.anonymous }) {
 		v.fail("anonymous.role is %q, but roles has no role of that name", r.anonymous)
 	}
+	r.checkRoles(v)
 	return r
 }
 
-func readRole(v value) (r auth.Role) {
+func readRole(v value, of *realmConfig) (r auth.Role) {
+	var authorizer wamp.URI
 	v.mapping(
 		text("name", &r.Name),
+		text("authorizer", (*string)(&authorizer)),
 		field{"permissions", func(v value) { r.Permissions = readList(v, readPermission) }},
 	)
 	if r.Name == "" {
 		v.fail("needs a name")
+	}
+	if authorizer != "" {
+		if !authorizer.Valid(wamp.MatchExact) || len(r.Permissions) > 0 {
+			v.fail("authorizer must be a URI, and stand in place of permissions")
+		}
+		if of.asked == nil {
+			of.asked = make(map[string]wamp.URI)
+		}
+		of.asked[r.Name] = authorizer
 	}
 	return r
 }
@@ -280,11 +374,8 @@ func readValidation(v value) (r passthrough.Validation) {
 			if !ok {
 				return
 			}
-			if !filepath.IsAbs(path) { // relative to the configuration file
-				path = filepath.Join(filepath.Dir(v.file.name), path)
-			}
 			var err error
-			if r.Schema, err = passthrough.LoadSchema(path); err != nil {
+			if r.Schema, err = passthrough.LoadSchema(v.track(path)); err != nil {
 				v.fail("%v", err)
 			}
 		}},

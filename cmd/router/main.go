@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -73,9 +74,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "router: %v\n", err)
 		return 1
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	var kept sync.WaitGroup
+	kept.Go(func() { s.keepUp(ctx, *file, c, hangup) })
 	s.describe(stdout)
+	notify("READY=1")
 	<-ctx.Done()
 	stop() // a second signal ends the process at once
+	notify("STOPPING=1")
+	kept.Wait()
 	log.Info("shutting down")
 	s.shutdown()
 	return 0

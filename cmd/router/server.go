@@ -8,18 +8,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"runtime/debug"
 	"sync"
 	"time"
 
-	"github.com/blindfold-wamp/blindfold/auth"
 	"github.com/blindfold-wamp/blindfold/dashboard"
 	"github.com/blindfold-wamp/blindfold/metrics"
 	"github.com/blindfold-wamp/blindfold/passthrough"
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
 )
 
 // server is everything that runs.
@@ -27,7 +29,9 @@ type server struct {
 	router    *router.Router
 	transport *transport.Server
 	listeners []net.Listener
-	lines     []string // what listens where, for describe
+	secured   []*tlsListener           // of the listeners for WAMP; nil: without TLS
+	locals    map[string]*router.Local // by realm: for its dynamic authenticators and authorizers
+	lines     []string                 // what listens where, for describe
 	admin     *http.Server
 	running   sync.WaitGroup
 	log       *slog.Logger
@@ -35,7 +39,7 @@ type server struct {
 
 // start makes the router and listens. Nothing is left behind if it fails.
 func start(c *config, log *slog.Logger) (_ *server, err error) {
-	s := &server{log: log}
+	s := &server{log: log, locals: make(map[string]*router.Local)}
 	defer func() {
 		if err != nil {
 			for _, l := range s.listeners {
@@ -47,7 +51,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	if err := metrics.RegisterRuntime(registry); err != nil {
 		return nil, err
 	}
-	realms, err := realmsOf(c)
+	realms, err := s.realmsOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +69,14 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	for _, l := range s.locals {
+		l.Serve(s.router)
+	}
 	observer.Watch(s.router)
 	s.transport = &transport.Server{
 		Handle: s.router.Accept,
 		Turned: s.router.Turned,
-		Limits: transport.Limits{MaxMessage: c.limits.Message, MaxFirst: c.limits.FirstMessage, HandshakeTimeout: c.limits.Hello},
+		Limits: c.transportLimits(),
 		Logger: log,
 	}
 	for _, l := range c.listeners {
@@ -78,7 +85,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 	}
 	if c.admin != "" {
-		if err := s.listenAdmin(c.admin, adminHandler(registry, s.ready, recorder, c.log.level)); err != nil {
+		if err := s.listenAdmin(c, adminHandler(registry, s.ready, recorder, c.log.level)); err != nil {
 			return nil, err
 		}
 	}
@@ -94,10 +101,13 @@ func namesOf(c *config) []string {
 }
 
 // realmsOf makes the realms' parts from their configuration.
-func realmsOf(c *config) ([]router.RealmConfig, error) {
+func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 	var out []router.RealmConfig
 	for _, r := range c.realms {
-		permissions, err := auth.NewPermissions(r.roles)
+		if s.locals[r.name] == nil {
+			s.locals[r.name] = router.NewLocal(r.name)
+		}
+		authorizer, err := r.authorizer(s.locals[r.name])
 		if err != nil {
 			return nil, fmt.Errorf("realm %s: %w", r.name, err)
 		}
@@ -106,14 +116,12 @@ func realmsOf(c *config) ([]router.RealmConfig, error) {
 			return nil, fmt.Errorf("realm %s: %w", r.name, err)
 		}
 		rc := router.RealmConfig{
-			Name:         r.name,
-			Authorizers:  []router.Authorizer{permissions},
-			Interceptors: []router.Interceptor{interceptor},
+			Name:           r.name,
+			Authenticators: r.authenticators(r.static, s.locals[r.name]),
+			Authorizers:    []router.Authorizer{authorizer},
+			Interceptors:   []router.Interceptor{interceptor},
 		}
 		r.extras.apply(&rc)
-		if r.anonymous != "" {
-			rc.Authenticators = append(rc.Authenticators, router.Anonymous(r.anonymous))
-		}
 		out = append(out, rc)
 	}
 	return out, nil
@@ -124,21 +132,36 @@ func (s *server) listen(c listenerConfig) error {
 	if c.network == "unix" {
 		removeStale(c.address)
 	}
-	l, err := net.Listen(c.network, c.address)
+	l, err := open(c)
 	if err != nil {
 		return err
 	}
+	var secured *tlsListener
+	if c.tls != nil {
+		secured = newTLSListener(l, c.tls)
+		l = secured
+	}
+	s.secured = append(s.secured, secured)
 	s.listeners = append(s.listeners, l)
 	s.lines = append(s.lines, describe(c, l.Addr()))
 	s.running.Go(func() {
 		err := s.transport.Serve(l, transport.ListenOptions{
 			NoWebSocket: !c.websocket, NoRawSocket: !c.rawsocket, Paths: c.paths, Origins: c.origins,
+			MaxConnections: c.connections, Proxies: c.proxies, UnixProxy: c.unixProxy,
 		})
 		if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, transport.ErrClosed) {
 			s.log.Error("listener failed", "address", l.Addr().String(), "error", err)
 		}
 	})
 	return nil
+}
+
+// open opens what c names, or takes it from the service manager.
+func open(c listenerConfig) (net.Listener, error) {
+	if c.network == "systemd" {
+		return passedSocket(c.address)
+	}
+	return net.Listen(c.network, c.address)
 }
 
 // removeStale removes a Unix socket that no process listens on any more.
@@ -156,33 +179,75 @@ func removeStale(path string) {
 }
 
 func describe(c listenerConfig, addr net.Addr) string {
+	ws, rs := "ws://", "rs://"
+	if c.tls != nil {
+		ws, rs = "wss://", "rss://"
+	}
 	switch {
-	case c.network == "unix":
+	case addr.Network() == "unix":
 		return "RawSocket  unix:" + addr.String()
 	case c.websocket && c.rawsocket:
-		return "WebSocket  ws://" + addr.String() + "/ws, and RawSocket  rs://" + addr.String()
+		return "WebSocket  " + ws + addr.String() + "/ws, and RawSocket  " + rs + addr.String()
 	case c.websocket:
-		return "WebSocket  ws://" + addr.String() + "/ws"
+		return "WebSocket  " + ws + addr.String() + "/ws"
 	}
-	return "RawSocket  rs://" + addr.String()
+	return "RawSocket  " + rs + addr.String()
 }
 
 // listenAdmin serves what the operator sees.
-func (s *server) listenAdmin(address string, handler http.Handler) error {
-	l, err := net.Listen("tcp", address)
+func (s *server) listenAdmin(c *config, handler http.Handler) error {
+	l, err := net.Listen("tcp", c.admin)
 	if err != nil {
 		return err
 	}
 	s.listeners = append(s.listeners, l)
-	s.lines = append(s.lines, "admin      http://"+l.Addr().String()+"  (/metrics /healthz /readyz)")
+	if c.pprof {
+		handler = withPprof(handler)
+	}
+	scheme := "http://"
+	if c.webConfig != "" {
+		scheme = webScheme(c.webConfig)
+	}
+	s.lines = append(s.lines, "admin      "+scheme+l.Addr().String()+"  (/metrics /healthz /readyz)")
 	s.admin = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.running.Go(func() {
-		if err := s.admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		serve := s.admin.Serve
+		if c.webConfig != "" {
+			serve = func(l net.Listener) error {
+				return web.Serve(l, s.admin, &web.FlagConfig{WebConfigFile: &c.webConfig}, s.log)
+			}
+		}
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("admin listener failed", "error", err)
 		}
 	})
 	return nil
+}
+
+// withPprof adds the profiles of net/http/pprof to what handler serves.
+func withPprof(handler http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// webScheme is how an admin address with a web configuration is reached: that may
+// be about users only.
+func webScheme(file string) string {
+	text, _ := os.ReadFile(file)
+	var c struct {
+		TLS map[string]any `yaml:"tls_server_config"`
+	}
+	if yaml.Unmarshal(text, &c) == nil && len(c.TLS) > 0 {
+		return "https://"
+	}
+	return "http://"
 }
 
 // ready says why the server takes no sessions, or nil.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +25,26 @@ type value struct {
 type file struct {
 	name     string
 	problems []problem
+	read     []string // the files that it names
+}
+
+// track returns the path of a file that the configuration names, which is
+// relative to its own, and remembers that it was read.
+func (v value) track(path string) string {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(v.file.name), path)
+	}
+	v.file.read = append(v.file.read, path)
+	return path
+}
+
+// filePath reads the path of a file.
+func filePath(key string, dst *string) field {
+	return field{key, func(v value) {
+		if s, ok := v.scalar("the path of a file"); ok {
+			*dst = v.track(s)
+		}
+	}}
 }
 
 // problem is one thing that is wrong: file, line, key, and what to do.
@@ -179,18 +201,23 @@ func boolean(key string, dst *bool) field {
 }
 
 // integer reads a number from least up.
-func integer(key string, dst *int, least int) field {
+func integer(key string, dst *int, least int) field { return integerTo(key, dst, least, math.MaxInt) }
+
+func integerTo(key string, dst *int, least, most int) field {
 	return field{key, func(v value) {
 		s, ok := v.scalar("a number")
 		if !ok {
 			return
 		}
 		n, err := strconv.Atoi(s)
-		if err != nil || n < least {
+		switch {
+		case err == nil && n >= least && n <= most:
+			*dst = n
+		case most == math.MaxInt:
 			v.fail("must be a whole number of at least %d", least)
-			return
+		default:
+			v.fail("must be a whole number from %d to %d", least, most)
 		}
-		*dst = n
 	}}
 }
 
