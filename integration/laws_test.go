@@ -64,10 +64,13 @@ func TestRouterAndClientDontMeet(t *testing.T) {
 func TestOnlyTheCodecTouchesPayloadBytes(t *testing.T) {
 	allowed := map[string][]string{
 		"AppendTail": {"wamp/codec"},
-		"Binary":     {"client", "cmd/seal", "integration"}, // codec.Binary
+		"Binary":     {"client", "cmd/seal/internal/verify", "integration"}, // codec.Binary
 	}
 	seen := map[string]int{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path == filepath.Join("..", "integration", "sabotage") {
+			return fs.SkipDir // routers that break the law, for seal verify to find out
+		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}

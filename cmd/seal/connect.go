@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -37,7 +38,7 @@ const (
 )
 
 func (o *options) router(f *flag.FlagSet) {
-	f.StringVar(&o.realm, "realm", defaultRealm, "`REALM` to join")
+	f.StringVar(&o.realm, "realm", cmp.Or(os.Getenv("SEAL_REALM"), defaultRealm), "`REALM` to join; the environment's SEAL_REALM goes before the default")
 	f.StringVar(&o.auth, "auth", "", "`METHOD`: ticket, wampcra, scram, wamp-scram (Crossbar's), cryptosign, tls, cookie\nor anonymous")
 	f.StringVar(&o.authID, "authid", "", "who to be (`ID`)")
 	f.StringVar(&o.secret, "secret", "", "the ticket, secret, password, or Ed25519 key (64 hex digits):\n`env:NAME or file:PATH`")
@@ -48,7 +49,7 @@ func (o *options) router(f *flag.FlagSet) {
 }
 
 func (o *options) add(f *flag.FlagSet) {
-	f.StringVar(&o.url, "url", defaultURL, "`URL` of the router: ws, wss, rs, rss, or unix")
+	f.StringVar(&o.url, "url", cmp.Or(os.Getenv("SEAL_URL"), defaultURL), "`URL` of the router: ws, wss, rs, rss, or unix; the environment's SEAL_URL\ngoes before the default")
 	o.router(f)
 	f.StringVar(&o.serializer, "serializer", "json", "`NAME`: json, msgpack or cbor; sealed messages reach only\nthose who use the same, unless the router reframes")
 	f.StringVar(&o.keyring, "keyring", "", "`FILE` with keys, as seal keygen writes it")

@@ -80,7 +80,7 @@ func describe(args []any, kwargs map[string]any) string {
 func describeValue(v any) string {
 	switch v := v.(type) {
 	case string:
-		return printable(v)
+		return printable(strings.TrimSuffix(v, "\n"))
 	case []byte:
 		if utf8.Valid(v) && !bytes.ContainsRune(v, 0) {
 			return printable(strings.TrimSuffix(string(v), "\n"))

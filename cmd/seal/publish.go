@@ -15,7 +15,7 @@ Publishes an event, sealed, and waits for the router's acknowledgement. What
 cannot be sealed is not sent.
 
 examples:
-  seal publish com.app.topic "meet at 9" --keyring k.json
+  seal publish com.app.topic 'meet at 9' --keyring k.json
   seal publish com.app.topic --args '[1, 2]' --kwargs '{"mood": "fine"}' --keyring k.json
   seal publish com.app.topic --file photo.jpg --keyring k.json
   seal publish com.app.topic tick --repeat 1000 --keyring k.json

@@ -73,6 +73,11 @@ func runVerify(ctx context.Context, e *env, args []string) error {
 	for _, names := range optional {
 		v.Optional = append(v.Optional, strings.Split(names, ",")...)
 	}
+	for _, name := range v.Optional {
+		if !slices.Contains(verify.Checks, name) {
+			return wrong("--optional: there is no check %s; there are %s", printable(name), strings.Join(verify.Checks, ", "))
+		}
+	}
 	v.Required, v.Validated = wamp.URI(required), wamp.URI(validated)
 	if err := o.fillVerify(&v); err != nil {
 		return err

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -101,46 +103,41 @@ func (t *target) fixed() (map[fixedKey]opaque, error) {
 	return out, nil
 }
 
-// background keeps traffic of fixed payloads going until halt is called, which
-// returns what went wrong.
+// background keeps traffic of fixed payloads going until halt is called. halt
+// returns an error if there was none, in the end, to scan by. A pair whose
+// traffic is disturbed gives up: what is lost is for other checks to tell.
 func (t *target) background(fixed map[fixedKey]opaque) (halt func() error) {
 	stop, done := make(chan struct{}), make(chan error, 1)
 	next := func(p *pair, uri wamp.URI, originator bool) (opaque, error) {
 		return fixed[fixedKey{p.serializer, p.form, uri, originator}], nil
 	}
-	pairs, err := t.pairs("memory")
 	go func() {
-		defer leaveAll(pairs)
+		pairs, err := t.pairs("memory")
 		for {
-			for _, p := range pairs {
-				for range 20 {
-					if err == nil {
-						err = p.round(next, func(hop) {})
-					}
+			pairs = slices.DeleteFunc(pairs, func(p *pair) bool {
+				if err = p.round(next, func(hop) {}); err != nil {
+					p.close()
 				}
-			}
+				return err != nil
+			})
 			select {
 			case <-stop:
-				done <- err
+				leaveAll(pairs)
+				done <- nil
 				return
 			default:
 			}
-			if err != nil {
+			if len(pairs) == 0 {
 				<-stop
 				done <- err
 				return
 			}
 		}
 	}()
-	halted := false
-	return func() error {
-		if halted {
-			return nil
-		}
-		halted = true
+	return sync.OnceValue(func() error {
 		close(stop)
 		return <-done
-	}
+	})
 }
 
 // scanControl sends a canary in the clear, which must be found.

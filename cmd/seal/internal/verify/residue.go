@@ -83,7 +83,7 @@ func (t *target) provoke(c *Result) error {
 	if err != nil {
 		return err
 	}
-	t.remember(content)
+	t.payloads = append(append(t.payloads, ciphertext(content)...), twice(content)...)
 	for _, s := range wamp.Serializers {
 		for i, bad := range t.malformed(s, content) {
 			if err := t.sendMalformed(s, bad); err != nil {

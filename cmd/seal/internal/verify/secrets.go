@@ -229,17 +229,35 @@ func escape(s string, ascii, html, solidus bool) []byte {
 // nonce, the last ones the end of the ciphertext: either tells it apart.
 func ciphertext(payload []byte) []pattern {
 	var out []pattern
-	ends := [][]byte{payload}
-	if len(payload) > 64 {
-		ends = [][]byte{payload[:32], payload[len(payload)-32:]}
-	}
-	for _, b := range ends {
+	for _, b := range ends(payload) {
 		out = append(out, pattern{b, ciphertexts, "raw"}, pattern{[]byte(hex.EncodeToString(b)), ciphertexts, "hex"})
 		for _, p := range base64Forms(b) {
 			out = append(out, pattern{p, ciphertexts, "base64"})
 		}
 	}
 	return out
+}
+
+// twice returns the patterns of one sealed payload that somebody encodes who has
+// it as JSON has it, in base64 already.
+func twice(payload []byte) []pattern {
+	var out []pattern
+	for _, b := range ends(payload) {
+		for _, p := range base64Forms(b) {
+			out = append(out, pattern{[]byte(hex.EncodeToString(p)), ciphertexts, "base64 in hex"})
+			for _, q := range base64Forms(p) {
+				out = append(out, pattern{q, ciphertexts, "base64 in base64"})
+			}
+		}
+	}
+	return out
+}
+
+func ends(payload []byte) [][]byte {
+	if len(payload) > 64 {
+		return [][]byte{payload[:32], payload[len(payload)-32:]}
+	}
+	return [][]byte{payload}
 }
 
 const ciphertexts = "ciphertext"

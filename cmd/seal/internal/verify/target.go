@@ -37,7 +37,8 @@ type target struct {
 	mu    sync.Mutex
 	texts []string // that the router answered with
 	// payloads are patterns of the ciphertext that was sent.
-	payloads []pattern
+	payloads   []pattern
+	remembered int
 }
 
 func newTarget(ctx context.Context, o Options, r *Report) (_ *target, err error) {
@@ -74,9 +75,14 @@ func (t *target) tell(text string) {
 	}
 }
 
-// remember keeps what tells a ciphertext apart.
+// remember keeps what tells a ciphertext apart: of the first and of some others
+// in every form that it could have been left in.
 func (t *target) remember(content []byte) {
 	t.payloads = append(t.payloads, ciphertext(content)...)
+	if t.remembered%100 == 0 {
+		t.payloads = append(t.payloads, twice(content)...)
+	}
+	t.remembered++
 }
 
 // reach waits until the router takes sessions.

@@ -1,0 +1,169 @@
+//go:build sabotage
+
+// Package rig is a router like cmd/router, with one thing wrong with it: what is
+// sabotaged is up to the programs that use it. They are there to be found out by
+// seal verify.
+package rig
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/blindfold-wamp/blindfold/metrics"
+	"github.com/blindfold-wamp/blindfold/passthrough"
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Sabotage is what is wrong with a router.
+type Sabotage struct {
+	// Interceptors run after that of passthrough.
+	Interceptors []router.Interceptor
+	// Rules changes the rules of passthrough.
+	Rules func(*passthrough.Config)
+	// Conn wraps the connections.
+	Conn func(transport.Conn) transport.Conn
+	// Metrics are added to those of the router.
+	Metrics []prometheus.Collector
+}
+
+// Run runs the router until SIGTERM. It listens where the configuration of seal
+// verify says, and has its rules; it does not read the file.
+func Run(s Sabotage) {
+	flag.String("config", "", "not read")
+	flag.Parse()
+	if err := run(s); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(s Sabotage) error {
+	rules, err := verifyRules()
+	if err != nil {
+		return err
+	}
+	if s.Rules != nil {
+		s.Rules(&rules)
+	}
+	police, err := passthrough.New(rules)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(s.Metrics...)
+	observer, err := metrics.New(registry, metrics.Options{Realms: []string{"realm1"}, Version: "sabotaged"})
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r, err := router.New(router.Config{
+		Realms: []router.RealmConfig{{
+			Name:           "realm1",
+			Authenticators: []router.Authenticator{router.Anonymous("anonymous")},
+			Interceptors:   append([]router.Interceptor{police}, s.Interceptors...),
+		}},
+		Observers: []router.Observer{observer, router.LogTo(log)},
+		Logger:    log,
+	})
+	if err != nil {
+		return err
+	}
+	observer.Watch(r)
+	return serve(s, r, registry)
+}
+
+// verifyRules are those of the configuration that seal verify makes.
+func verifyRules() (passthrough.Config, error) {
+	schema, err := passthrough.CompileSchema("schema.json", []byte(`{"properties": {"args": {"maxItems": 0}}}`))
+	return passthrough.Config{
+		Require:    []passthrough.Rule{{URI: "com.blindfold.verify.required", Match: wamp.MatchPrefix}},
+		Validation: []passthrough.Validation{{URI: "com.blindfold.verify.validated", Schema: schema}},
+	}, err
+}
+
+func serve(s Sabotage, r *router.Router, registry *prometheus.Registry) error {
+	handle := r.Accept
+	if s.Conn != nil {
+		handle = func(c transport.Conn) { r.Accept(s.Conn(c)) }
+	}
+	server := &transport.Server{Handle: handle, Turned: r.Turned}
+	wamps, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	admin, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() { _ = server.Serve(wamps, transport.ListenOptions{}) }()
+	go func() { _ = http.Serve(admin, metrics.Handler(registry, r.Ready)) }()
+	tell(os.Stdout, wamps.Addr(), admin.Addr())
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+	<-stop
+	return nil
+}
+
+func tell(w io.Writer, wamps, admin net.Addr) {
+	fmt.Fprintf(w, "WebSocket  ws://%s/ws, and RawSocket  rs://%s\nadmin      http://%s/metrics\n", wamps, wamps, admin)
+}
+
+// Carried returns the payload of a message, if it has one, and its attributes.
+func Carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes) {
+	c, ok := t.Message.(wamp.Carrier)
+	if !ok {
+		return nil, nil
+	}
+	p, a := c.Carried()
+	if p.Elements() == 0 {
+		return nil, nil
+	}
+	return p, a
+}
+
+// Receiver is an Interceptor that looks at what comes in.
+type Receiver func(t *wamp.Transit) error
+
+// Receive calls the function.
+func (f Receiver) Receive(t *wamp.Transit) error { return f(t) }
+
+// Deliver does nothing.
+func (Receiver) Deliver(*wamp.Transit, *wamp.Peer) error { return nil }
+
+// Reader changes the messages that come in on a connection. It gets the body of
+// each frame and returns what the router is to read in its place, or nil for
+// nothing at all.
+type Reader func(s wamp.Serializer, body []byte) []byte
+
+// Wrap returns a function for Sabotage.Conn.
+func (f Reader) Wrap() func(transport.Conn) transport.Conn {
+	return func(c transport.Conn) transport.Conn { return &reading{c, f} }
+}
+
+type reading struct {
+	transport.Conn
+	change Reader
+}
+
+func (r *reading) Read() (transport.Frame, error) {
+	for {
+		frame, err := r.Conn.Read()
+		if err != nil || frame.Op != transport.OpMessage {
+			return frame, err
+		}
+		if frame.Body = r.change(r.Info().Serializer, frame.Body); frame.Body != nil {
+			return frame, nil
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// sealBinary builds cmd/seal once and returns its path.
+func sealBinary(t testing.TB) string {
+	t.Helper()
+	dir, err := buildSeal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "seal")
+}
+
+// buildSeal builds cmd/seal and cmd/router into one folder.
+var buildSeal = sync.OnceValues(func() (string, error) { return buildInto("", "", "../cmd/seal", "../cmd/router") })
+
+// buildSabotaged builds all sabotaged routers.
+var buildSabotaged = sync.OnceValues(func() (string, error) { return buildInto("sabotage", "", "./sabotage/...") })
+
+func buildInto(tags, ldflags string, packages ...string) (string, error) {
+	dir, err := os.MkdirTemp("", "blindfold")
+	if err != nil {
+		return "", err
+	}
+	args := append([]string{"build", "-tags", tags, "-ldflags", ldflags, "-o", dir + string(filepath.Separator)}, packages...)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %v\n%s", err, out)
+	}
+	return dir, nil
+}
+
+// verdict is what seal verify --json prints.
+type verdict struct {
+	Blind  bool
+	Checks []struct {
+		Check, Status, Summary string
+		Evidence               []string
+	}
+	exit int
+}
+
+// with returns the names of the checks that have the status.
+func (v *verdict) with(status string) (names []string) {
+	for _, c := range v.Checks {
+		if c.Status == status {
+			names = append(names, c.Check)
+		}
+	}
+	return names
+}
+
+func (v *verdict) tell(t *testing.T) {
+	t.Helper()
+	for _, c := range v.Checks {
+		t.Logf("%s: %s: %s\n\t%s", c.Check, c.Status, c.Summary, strings.Join(c.Evidence, "\n\t"))
+	}
+}
+
+// verify runs seal verify.
+func verify(t *testing.T, env []string, args ...string) *verdict {
+	t.Helper()
+	cmd := exec.Command(sealBinary(t), append([]string{"verify", "--json"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	v := &verdict{}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		v.exit = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(stdout.Bytes(), v); err != nil {
+		t.Fatalf("exit status %d: %v\n%s%s", v.exit, err, stdout.String(), stderr.String())
+	}
+	return v
+}
+
+func (v *verdict) want(t *testing.T, exit int, status string, checks ...string) {
+	t.Helper()
+	if got := v.with(status); v.exit != exit || !slices.Equal(got, checks) || v.Blind != (exit == 0) {
+		t.Errorf("exit status %d, blind: %v; %s: %q, not %q", v.exit, v.Blind, status, got, checks)
+		v.tell(t)
+	}
+}
+
+var allChecks = []string{"byte identity", "non-interference", "memory", "residue", "ingress", "build", "refusals"}
+
+// needStrace skips the test where strace is not installed; in CI that is a
+// failure.
+func needStrace(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		missing(t, "strace is not installed: apt-get install strace")
+	}
+}
+
+// The router holds, in every check and over ten thousand messages.
+func TestVerifyRouter(t *testing.T) {
+	needStrace(t)
+	dir := filepath.Dir(sealBinary(t))
+	v := verify(t, nil, "--messages", "10000", "--exec", filepath.Join(dir, "router"))
+	v.want(t, 0, "pass", allChecks...)
+}
+
+// Every sabotaged router is found out, by the check that is there for it. What
+// else may fail is what cannot but fail with it.
+func TestVerifySabotaged(t *testing.T) {
+	needStrace(t)
+	for _, s := range []struct {
+		name     string
+		messages int
+		fails    []string
+	}{
+		{"logger", 100, []string{"non-interference", "residue"}},
+		{"opener", 100, []string{"memory", "residue", "ingress", "build"}},
+		{"picky", 100, []string{"non-interference", "memory", "residue", "ingress", "build"}},
+		{"reencoder", 100, []string{"byte identity"}},
+		{"flipper", 2000, []string{"byte identity"}},
+		{"dropper", 1000, []string{"byte identity"}},
+		{"lenient", 100, []string{"refusals"}},
+		{"evader", 100, []string{"refusals"}},
+		{"converter", 100, []string{"refusals"}},
+		{"hoarder", 100, []string{"residue"}},
+		{"echoer", 100, []string{"residue"}},
+		{"counter", 100, []string{"non-interference"}},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			dir, err := buildSabotaged()
+			if err != nil {
+				t.Fatal(err)
+			}
+			keyring := filepath.Join(t.TempDir(), "k.json")
+			if out, err := exec.Command(sealBinary(t), "keygen", "--out", keyring).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			v := verify(t, []string{"SABOTAGE_KEYRING=" + keyring}, "--keyring", keyring,
+				"--messages", strconv.Itoa(s.messages), "--exec", filepath.Join(dir, s.name))
+			v.want(t, 1, "fail", s.fails...)
+			for _, status := range []string{"not run", ""} {
+				if names := v.with(status); names != nil {
+					t.Errorf("%q: %q", status, names)
+				}
+			}
+		})
+	}
+}
