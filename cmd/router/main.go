@@ -18,11 +18,11 @@ import (
 
 const usage = `Blindfold is a WAMP router that carries encrypted payloads without looking inside.
 
-usage: router [--config FILE] [--check]
+usage: router [--config FILE] [--check | --print-config | --version]
 
 Without --config it listens on loopback only: WebSocket on 127.0.0.1:8080 (paths
-/ and /ws), RawSocket on 127.0.0.1:8081, /metrics, /healthz and /readyz on
-127.0.0.1:8082; realm "realm1", anonymous.
+/ and /ws), RawSocket on 127.0.0.1:8081, a page for the operator, /metrics,
+/healthz and /readyz on 127.0.0.1:8082; realm "realm1", anonymous.
 
 `
 
@@ -41,6 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	file := flags.String("config", "", "`FILE` with the configuration (YAML)")
 	check := flags.Bool("check", false, "check the configuration, start nothing")
+	print := flags.Bool("print-config", false, "print all settings, their defaults, and what they are for")
 	version := flags.Bool("version", false, "print the version")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -52,6 +53,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	case *version:
 		fmt.Fprintln(stdout, "blindfold", buildVersion())
+		return 0
+	case *print:
+		fmt.Fprint(stdout, defaultsYAML)
 		return 0
 	}
 	c := defaults()

@@ -118,6 +118,8 @@ func (s *server) apply(c, old *config) error {
 		return err
 	}
 	s.transport.SetLimits(c.transportLimits())
+	old.log.level.Set(c.log.level.Level()) // the log and PUT /loglevel hold on to the old one
+	c.log.level = old.log.level
 	for i, t := range s.secured {
 		if t != nil {
 			t.config.Store(c.listeners[i].tls)
