@@ -1,0 +1,104 @@
+package main
+
+import (
+	"path/filepath"
+	"strconv"
+
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// extras is what a realm does beyond routing; nothing of it is on by default but
+// the meta API.
+type extras struct {
+	noMeta      bool
+	trustLevels map[string]uint64
+	history     []router.HistoryRule
+	historyFile string
+	retained    *router.RetainedLimits
+	testaments  *router.TestamentLimits
+}
+
+// apply gives a realm what was configured.
+func (x *extras) apply(c *router.RealmConfig) {
+	c.NoMeta, c.TrustLevels = x.noMeta, x.trustLevels
+	c.History, c.HistoryFile = x.history, x.historyFile
+	c.Retained, c.Testaments = x.retained, x.testaments
+}
+
+// fields are the keys of a realm that fill x.
+func (x *extras) fields() []field {
+	return []field{
+		{"meta", func(v value) {
+			on := true
+			boolean("", &on).read(v)
+			x.noMeta = !on
+		}},
+		{"trustlevels", x.readTrustLevels},
+		{"history", x.readHistory},
+		{"retained", func(v value) {
+			x.retained = new(router.RetainedLimits)
+			v.mapping(integer("topics", &x.retained.Topics, 1), size("size", &x.retained.Bytes, 1<<40))
+		}},
+		{"testaments", func(v value) {
+			x.testaments = new(router.TestamentLimits)
+			v.mapping(integer("count", &x.testaments.Count, 1), size("size", &x.testaments.Bytes, 1<<40))
+		}},
+	}
+}
+
+func (x *extras) readTrustLevels(v value) {
+	x.trustLevels = make(map[string]uint64)
+	v.list(func(v value) {
+		role, level, given := "", 0, false
+		v.mapping(text("role", &role), field{"level", func(v value) {
+			integer("", &level, 0).read(v)
+			given = true
+		}})
+		switch _, twice := x.trustLevels[role]; {
+		case role == "" || !given:
+			v.fail("needs a role and a level")
+		case twice:
+			v.fail("role %s has a level already", strconv.Quote(role))
+		}
+		x.trustLevels[role] = uint64(level)
+	})
+}
+
+func (x *extras) readHistory(v value) {
+	v.mapping(
+		field{"file", func(v value) {
+			text("", &x.historyFile).read(v)
+			if x.historyFile != "" && !filepath.IsAbs(x.historyFile) { // relative to the configuration file
+				x.historyFile = filepath.Join(filepath.Dir(v.file.name), x.historyFile)
+			}
+		}},
+		field{"topics", func(v value) { x.history = readList(v, readHistoryRule) }},
+	)
+	if len(x.history) == 0 {
+		v.fail("needs topics")
+	}
+	type topic struct {
+		uri   wamp.URI
+		match wamp.Match
+	}
+	seen := make(map[topic]bool)
+	for _, r := range x.history {
+		if seen[topic{r.URI, r.Match}] {
+			v.fail("uri %s is there twice", strconv.Quote(string(r.URI)))
+		}
+		seen[topic{r.URI, r.Match}] = true
+	}
+}
+
+func readHistoryRule(v value) (r router.HistoryRule) {
+	given := false
+	v.mapping(
+		uriField(&r.URI, &given),
+		matchField(&r.Match),
+		integer("limit", &r.Limit, 1),
+		size("size", &r.Bytes, 1<<40),
+	)
+	checkURI(v, r.URI, r.Match, given)
+	return r
+}
