@@ -27,7 +27,8 @@ type fanout struct {
 	topics      []string // published to in turns
 	subscribers int
 	window      int
-	burst       bool // the whole window is sent at once, and then nothing until all of it has arrived
+	burst       bool          // the whole window is sent at once, and then nothing until all of it has arrived
+	stall       time.Duration // instead of the usual
 }
 
 // events counts a connection's events in a gate, as subscriber i of it.
@@ -57,6 +58,9 @@ func (w fanout) run(ctx context.Context, e endpoint, b bound) (sample, error) {
 	c := newCrowd(ctx, e)
 	defer c.end()
 	g := newGate(w.subscribers)
+	if w.stall > 0 {
+		g.stall = w.stall
+	}
 	buffer := 256 << 10
 	if w.subscribers > 200 {
 		buffer = 16 << 10

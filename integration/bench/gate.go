@@ -15,6 +15,9 @@ type gate struct {
 	who    atomic.Int64 // whom the publisher waits for, plus 1; 0 is nobody
 	need   atomic.Int64
 	wake   chan struct{}
+	// stall is how long nothing may arrive before what is missing counts as
+	// lost.
+	stall time.Duration
 }
 
 // counter has a cache line of its own.
@@ -24,7 +27,7 @@ type counter struct {
 }
 
 func newGate(n int) *gate {
-	return &gate{counts: make([]counter, n), wake: make(chan struct{}, 1)}
+	return &gate{counts: make([]counter, n), wake: make(chan struct{}, 1), stall: stall}
 }
 
 // add counts n more for subscriber i.
@@ -48,7 +51,6 @@ func (g *gate) slowest() (int, int64) {
 	return at, least
 }
 
-// stall is how long nothing may arrive before what is missing counts as lost.
 const stall = 5 * time.Second
 
 // wait returns when all have counted to need.
@@ -67,7 +69,7 @@ func (g *gate) wait(ctx context.Context, need int64) error {
 			continue
 		}
 		if timer == nil {
-			timer = time.NewTimer(stall)
+			timer = time.NewTimer(g.stall)
 			defer timer.Stop()
 		}
 		select {
@@ -75,12 +77,12 @@ func (g *gate) wait(ctx context.Context, need int64) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timer.C:
-			if _, now := g.slowest(); now == before {
-				return fmt.Errorf("lost: %d of %d arrived, and nothing more for %v", now, need, stall)
-			} else {
-				before = now
+			_, now := g.slowest()
+			if now == before {
+				return fmt.Errorf("lost: %d of %d arrived, and nothing more for %v", now, need, g.stall)
 			}
-			timer.Reset(stall)
+			before = now
+			timer.Reset(g.stall)
 		}
 	}
 }

@@ -297,7 +297,7 @@ func (r *results) curveTables(w *strings.Builder) {
 		for _, s := range c.Series {
 			fmt.Fprintf(w, "\n%s%s\n\n| %s |", c.Title, strings.TrimSuffix(" ("+s.Name+")", " ()"), c.X)
 			for _, p := range s.Points {
-				fmt.Fprintf(w, " %s |", thousands(p[0]))
+				fmt.Fprintf(w, " %s |", grouped(int64(p[0])))
 			}
 			fmt.Fprintf(w, "\n|---%s|\n| %s |", strings.Repeat("|---", len(s.Points)), c.Y)
 			for _, p := range s.Points {

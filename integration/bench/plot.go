@@ -130,7 +130,7 @@ func (p *plotted) svg() string {
 		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(path, " "), colour)
 		for j, at := range path {
 			cx, cy, _ := strings.Cut(at, ",")
-			fmt.Fprintf(&b, `<circle cx="%s" cy="%s" r="3" fill="%s"><title>%s: %.3g</title></circle>`+"\n", cx, cy, colour, thousands(s.Points[j][0]), s.Points[j][1])
+			fmt.Fprintf(&b, `<circle cx="%s" cy="%s" r="3" fill="%s"><title>%s: %.3g</title></circle>`+"\n", cx, cy, colour, grouped(int64(s.Points[j][0])), s.Points[j][1])
 		}
 		if s.Name != "" {
 			fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" text-anchor="end" fill="%s" font-weight="600">%s</text>`+"\n", x.end-float64(i)*80, top-12, colour, s.Name)

@@ -166,10 +166,12 @@ func thousands(v float64) string {
 	for v/scale >= 1000 {
 		scale *= 10
 	}
-	n := strconv.FormatInt(int64(v/scale+0.5)*int64(scale), 10)
-	if scale == 1 {
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
+	return grouped(int64(v/scale+0.5) * int64(scale))
+}
+
+// grouped writes 1234567 as 1,234,567.
+func grouped(v int64) string {
+	n := strconv.FormatInt(v, 10)
 	for i := len(n) - 3; i > 0; i -= 3 {
 		n = n[:i] + "," + n[i:]
 	}
