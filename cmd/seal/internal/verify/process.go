@@ -164,7 +164,7 @@ func (p *process) find() (int, error) {
 			return strconv.Atoi(number)
 		}
 	}
-	return 0, errors.New("the router did not start: " + p.lastWords())
+	return 0, errors.New("the router has ended: " + p.lastWords())
 }
 
 // discover reads the router's URLs from its standard output.

@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/binary"
 	"io"
+	"math/bits"
 )
 
 // pattern is a text to look for, and what finding it means.
@@ -17,17 +18,22 @@ type pattern struct {
 // concurrently.
 type scanner struct {
 	filter  []uint64 // a bit for each hash of four bytes that begin a pattern
+	shift   uint     // that leaves as many bits of a hash as the filter is for
 	begin   map[uint32][]*pattern
 	longest int
 }
 
-const (
-	shortest   = 8 // a shorter pattern would be found by chance
-	filterBits = 22
-)
+const shortest = 8 // a shorter pattern would be found by chance
 
 func newScanner(patterns ...[]pattern) *scanner {
-	s := &scanner{filter: make([]uint64, 1<<(filterBits-6)), begin: make(map[uint32][]*pattern)}
+	n := 0
+	for _, list := range patterns {
+		n += len(list)
+	}
+	// Sparse enough to spare most look-ups in the map, and small enough for the
+	// processor's nearest cache while there are few patterns.
+	size := min(max(bits.Len(uint(n))+5, 16), 24)
+	s := &scanner{filter: make([]uint64, 1<<(size-6)), shift: uint(32 - size), begin: make(map[uint32][]*pattern)}
 	for _, list := range patterns {
 		for i := range list {
 			s.add(&list[i])
@@ -46,25 +52,25 @@ func (s *scanner) add(p *pattern) {
 			return
 		}
 	}
-	h := hash(key)
+	h := key * 0x9e3779b1 >> s.shift
 	s.filter[h>>6] |= 1 << (h & 63)
 	s.begin[key] = append(s.begin[key], p)
 	s.longest = max(s.longest, len(p.bytes))
 }
 
-func hash(key uint32) uint32 { return key * 0x9e3779b1 >> (32 - filterBits) }
-
 // find calls found for every pattern in b.
 func (s *scanner) find(b []byte, found func(p *pattern)) {
+	filter, shift := s.filter, s.shift
 	for i := 0; i+shortest <= len(b); i++ {
+		word := binary.LittleEndian.Uint64(b[i:])
 		// Memory is zeros for the most part; no pattern begins with five of them.
-		if binary.LittleEndian.Uint64(b[i:]) == 0 {
+		if word == 0 {
 			i += 3
 			continue
 		}
-		key := binary.LittleEndian.Uint32(b[i:])
-		h := hash(key)
-		if s.filter[h>>6]&(1<<(h&63)) == 0 {
+		key := uint32(word)
+		h := key * 0x9e3779b1 >> shift
+		if filter[h>>6]&(1<<(h&63)) == 0 {
 			continue
 		}
 		for _, p := range s.begin[key] {
