@@ -98,13 +98,14 @@ func wantOpaque(t *testing.T, metrics string) {
 	}
 }
 
-// script is a Python program of testdata/autobahn, running.
+// script is a program that writes a line for each thing that happened, running.
 type script struct {
 	t     *testing.T
 	name  string
 	lines chan string
 }
 
+// python runs a program of testdata/autobahn.
 func python(t *testing.T, name string, args ...string) *script {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -112,6 +113,12 @@ func python(t *testing.T, name string, args ...string) *script {
 	cmd.Dir = "testdata/autobahn"
 	cmd.Stderr = &testWriter{t: t}
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	return runScript(t, name, cmd, cancel)
+}
+
+// runScript starts a program; cancel ends it.
+func runScript(t *testing.T, name string, cmd *exec.Cmd, cancel context.CancelFunc) *script {
+	t.Helper()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

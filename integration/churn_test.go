@@ -23,7 +23,8 @@ func TestChurn(t *testing.T) {
 			t.Fatal("BLINDFOLD_CHURN:", err)
 		}
 	}
-	w := newWorld(t, withRealm(func(c *router.RealmConfig) {
+	idle := withRouter(func(c *router.Config) { c.Limits.PingEvery = -1 }) // the watcher answers no pings
+	w := newWorld(t, idle, withRealm(func(c *router.RealmConfig) {
 		c.Testaments, c.Retained = new(router.TestamentLimits), new(router.RetainedLimits)
 		c.History = []router.HistoryRule{{URI: "com.example.history", Limit: 100}}
 	}))
@@ -32,6 +33,7 @@ func TestChurn(t *testing.T) {
 	for _, kinds := range []wamp.URI{"wamp.session.", "wamp.subscription.", "wamp.registration."} {
 		watcher.subscribe(kinds, wamp.MatchPrefix)
 	}
+	_ = watcher.conn.SetReadDeadline(time.Time{})
 	go func() {
 		for {
 			if _, err := watcher.conn.Read(); err != nil {

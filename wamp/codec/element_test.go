@@ -70,3 +70,19 @@ func TestElementNoBinary(t *testing.T) {
 		t.Errorf("nothing: %v, %v", v, err)
 	}
 }
+
+// What JavaScript encoders write for undefined is an option that is absent.
+func TestUndefinedIsAbsent(t *testing.T) {
+	for s, frame := range map[wamp.Serializer]string{
+		wamp.MsgPack: "\x94\x20\x01\x81\xacget_retained\xd4\x00\x00\xa3a.b",
+		wamp.CBOR:    "\x84\x18\x20\x01\xa1\x6cget_retained\xf7\x63a.b",
+	} {
+		m, err := NewDecoder().Decode(s, []byte(frame))
+		if err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+		if o := m.(*wamp.Subscribe).Options; o.GetRetained != wamp.Unset {
+			t.Errorf("%s: %+v", s, o)
+		}
+	}
+}

@@ -159,5 +159,8 @@ func (r *msgpackReader) extension(t *token, n uint64) bool {
 		return false
 	}
 	t.left, t.what = 0, "a MessagePack extension"
+	if n == 1 && t.text[0] == 0 && t.text[1] == 0 {
+		t.kind = kindNull // what JavaScript encoders write for undefined
+	}
 	return true
 }
