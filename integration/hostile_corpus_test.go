@@ -1,0 +1,483 @@
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	bigendian "encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// hostileRow is a row of the corpus; testdata/hostile/README.md says what its
+// fields mean.
+type hostileRow struct {
+	Name       string
+	Transport  string
+	To         string
+	Serializer string
+	Session    bool
+	Unread     bool
+	Steps      []hostileStep
+	Expect     string
+	URI        wamp.URI
+	Code       int
+	Bytes      string
+}
+
+type hostileStep struct {
+	Text       string
+	Hex        string
+	Message    string
+	MessageHex string `yaml:"message_hex"`
+	Within     int
+	End        string
+	Zeros      int
+	Times      int
+	Every      time.Duration
+	Subscribe  wamp.URI
+	Publish    wamp.URI
+}
+
+// TestHostileCorpus sends every row to the built server.
+func TestHostileCorpus(t *testing.T) {
+	p := startServer(t, hostileConfig)
+	urls := p.urls
+	around := newSurroundings(t, p)
+	series := countSeries(p)
+	files, err := filepath.Glob("../testdata/hostile/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there is no corpus", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []hostileRow
+		d := yaml.NewDecoder(bytes.NewReader(text))
+		d.KnownFields(true)
+		if err := d.Decode(&rows); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, row := range rows {
+			name := strings.TrimSuffix(filepath.Base(file), ".yaml") + "/" + row.Transport + " " + row.Serializer + " " + row.Name
+			t.Run(name, func(t *testing.T) {
+				runHostile(t, urls, &row, around)
+				around.check(t)
+			})
+		}
+	}
+	if n := countSeries(p); n != series {
+		t.Errorf("there are %d metric series, and were %d", n, series)
+	}
+}
+
+const hostileConfig = `
+listeners:
+  - websocket: 127.0.0.1:0
+  - rawsocket: 127.0.0.1:0
+admin: 127.0.0.1:0
+log: {level: error}
+limits: {hello: 1s, message: 16MiB, ping_every: 5m}
+`
+
+// surroundings are the ordinary users of a server under attack.
+type surroundings struct {
+	p         *process
+	bystander *peer
+	n         int
+}
+
+const bystanderTopic wamp.URI = "com.example.bystander"
+
+func newSurroundings(t *testing.T, p *process) *surroundings {
+	s := &surroundings{p: p, bystander: joinServer(t, p, "bystander", wamp.JSON)}
+	s.bystander.subscribe(bystanderTopic, wamp.MatchExact)
+	return s
+}
+
+// joinServer opens a session with a built server.
+func joinServer(t testing.TB, p *process, name string, s wamp.Serializer) *peer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := transport.Dial(ctx, p.urls["rawsocket"], transport.DialOptions{Serializer: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &peer{t: t, name: name, conn: conn}
+	t.Cleanup(func() { _ = conn.Close() })
+	c.hello()
+	return c
+}
+
+// check shows that the server is the same process, that a fresh publication
+// reaches a fresh subscriber, and that the bystander misses nothing.
+func (s *surroundings) check(t *testing.T) {
+	t.Helper()
+	if err := s.p.cmd.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Fatalf("the server is gone: %v", err)
+	}
+	alice, bob := joinServer(t, s.p, "alice", wamp.MsgPack), joinServer(t, s.p, "bob", wamp.MsgPack)
+	bob.subscribe(bystanderTopic, wamp.MatchExact)
+	s.n++
+	alice.publish(bystanderTopic, wamp.Attributes{}, alice.clear(s.n))
+	expect[*wamp.Published](alice)
+	s.bystander.t = t
+	for _, p := range []*peer{bob, s.bystander} {
+		event := expect[*wamp.Event](p)
+		if args, _, err := event.Payload.Decode(); err != nil || len(args) != 1 || args[0] != int64(s.n) {
+			t.Fatalf("%s got %v, want %d (%v)", p.name, args, s.n, err)
+		}
+	}
+	for _, p := range []*peer{alice, bob} {
+		_ = p.conn.Close()
+	}
+}
+
+func countSeries(p *process) int {
+	n := 0
+	for line := range strings.Lines(p.get("/metrics")) {
+		if strings.HasPrefix(line, "blindfold_") {
+			n++
+		}
+	}
+	return n
+}
+
+// wire is a socket, and what has come from it.
+type wire struct {
+	t          *testing.T
+	conn       net.Conn
+	in         *bufio.Reader
+	seen       bytes.Buffer // everything that came
+	web        bool
+	serializer wamp.Serializer
+	framing    transport.Framing
+}
+
+func dialWire(t *testing.T, urls map[string]string, row *hostileRow) *wire {
+	t.Helper()
+	to := row.Transport
+	if to == "tcp" {
+		if to = row.To; to == "" {
+			to = "rawsocket"
+		}
+	}
+	u, err := url.Parse(urls[to])
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.DialTimeout("tcp", u.Host, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	w := &wire{t: t, conn: conn, serializer: wamp.JSON, framing: transport.FramingRaw}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	w.in = bufio.NewReader(io.TeeReader(conn, &w.seen))
+	switch row.Serializer {
+	case "msgpack":
+		w.serializer = wamp.MsgPack
+	case "cbor":
+		w.serializer = wamp.CBOR
+	}
+	switch row.Transport {
+	case "rawsocket":
+		w.write([]byte{0x7f, 0xf0 | byte(w.serializer), 0, 0})
+		var answer [4]byte
+		if _, err := io.ReadFull(w.in, answer[:]); err != nil {
+			t.Fatal(err)
+		}
+	case "websocket":
+		w.web, w.framing = true, transport.FramingMaskedBinary
+		if w.serializer == wamp.JSON {
+			w.framing = transport.FramingMaskedText
+		}
+		w.write(fmt.Appendf(nil, "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.%s\r\n\r\n", w.serializer))
+		for {
+			line, err := w.in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line == "\r\n" {
+				break
+			}
+		}
+	}
+	return w
+}
+
+// write sends bytes; a server that has closed the connection already is what the
+// row is about, so that is no failure.
+func (w *wire) write(b []byte) error {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(patience))
+	_, err := w.conn.Write(b)
+	return err
+}
+
+func (w *wire) message(body []byte) []byte {
+	return w.framing.AppendFrame(nil, transport.OpMessage, body)
+}
+
+func (w *wire) send(m wamp.Message) error {
+	body, err := codec.Append(nil, w.serializer, m)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.write(w.message(body))
+}
+
+// frame reads a frame: its body if it is a message, or the status of a close.
+func (w *wire) frame() (message []byte, status int, err error) {
+	for {
+		var n int
+		var op byte
+		if w.web {
+			var head [2]byte
+			if _, err = io.ReadFull(w.in, head[:]); err != nil {
+				return nil, 0, err
+			}
+			op, n = head[0]&15, int(head[1]&127)
+			wide := map[int]int{126: 2, 127: 8}[n]
+			if wide > 0 {
+				var b [8]byte
+				if _, err = io.ReadFull(w.in, b[8-wide:]); err != nil {
+					return nil, 0, err
+				}
+				n = int(bigendian.BigEndian.Uint64(b[:]))
+			}
+		} else {
+			var head [4]byte
+			if _, err = io.ReadFull(w.in, head[:]); err != nil {
+				return nil, 0, err
+			}
+			op, n = head[0]&7, int(bigendian.BigEndian.Uint32(head[:])&0xffffff)
+		}
+		body := make([]byte, n)
+		if _, err = io.ReadFull(w.in, body); err != nil {
+			return nil, 0, err
+		}
+		switch {
+		case w.web && op == 8:
+			if len(body) < 2 {
+				return nil, 1005, nil
+			}
+			return nil, int(bigendian.BigEndian.Uint16(body)), nil
+		case w.web && op < 8, !w.web && op == 0:
+			return body, 0, nil
+		}
+	}
+}
+
+// receive reads the next message.
+func (w *wire) receive() (wamp.Message, error) {
+	for {
+		body, status, err := w.frame()
+		if err != nil {
+			return nil, err
+		}
+		if status == 0 {
+			return codec.NewDecoder().Decode(w.serializer, body)
+		}
+	}
+}
+
+// ended reports whether the connection has ended, however.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func runHostile(t *testing.T, urls map[string]string, row *hostileRow, around *surroundings) {
+	w := dialWire(t, urls, row)
+	if row.Session {
+		h := &wamp.Hello{Realm: realm}
+		allFeatures(h)
+		if err := w.send(h); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := w.receive(); err != nil || m.Type() != wamp.TypeWelcome {
+			t.Fatalf("no WELCOME: %v, %v", m, err)
+		}
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- w.play(row.Steps, around) }()
+	defer func() {
+		_ = w.conn.Close()
+		<-sent
+		if bytes.Contains(w.seen.Bytes(), []byte("CANARY")) {
+			t.Errorf("what was sent is echoed: %q", w.seen.Bytes())
+		}
+	}()
+	if row.Unread {
+		err := <-sent
+		sent <- nil
+		if !ended(err) {
+			t.Errorf("the server took all of it: %v", err)
+		}
+		return
+	}
+	w.judge(row)
+}
+
+// play sends what the steps say, until the server has closed the connection.
+func (w *wire) play(steps []hostileStep, around *surroundings) error {
+	for _, s := range steps {
+		switch {
+		case s.Subscribe != "":
+			if err := w.send(&wamp.Subscribe{Request: 1, Topic: s.Subscribe}); err != nil {
+				return err
+			}
+			continue
+		case s.Publish != "":
+			// After this session's SUBSCRIBE is through: somebody else asks how
+			// many subscribers there are until there is one.
+			by := around.bystander
+			for {
+				by.send(&wamp.Call{Request: by.next(), Procedure: "wamp.subscription.match", Payload: by.clear(string(s.Publish))})
+				m := by.receive()
+				if r, ok := m.(*wamp.Result); ok {
+					if args, _, err := r.Payload.Decode(); err == nil && len(args) == 1 && args[0] != nil {
+						break
+					}
+				}
+			}
+			by.send(&wamp.Publish{Request: by.next(), Topic: s.Publish})
+			continue
+		}
+		b := s.bytes(w)
+		var batch []byte
+		for i := range max(1, s.Times) {
+			if s.Every > 0 {
+				time.Sleep(s.Every)
+			}
+			batch = append(batch, b...)
+			if s.Every > 0 || len(batch) > 64<<10 || i == max(1, s.Times)-1 {
+				if err := w.write(batch); err != nil {
+					return err
+				}
+				batch = batch[:0]
+			}
+		}
+	}
+	return nil
+}
+
+func (s *hostileStep) bytes(w *wire) []byte {
+	unhex := func(text string) []byte {
+		b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+		if err != nil {
+			w.t.Errorf("not hex: %q", text)
+		}
+		return b
+	}
+	if s.Message != "" || s.MessageHex != "" {
+		body := []byte(s.Message)
+		body = append(body, bytes.Repeat(unhex(s.MessageHex), max(1, s.Within))...)
+		return w.message(append(body, s.End...))
+	}
+	return append(append([]byte(s.Text), unhex(s.Hex)...), make([]byte, s.Zeros)...)
+}
+
+// judge compares what the server does with what the row expects.
+func (w *wire) judge(row *hostileRow) {
+	t := w.t
+	switch row.Expect {
+	case "closed":
+		if row.Transport == "tcp" {
+			if _, err := w.in.ReadByte(); !ended(err) {
+				t.Errorf("the connection was not closed without a word: %v, %q", err, w.seen.Bytes())
+			}
+			return
+		}
+		if m, err := w.receive(); !ended(err) {
+			t.Errorf("the connection was not closed: %v, %v", m, err)
+		}
+	case "reply":
+		want, _ := hex.DecodeString(row.Bytes)
+		got, err := io.ReadAll(w.in)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("the reply is %x, want %x and the end (%v)", got, want, err)
+		}
+	case "status":
+		line, err := w.in.ReadString('\n')
+		if err != nil || !strings.HasPrefix(line, fmt.Sprintf("HTTP/1.1 %d ", row.Code)) {
+			t.Errorf("the answer is %q, want %d (%v)", line, row.Code, err)
+		}
+	case "close":
+		for {
+			_, status, err := w.frame()
+			if err != nil {
+				t.Fatalf("no close frame: %v", err)
+			}
+			if status == row.Code {
+				return
+			}
+			if status != 0 {
+				t.Fatalf("closed with status %d, want %d", status, row.Code)
+			}
+		}
+	case "abort":
+		m, err := w.receive()
+		abort, ok := m.(*wamp.Abort)
+		if err != nil || !ok || abort.Reason != row.URI || abort.Details.Message == "" {
+			t.Fatalf("want ABORT %s with a message, got %+v, %v", row.URI, m, err)
+		}
+		if m, err := w.receive(); !ended(err) {
+			t.Errorf("after ABORT: %v, %v", m, err)
+		}
+	case "error":
+		m, err := w.receive()
+		if e, ok := m.(*wamp.Error); err != nil || !ok || e.Error != row.URI {
+			t.Fatalf("want ERROR %s, got %+v, %v", row.URI, m, err)
+		}
+		w.goesOn()
+	case "ignored":
+		w.goesOn()
+	case "event":
+		if m, err := w.receive(); err != nil || m.Type() != wamp.TypeSubscribed {
+			t.Fatalf("no SUBSCRIBED: %v, %v", m, err)
+		}
+		m, err := w.receive()
+		if err != nil || m.Type() != wamp.TypeEvent {
+			t.Errorf("no EVENT: %v, %v", m, err)
+		}
+	default:
+		t.Fatalf("unknown expectation %q", row.Expect)
+	}
+}
+
+// goesOn shows that the session does.
+func (w *wire) goesOn() {
+	const request = 77
+	if err := w.send(&wamp.Unsubscribe{Request: request, Subscription: 1}); err != nil {
+		w.t.Fatal(err)
+	}
+	for {
+		m, err := w.receive()
+		if err != nil {
+			w.t.Fatalf("the session has ended: %v", err)
+		}
+		if e, ok := m.(*wamp.Error); ok && e.Request == request && e.RequestType == wamp.TypeUnsubscribe {
+			return
+		}
+	}
+}
