@@ -1,0 +1,54 @@
+# What CI runs, in parts. make help lists them.
+
+FUZZTIME ?= 30s
+GO ?= go
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.PHONY: all
+all: check test
+
+.PHONY: build
+build: ## bin/blindfold (the router) and bin/seal
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/blindfold ./cmd/router
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/seal ./cmd/seal
+
+.PHONY: check
+check: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: test
+test: ## all tests, with the race detector
+	$(GO) test -race -timeout 15m ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## each benchmark
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: soak
+soak: ## the integration tests over and over, with the race detector
+	$(GO) test -race -count 10 -timeout 120m ./integration
+
+.PHONY: docs
+docs: ## write the generated parts of docs/ anew
+	$(GO) test ./cmd/router -run Reference -update
+
+.PHONY: pictures
+pictures: ## take the pictures of docs/img anew (needs chromium)
+	PICTURES=$(CURDIR)/docs/img PICTURES_AFTER=60s $(GO) test -count 1 ./integration -run 'InABrowser$$'
+
+.PHONY: ci
+ci: ## everything, as CI runs it
+	.ci/run
