@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"net"
 	"time"
 )
@@ -231,9 +230,6 @@ func (c *conn) drain() error {
 		}
 	}
 }
-
-// ended reports whether err is the end that our own Close makes.
-func ended(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) }
 
 func printable(b []byte) string {
 	out := make([]byte, 0, len(b))

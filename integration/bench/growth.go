@@ -45,7 +45,7 @@ func (g *growing) endpoint() endpoint {
 func curves() []curve {
 	const cpuEach = "server CPU, µs"
 	return []curve{
-		{"subscribers", "Fan-out: one publication to n subscribers, 256 B", "subscribers of the topic", "server CPU per publication, µs", 5000, growSubscribers},
+		{"subscribers", "Fan-out: one publication to n subscribers, 256 B", "subscribers of the topic", cpuEach + " per publication", 5000, growSubscribers},
 		{"topics", "Subscribed topics: a publication to one of n, 256 B", "topics", cpuEach + " per publication", 1_000_000, growTopics},
 		{"patterns", "Pattern subscriptions: a publication that matches one of n, 256 B", "patterns", cpuEach + " per publication", 10_000, growPatterns},
 		{"registrations", "Registered procedures: a call to one of n, 256 B", "procedures", cpuEach + " per call", 100_000, growRegistrations},

@@ -148,6 +148,9 @@ func cell(runs []sample) string {
 	if v := get((*sample).cost); v > 0 {
 		parts = append(parts, fmt.Sprintf("%.2f µs", v))
 	}
+	if v := get((*sample).calls); v > 0 {
+		parts = append(parts, fmt.Sprintf("%.2g syscalls", v))
+	}
 	if v := get(func(s *sample) float64 { return s.P99 }); v > 0 {
 		parts = append(parts, fmt.Sprintf("p50 %.0f p99 %.0f µs", get(func(s *sample) float64 { return s.P50 }), v))
 	}

@@ -152,7 +152,6 @@ func (d *wampDialect) template(dst []byte, m wamp.Message, id wamp.ID) ([]byte, 
 		panic("a template without its id")
 	}
 	p.width = len(needle)
-	before := len(dst)
 	dst = d.wrap(dst, 0, body)
 	p.at = len(dst) - len(body) + at
 	if d.websocket {
@@ -161,7 +160,6 @@ func (d *wampDialect) template(dst []byte, m wamp.Message, id wamp.ID) ([]byte, 
 		}
 	}
 	p.end = len(dst)
-	_ = before
 	return dst, p
 }
 
