@@ -160,3 +160,67 @@ func TestVerifySabotaged(t *testing.T) {
 		})
 	}
 }
+
+// What could not be run is told, counts, and never passes.
+func TestVerifyNotRun(t *testing.T) {
+	router := filepath.Join(filepath.Dir(sealBinary(t)), "router")
+	t.Run("without strace", func(t *testing.T) {
+		v := verify(t, []string{"PATH=" + t.TempDir()}, "--messages", "6", "--exec", router)
+		v.want(t, 7, "not run", "ingress")
+		v = verify(t, []string{"PATH=" + t.TempDir()}, "--messages", "6", "--optional", "ingress", "--exec", router)
+		v.want(t, 0, "not run", "ingress")
+	})
+	t.Run("stripped", func(t *testing.T) {
+		needStrace(t)
+		dir, err := buildInto("", "-s -w", "../cmd/router")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		v := verify(t, nil, "--messages", "6", "--exec", filepath.Join(dir, "router"))
+		v.want(t, 7, "not run", "build")
+	})
+}
+
+// needOthersMemory skips the test where one may not read the memory of processes
+// that are not one's children.
+func needOthersMemory(t *testing.T) {
+	t.Helper()
+	scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	if err == nil && strings.TrimSpace(string(scope)) != "0" && os.Geteuid() != 0 {
+		t.Skip("kernel.yama.ptrace_scope forbids it: run as root, or set it to 0")
+	}
+}
+
+// A router that runs already: all but what came in before can be checked, if one
+// knows its process; and another process is not taken for it.
+func TestVerifyPID(t *testing.T) {
+	needOthersMemory(t)
+	server := startServer(t, config)
+	pid := strconv.Itoa(server.cmd.Process.Pid)
+	where := []string{"--messages", "60", "--url", server.urls["rawsocket"], "--metrics", server.urls["admin"] + "/metrics"}
+	v := verify(t, nil, append(where, "--pid", pid, "--binary", binary(t))...)
+	v.want(t, 0, "not run", "ingress")
+
+	other := exec.Command("sleep", "600")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = other.Process.Kill()
+		_ = other.Wait()
+	})
+	v = verify(t, nil, append(where, "--pid", strconv.Itoa(other.Process.Pid), "--binary", binary(t))...)
+	v.want(t, 1, "fail", "memory", "build")
+	v.wantSummary(t, "memory", "void: not even the ciphertext is found")
+	v.wantSummary(t, "build", "runs another executable")
+}
+
+func (v *verdict) wantSummary(t *testing.T, check, text string) {
+	t.Helper()
+	for _, c := range v.Checks {
+		if c.Check == check && !strings.Contains(c.Summary, text) {
+			t.Errorf("%s: %s", check, c.Summary)
+		}
+	}
+}
