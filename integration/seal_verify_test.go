@@ -161,6 +161,20 @@ func TestVerifySabotaged(t *testing.T) {
 	}
 }
 
+// A stripped executable is looked into all the same, whatever router it stands
+// beside. Stripping hides no code that decrypts: Go keeps a table of functions.
+func TestVerifyStrippedOpener(t *testing.T) {
+	dir, err := buildInto("sabotage", "-s -w", "./sabotage/opener", "./sabotage/picky")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	server := startServer(t, config)
+	v := verify(t, nil, "--messages", "6", "--url", server.urls["rawsocket"], "--binary", filepath.Join(dir, "opener"))
+	v.want(t, 1, "fail", "build")
+	v.wantSummary(t, "build", "the executable holds")
+}
+
 // What could not be run is told, counts, and never passes.
 func TestVerifyNotRun(t *testing.T) {
 	router := filepath.Join(filepath.Dir(sealBinary(t)), "router")

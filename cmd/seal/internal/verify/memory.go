@@ -54,21 +54,20 @@ func (t *target) scanTraffic(c *Result) error {
 	s := newScanner(t.secrets.sealed(), known)
 	halt := t.background(fixed)
 	defer halt()
-	controls := 0
+	found := make(finds) // in all scans
 	for n := range scans {
-		found := make(finds)
+		before := found.of(ciphertexts)
 		size, err := scanProcess(t.pid, s, found.add)
 		if err != nil {
 			return err
 		}
-		for _, what := range found.others(ciphertexts) {
-			c.fail("found in the router's memory: %s", what)
-		}
-		c.note("scan %d: %d MiB, ciphertext found %d times", n+1, size>>20, found.of(ciphertexts))
-		controls += found.of(ciphertexts)
+		c.note("scan %d: %d MiB, ciphertext found %d times", n+1, size>>20, found.of(ciphertexts)-before)
 		t.o.Progress(Memory, n+1, scans+1)
 	}
-	if controls == 0 {
+	for _, what := range found.others(ciphertexts) {
+		c.fail("found in the router's memory: %s", what)
+	}
+	if found.of(ciphertexts) == 0 {
 		c.fail("void: not even the ciphertext is found in process %d: is it the router?", t.pid)
 	}
 	return halt()
