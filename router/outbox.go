@@ -93,6 +93,7 @@ type putResult uint8
 
 const (
 	putDone   putResult = iota // somebody else will flush it
+	putBehind                  // the same, and more than half of the limit waits
 	putOwed                    // the caller must flush the outbox
 	putFull                    // not taken: over the limit
 	putClosed                  // not taken: the session is gone
@@ -118,6 +119,9 @@ func (o *outbox) take(frame []byte, shared bool) putResult {
 	if o.state == outboxIdle {
 		o.state = outboxOwed
 		return putOwed
+	}
+	if o.size > o.limit/2 {
+		return putBehind
 	}
 	return putDone
 }

@@ -41,6 +41,20 @@ func (o *outbox) behind() (taken int, behind bool) {
 	return o.taken, o.waited < o.slowDown
 }
 
+// mostSlow is for how many receivers a sender waits at once.
+const mostSlow = 64
+
+// noteSlow remembers to wait for a session at the next flush, if it is behind.
+func (t *turn) noteSlow(s *session) {
+	if !t.patient || len(t.slow) >= mostSlow {
+		return
+	}
+	taken, behind := s.out.behind()
+	if behind && !slices.ContainsFunc(t.slow, func(r slowReceiver) bool { return r.session == s }) {
+		t.slow = append(t.slow, slowReceiver{s, taken})
+	}
+}
+
 // awaitSlow lets the sender wait for all of t.slow at once.
 func (t *turn) awaitSlow() {
 	begin := time.Now()

@@ -204,6 +204,8 @@ func (t *turn) queue(to *session, frame []byte, shared bool) {
 	switch to.out.put(frame, shared) {
 	case putOwed:
 		t.owed = append(t.owed, to)
+	case putBehind:
+		t.noteSlow(to)
 	case putFull:
 		to.cutOff(t, queueFull)
 		return
@@ -219,9 +221,7 @@ func (t *turn) queue(to *session, frame []byte, shared bool) {
 func (t *turn) flush() {
 	for i, s := range t.owed {
 		s.out.flush(&t.scratch)
-		if taken, behind := s.out.behind(); behind && t.patient {
-			t.slow = append(t.slow, slowReceiver{s, taken})
-		}
+		t.noteSlow(s)
 		t.owed[i] = nil
 	}
 	t.owed, t.owedSize = t.owed[:0], 0

@@ -1,0 +1,401 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Zoe freezes; 300 MB are published to her and to Bob. Bob gets every event.
+// Zoe is cut off, and when she wakes up she reads why, behind whole events in
+// their order.
+func TestFrozenReader(t *testing.T) {
+	w := newWorld(t, withRouter(func(c *router.Config) {
+		c.Limits = router.Limits{Farewell: time.Minute, Stall: time.Minute, Queue: 8 << 20}
+	}))
+	alice, bob, zoe := w.join("alice", "rawsocket", wamp.MsgPack), w.join("bob", "rawsocket", wamp.MsgPack), w.join("zoe", "rawsocket", wamp.MsgPack)
+	bob.subscribe(topic, wamp.MatchExact)
+	zoe.subscribe(topic, wamp.MatchExact)
+	const events, size = 1200, 256 << 10 // 300 MiB
+	blob := bytes.Repeat([]byte{'x'}, size)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range events {
+			alice.send(&wamp.Publish{Request: alice.next(), Topic: topic, Payload: alice.clear(i, blob)})
+		}
+	}()
+	number := func(e *wamp.Event) int64 {
+		args, _, err := e.Payload.Decode()
+		if err != nil || len(args) != 2 {
+			t.Fatalf("event: %v", err)
+		}
+		return args[0].(int64)
+	}
+	for i := range int64(events) {
+		if got := number(expect[*wamp.Event](bob)); got != i {
+			t.Fatalf("Bob got event %d, and not %d", got, i)
+		}
+	}
+	<-done
+	next := int64(0)
+	for {
+		m, err := zoe.tryReceive()
+		if err != nil {
+			t.Fatalf("Zoe was not told why: %v", err)
+		}
+		if e, ok := m.(*wamp.Event); ok {
+			if got := number(e); got != next {
+				t.Fatalf("Zoe got event %d, and not %d", got, next)
+			}
+			next++
+			continue
+		}
+		abort, ok := m.(*wamp.Abort)
+		if !ok || abort.Reason != wamp.ErrUnavailable || abort.Details.Message == "" {
+			t.Fatalf("Zoe was told %+v", m)
+		}
+		break
+	}
+	if next == 0 || next == events {
+		t.Errorf("Zoe got %d events", next)
+	}
+	w.wantMetric(`blindfold_limits_total{limit="queue"} 1`)
+	w.wantMetric(`blindfold_sessions_closed_total{realm="realm1",reason="queue_full"} 1`)
+	w.settle(2)
+}
+
+// A reader that takes nothing is cut off, though little is sent to it.
+func TestStalledReader(t *testing.T) {
+	w := newWorld(t, withRouter(func(c *router.Config) {
+		c.Limits = router.Limits{Stall: 100 * time.Millisecond, Farewell: 200 * time.Millisecond, Queue: 1 << 30, PingEvery: time.Hour}
+	}))
+	alice, zoe := w.join("alice", "rawsocket", wamp.MsgPack), w.join("zoe", "rawsocket", wamp.MsgPack)
+	zoe.subscribe(topic, wamp.MatchExact)
+	blob := bytes.Repeat([]byte{'x'}, 512<<10)
+	for range 40 { // more than the kernel holds, and far less than the queue
+		alice.send(&wamp.Publish{Request: alice.next(), Topic: topic, Payload: alice.clear(blob)})
+	}
+	w.settle(1)
+	w.wantMetric(`blindfold_limits_total{limit="stall"} 1`)
+	alice.expectNothing()
+}
+
+// Where all queues together are over their limit, those who are furthest behind
+// are cut off, and nobody else.
+func TestAllQueuesTogether(t *testing.T) {
+	w := newWorld(t, withRouter(func(c *router.Config) {
+		c.Limits = router.Limits{Queues: 16 << 20, Queue: 1 << 30, Stall: time.Hour, Farewell: 100 * time.Millisecond, PingEvery: time.Hour}
+	}))
+	alice, bob := w.join("alice", "rawsocket", wamp.MsgPack), w.join("bob", "rawsocket", wamp.MsgPack)
+	bob.subscribe(topic, wamp.MatchExact)
+	const frozen = 4
+	for range frozen {
+		w.join("zoe", "rawsocket", wamp.MsgPack).subscribe(topic, wamp.MatchExact)
+	}
+	blob := bytes.Repeat([]byte{'x'}, 256<<10)
+	for range 200 {
+		alice.publish(topic, wamp.Attributes{}, alice.clear(blob))
+		expect[*wamp.Event](bob)
+		expect[*wamp.Published](alice)
+	}
+	w.settle(2)
+	w.wantMetric(fmt.Sprintf(`blindfold_limits_total{limit="queues"} %d`, frozen))
+	bob.expectNothing()
+}
+
+// Bob is killed in the middle of a call: Alice is told at once.
+func TestCalleeKilledInMidCall(t *testing.T) {
+	w := newWorld(t)
+	alice, bob := w.join("alice", "rawsocket", wamp.JSON), w.join("bob", "websocket", wamp.JSON)
+	bob.register(procedure, wamp.RegisterOptions{})
+	request := alice.call(procedure, wamp.Attributes{}, alice.clear(1))
+	expect[*wamp.Invocation](bob)
+	_ = bob.conn.Close()
+	alice.expectError(request, wamp.ErrCanceled)
+	alice.expectError(alice.call(procedure, wamp.Attributes{}, alice.clear(1)), wamp.ErrNoSuchProcedure)
+}
+
+// Half-open: Zoe's end is gone and nobody said so (her packets are dropped; here,
+// she neither reads nor answers). Pings find out, and her call is not held.
+func TestHalfOpen(t *testing.T) {
+	w := newWorld(t, withRouter(func(c *router.Config) {
+		c.Limits = router.Limits{PingEvery: 100 * time.Millisecond, PingTimeout: 100 * time.Millisecond}
+	}))
+	for _, over := range []string{"rawsocket", "websocket"} {
+		zoe := w.join("zoe", over, wamp.JSON)
+		zoe.subscribe(topic, wamp.MatchExact)
+		w.settle(0)
+	}
+	w.wantMetric(`blindfold_limits_total{limit="ping_timeout"} 2`)
+	w.wantMetric(`blindfold_subscriptions{realm="realm1"} 0`)
+}
+
+// The server is stopped for a while (SIGSTOP), as virtual machines are: nobody
+// loses his session, nor a message. Timers go by the monotonic clock, so a step of
+// the wall clock, which this amounts to for what the server sees of it, ends
+// nothing either.
+func TestStoppedServer(t *testing.T) {
+	p := startServer(t, config)
+	alice, bob := joinServer(t, p, "alice", wamp.JSON), joinServer(t, p, "bob", wamp.JSON)
+	bob.subscribe(topic, wamp.MatchExact)
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	const n = 1000
+	for range n {
+		alice.send(&wamp.Publish{Request: alice.next(), Topic: topic, Payload: alice.clear("x")})
+	}
+	stopped := 10 * time.Second
+	if testing.Short() {
+		stopped = time.Second
+	}
+	time.Sleep(stopped) // nothing happens meanwhile that could be awaited
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		expect[*wamp.Event](bob)
+	}
+	alice.expectNothing()
+}
+
+// A client is stopped for a while: events of that time reach it afterwards.
+func TestStoppedClient(t *testing.T) {
+	p := startServer(t, config)
+	alice := joinServer(t, p, "alice", wamp.JSON)
+	zoe := joinServer(t, p, "zoe", wamp.JSON)
+	zoe.subscribe(topic, wamp.MatchExact)
+	for range 1000 { // she reads none of it yet
+		alice.send(&wamp.Publish{Request: alice.next(), Topic: topic, Payload: alice.clear("x")})
+	}
+	alice.expectNothing()
+	for range 1000 {
+		expect[*wamp.Event](zoe)
+	}
+}
+
+// 2,000 clients lose their connection at once, and all come back at once.
+func TestEverybodyReconnectsAtOnce(t *testing.T) {
+	clients := 2000
+	if raceEnabled {
+		clients = 400
+	}
+	p := startServer(t, config)
+	bob := joinServer(t, p, "bob", wamp.JSON)
+	bob.subscribe(topic, wamp.MatchExact)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		conns := make([]transport.Conn, clients)
+		var all sync.WaitGroup
+		for i := range conns {
+			all.Go(func() {
+				conn, err := transport.Dial(ctx, p.urls["rawsocket"], transport.DialOptions{Serializer: wamp.MsgPack})
+				if err != nil {
+					t.Errorf("client %d: %v", i, err)
+					return
+				}
+				conns[i] = conn
+				c := &peer{t: t, name: "client", conn: conn}
+				hello := &wamp.Hello{Realm: realm}
+				allFeatures(hello)
+				c.send(hello)
+				if m, err := c.tryReceive(); err != nil || m.Type() != wamp.TypeWelcome {
+					t.Errorf("client %d: %v, %v", i, m, err)
+				}
+			})
+		}
+		all.Wait()
+		cancel()
+		for _, c := range conns {
+			if c != nil {
+				_ = c.Close()
+			}
+		}
+		bob.publish(topic, wamp.Attributes{}, bob.clear("x"))
+		expect[*wamp.Published](bob)
+	}
+}
+
+// SIGTERM: a call in flight may finish; then everybody is told GOODBYE, and the
+// process ends with status 0.
+func TestShutdown(t *testing.T) {
+	p := startServer(t, config)
+	alice, bob := joinServer(t, p, "alice", wamp.JSON), joinServer(t, p, "bob", wamp.JSON)
+	bob.register(procedure, wamp.RegisterOptions{})
+	request := alice.call(procedure, wamp.Attributes{}, alice.clear(1))
+	invocation := expect[*wamp.Invocation](bob)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	late := func() error { // is turned away, once the signal has arrived
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		conn, err := transport.Dial(ctx, p.urls["rawsocket"], transport.DialOptions{})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
+		c := &peer{t: t, name: "late", conn: conn}
+		hello := &wamp.Hello{Realm: realm}
+		allFeatures(hello)
+		c.send(hello)
+		switch m, err := c.tryReceive(); m := m.(type) {
+		case *wamp.Abort:
+			if m.Reason != wamp.CloseSystemShutdown {
+				t.Errorf("turned away with %s", m.Reason)
+			}
+			return errors.New("turned away")
+		default:
+			return err
+		}
+	}
+	for late() == nil {
+	}
+	bob.send(&wamp.Yield{Request: invocation.Request})
+	if got := expect[*wamp.Result](alice); got.Request != request {
+		t.Errorf("result of %d", got.Request)
+	}
+	for _, c := range []*peer{alice, bob} {
+		if g := expect[*wamp.Goodbye](c); g.Reason != wamp.CloseSystemShutdown {
+			t.Errorf("%s was told %s", c.name, g.Reason)
+		}
+		c.send(&wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
+		if m, err := c.tryReceive(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v, %v after GOODBYE", c.name, m, err)
+		}
+	}
+	p.stopped = true // once is enough: a second signal ends it at once
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+}
+
+// rewrite replaces the server's configuration and has it read again.
+func (p *process) rewrite(config string) {
+	p.t.Helper()
+	file := p.cmd.Args[len(p.cmd.Args)-1]
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// reloadable is a configuration in which anonymous sessions may publish to a
+// prefix.
+func reloadable(prefix string, subscriptions int) string {
+	return fmt.Sprintf(`
+listeners:
+  - rawsocket: 127.0.0.1:0
+admin: 127.0.0.1:0
+limits: {subscriptions: %d}
+realms:
+  - name: realm1
+    anonymous: {role: anonymous}
+    roles:
+      - name: anonymous
+        permissions:
+          - {uri: %q, match: prefix, allow: [publish]}
+          - {uri: "", match: prefix, allow: [subscribe]}
+`, subscriptions, prefix)
+}
+
+// A new configuration holds for the sessions that are there; a bad one is
+// refused, and the old one stays.
+func TestReload(t *testing.T) {
+	p := startServer(t, reloadable("com.old.", 1024))
+	alice := joinServer(t, p, "alice", wamp.JSON)
+	may := func(topic wamp.URI) bool {
+		request := alice.publish(topic, wamp.Attributes{}, alice.clear(1))
+		switch m := alice.receive().(type) {
+		case *wamp.Published:
+			return m.Request == request
+		case *wamp.Error:
+			return false
+		default:
+			t.Fatalf("%v", m.Type())
+			return false
+		}
+	}
+	until := func(want bool, topic wamp.URI) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); may(topic) != want; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the new configuration does not hold for %s", topic)
+			}
+		}
+	}
+	if !may("com.old.a") || may("com.new.a") {
+		t.Fatal("the first configuration does not hold")
+	}
+	p.rewrite(reloadable("com.new.", 2))
+	until(true, "com.new.a")
+	if may("com.old.a") {
+		t.Error("the old permissions hold besides the new ones")
+	}
+	for i := range 3 {
+		request := alice.next()
+		alice.send(&wamp.Subscribe{Request: request, Topic: wamp.URI(fmt.Sprintf("com.t%d", i))})
+		if i < 2 {
+			expect[*wamp.Subscribed](alice)
+		} else {
+			alice.expectError(request, wamp.ErrLimitExceeded)
+		}
+	}
+	p.rewrite("realms: [{name: realm1, unknown_key: 1}]")
+	p.rewrite(reloadable("com.third.", 2) + "  - name: realm2\n") // realms can't be added
+	if !may("com.new.a") {
+		t.Error("a bad configuration was taken")
+	}
+	p.rewrite(reloadable("com.last.", 2))
+	until(true, "com.last.a")
+	if alice.request == 0 {
+		t.Error("the session was not the same")
+	}
+	// Without a signal: the file is looked at now and then.
+	file := p.cmd.Args[len(p.cmd.Args)-1]
+	if err := os.WriteFile(file, []byte(reloadable("com.watched.", 2)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	until(true, "com.watched.a")
+}
+
+// The binary is the same, bit for bit, wherever it is built.
+func TestReproducibleBuild(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds twice")
+	}
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sums [2][]byte
+	for i := range sums {
+		dir := t.TempDir()
+		script := fmt.Sprintf(`cd %q && git ls-files -z '*.go' go.mod go.sum cmd dashboard | xargs -0 -r cp --parents -t %q 2>/dev/null; cd %q && go build -trimpath -buildvcs=false -o router.out ./cmd/router`,
+			string(bytes.TrimSpace(top)), dir, dir)
+		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if sums[i], err = os.ReadFile(dir + "/router.out"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(sums[0], sums[1]) {
+		t.Error("two builds of the same source differ")
+	}
+}
