@@ -238,3 +238,21 @@ func (v *verdict) wantSummary(t *testing.T, check, text string) {
 		}
 	}
 }
+
+// A key that somebody left in the router's environment is found, though the
+// router itself is ours and looks at nothing.
+func TestVerifyKeyInEnvironment(t *testing.T) {
+	needStrace(t)
+	dir := t.TempDir()
+	keyring := filepath.Join(dir, "k.json")
+	if out, err := exec.Command(sealBinary(t), "keygen", "--out", keyring).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	content, err := os.ReadFile(keyring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := filepath.Join(filepath.Dir(sealBinary(t)), "router")
+	v := verify(t, []string{"NOTES=" + string(content)}, "--messages", "6", "--keyring", keyring, "--exec", router)
+	v.want(t, 1, "fail", "memory", "residue", "ingress")
+}

@@ -88,3 +88,26 @@ func TestCutExec(t *testing.T) {
 		t.Errorf("%q, %q", before, command)
 	}
 }
+
+// A bar is drawn anew only where it differs, and wiped in the end; without a
+// terminal there is none.
+func TestBar(t *testing.T) {
+	var out bytes.Buffer
+	b := &bar{w: &out}
+	b.show("sending", 1, 1000)
+	b.show("sending", 2, 1000)
+	b.show("sending", 500, 1000)
+	b.clear()
+	want := "\rsending            [                              ]   0%\x1b[K" +
+		"\rsending            [===============               ]  50%\x1b[K\r\x1b[K"
+	if out.String() != want {
+		t.Errorf("%q", out.String())
+	}
+	none := newBar(&out)
+	out.Reset()
+	none.show("sending", 1, 1)
+	none.clear()
+	if out.Len() > 0 {
+		t.Errorf("%q", out.String())
+	}
+}

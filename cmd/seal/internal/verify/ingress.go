@@ -55,6 +55,7 @@ func (t *target) ingress(c *Result) {
 		c.notRun("the record of system calls: %v", err)
 		return
 	}
+	in.feed("environment", t.process.environ)
 	for _, name := range unseen {
 		if in.calls[name] > 0 {
 			c.notRun("the router uses %s, which brings in what strace does not show", name)

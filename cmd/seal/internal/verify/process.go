@@ -28,6 +28,7 @@ type process struct {
 	done     chan struct{} // closed when it has ended
 	output   sync.WaitGroup
 	log      string
+	environ  []byte
 
 	mu    sync.Mutex
 	lines []string // of its standard output
@@ -75,6 +76,7 @@ func (t *target) start() error {
 		return err
 	}
 	t.pid = p.pid
+	p.environ, _ = os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid)) // none but on Linux
 	if len(t.urls) == 0 {
 		return t.discover()
 	}
