@@ -58,6 +58,30 @@ func TestConcurrency(t *testing.T) {
 	})
 }
 
+// With the policy first, a call waits for the first callee, not for its stand-by;
+// and goes to that one when the first is gone.
+func TestConcurrencyStandBy(t *testing.T) {
+	payloads(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
+		w := newWorld(t)
+		alice, bob, carol := w.join("alice", "websocket", s), w.join("bob", "rawsocket", s), w.join("carol", "unix", s)
+		bob.register(procedure, wamp.RegisterOptions{Invoke: "first", Concurrency: 1})
+		alice.callWith(procedure, form, "1", wamp.CallOptions{})
+		expect[*wamp.Invocation](bob)
+		waits := alice.callWith(procedure, form, "2", wamp.CallOptions{})
+		alice.expectNothing()
+		carol.register(procedure, wamp.RegisterOptions{Invoke: "first", Concurrency: 1})
+		carol.expectNothing()
+		bob.leave()
+		alice.expectError(waits-1, wamp.ErrCanceled)
+		i := expect[*wamp.Invocation](carol)
+		carol.carries(i, form, "2")
+		carol.yield(i, form, "done", false)
+		if r := expect[*wamp.Result](alice); r.Request != waits {
+			t.Errorf("result: %+v", r)
+		}
+	})
+}
+
 // Waiting is bounded in number and time, and ends with the callees and the caller.
 func TestConcurrencyEnds(t *testing.T) {
 	w := newWorld(t, withRouter(func(c *router.Config) { c.Limits.WaitingCalls = 3 }))

@@ -3,6 +3,7 @@ package integration
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/router"
@@ -139,7 +140,10 @@ func TestMetaRefusesOpaqueArguments(t *testing.T) {
 		w := newWorld(t)
 		alice := w.join("alice", "websocket", wamp.CBOR)
 		a, p := alice.sealed(form, []byte("sealed"))
-		alice.expectError(alice.call("wamp.session.count", a, p), wamp.ErrInvalidArgument)
+		e := alice.expectError(alice.call("wamp.session.count", a, p), wamp.ErrInvalidArgument)
+		if !strings.Contains(e.Details.Message, "opaque") {
+			t.Errorf("the error does not say why: %s", e.Details.Message)
+		}
 		if n := alice.one("wamp.session.count"); n != int64(1) {
 			t.Errorf("count: %v", n)
 		}

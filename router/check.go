@@ -15,6 +15,9 @@ func (r *Router) Check() error {
 			return fmt.Errorf("realm %s: %w", m.name, err)
 		}
 	}
+	if n := r.timeouts.ended(); n > 0 {
+		return fmt.Errorf("%d timeouts of calls that have ended", n)
+	}
 	return nil
 }
 

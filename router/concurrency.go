@@ -37,6 +37,9 @@ func (l *concurrency) free(callee *session) bool {
 	return load != nil && (load.limit == 0 || load.used < load.limit)
 }
 
+// anyone reports whether the policy lets any callee that is free have a call.
+func (l *concurrency) anyone() bool { return l.reg.invoke == "roundrobin" || l.reg.invoke == "random" }
+
 // acquire takes a place at a callee, if there is one.
 func (l *concurrency) acquire(callee *session) bool {
 	l.mu.Lock()
@@ -67,7 +70,7 @@ func (l *concurrency) giveBack(callee *session) {
 // others it waits for the one that they name.
 func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 	callees, first := l.reg.choose()
-	anyone := l.reg.invoke == "roundrobin" || l.reg.invoke == "random"
+	anyone := l.anyone()
 	refusal, busy := noSuchProcedure, false
 	var refusedBy []*session
 	for i := range callees {
@@ -133,8 +136,14 @@ func (l *concurrency) forget(inv *invocation) {
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waitingCall) bool { return w.inv == inv })
 }
 
-// serve gives a callee calls that wait, as many as it may have.
+// serve gives a callee calls that wait, as many as it may have, if the policy does
+// not name another.
 func (l *concurrency) serve(callee *session) {
+	if !l.anyone() {
+		if callees, first := l.reg.choose(); len(callees) == 0 || callees[first] != callee {
+			return
+		}
+	}
 	var t *turn
 	for {
 		w := l.next(callee)
@@ -218,8 +227,15 @@ func (l *concurrency) join(callee *session, limit uint64) {
 	l.callees[callee] = &calleeLoad{limit: limit}
 }
 
-// part removes a callee. Calls that nobody is left for end.
+// part removes a callee, which the registration has lost already. Calls that
+// nobody is left for end; others may have waited for this callee only, and are
+// given to whom the policy names now.
 func (l *concurrency) part(callee *session) {
+	defer func() {
+		if callees, first := l.reg.choose(); len(callees) > 0 && !l.anyone() {
+			l.serve(callees[first])
+		}
+	}()
 	l.mu.Lock()
 	delete(l.callees, callee)
 	var hopeless []*waitingCall

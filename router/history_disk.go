@@ -244,10 +244,9 @@ func (l *diskLog) check() error {
 	return err
 }
 
-// A stored event: a version, its serializer, whether its payload may be
-// reframed, when it came (Unix milliseconds), the session that published it, and
-// two messages of that serializer, the first after its length: a PUBLISH with the
-// lists of receivers, and the EVENT. So its payload is stored as the bytes that
+// A stored event: a version, its serializer, when it came (Unix milliseconds), the
+// session that published it, and two messages of that serializer, the first after
+// its length: a PUBLISH with the lists of receivers, and the EVENT. So its payload is stored as the bytes that
 // came off the wire, behind an envelope that only package codec reads.
 const keptVersion = 1
 
@@ -256,11 +255,7 @@ func appendKept(dst []byte, k *kept) ([]byte, error) {
 	if s == 0 {
 		s = wamp.CBOR
 	}
-	flags := byte(0)
-	if k.event.Payload.MayReframe() {
-		flags = 1
-	}
-	dst = append(dst, keptVersion, byte(s), flags)
+	dst = append(dst, keptVersion, byte(s))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(k.at.UnixMilli()))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(k.from))
 	lists, err := codec.Append(nil, s, &wamp.Publish{Request: 1, Options: k.lists, Topic: k.event.Details.Topic})
@@ -273,20 +268,20 @@ func appendKept(dst []byte, k *kept) ([]byte, error) {
 	return codec.Append(append(dst, lists...), s, &event)
 }
 
-const keptHeader = 3 + 8 + 8 + 4
+const keptHeader = 2 + 8 + 8 + 4
 
 // restoreKept reads what appendKept wrote. The event's payload refers to b.
 func restoreKept(b []byte) (*kept, error) {
 	if len(b) < keptHeader || b[0] != keptVersion || !wamp.Serializer(b[1]).Valid() {
 		return nil, errRecord
 	}
-	s, mayReframe := wamp.Serializer(b[1]), b[2]&1 != 0
+	s := wamp.Serializer(b[1])
 	k := &kept{
-		at:   time.UnixMilli(int64(binary.BigEndian.Uint64(b[3:]))).UTC(),
-		from: wamp.ID(binary.BigEndian.Uint64(b[11:])),
+		at:   time.UnixMilli(int64(binary.BigEndian.Uint64(b[2:]))).UTC(),
+		from: wamp.ID(binary.BigEndian.Uint64(b[10:])),
 		size: len(b),
 	}
-	n := binary.BigEndian.Uint32(b[19:])
+	n := binary.BigEndian.Uint32(b[18:])
 	if uint64(n) > uint64(len(b)-keptHeader) {
 		return nil, errRecord
 	}
@@ -308,9 +303,6 @@ func restoreKept(b []byte) (*kept, error) {
 		return nil, errRecord
 	}
 	k.event = *event
-	if mayReframe {
-		k.event.Payload.PermitReframing()
-	}
 	return k, nil
 }
 

@@ -2,6 +2,7 @@ package router
 
 import (
 	"container/heap"
+	"slices"
 	"sync"
 	"time"
 )
@@ -115,6 +116,19 @@ func (x *timeouts) close() {
 	x.poke()
 	x.mu.Unlock()
 	x.done.Wait()
+}
+
+// ended returns how many timers of calls that have ended are still in the heap.
+func (x *timeouts) ended() (n int) {
+	x.mu.Lock()
+	timed := slices.Clone(x.heap)
+	x.mu.Unlock()
+	for _, inv := range timed {
+		if !inv.pending() {
+			n++
+		}
+	}
+	return n
 }
 
 type timerHeap []*invocation
