@@ -11,6 +11,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // historyFile keeps the histories of a realm in one file, with one goroutine
@@ -238,7 +239,7 @@ func (l *diskLog) check() error {
 	if err == nil && (count.n > l.rule.Limit || count.size > l.rule.Bytes) {
 		err = fmt.Errorf("history of %q: %d events, %d bytes", string(l.rule.URI), count.n, count.size)
 	}
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
 		return nil // the router is closed
 	}
 	return err
