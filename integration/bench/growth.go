@@ -31,8 +31,8 @@ type growing struct {
 // limitsToGrow are above what any curve needs.
 const limitsToGrow = `limits:
   sessions: 100000
-  subscriptions: 100000
-  registrations: 100000
+  subscriptions: 2000000
+  registrations: 2000000
   message: 4MiB
   queue: 64MiB
 `
@@ -127,8 +127,7 @@ func (c *curve) measure(ctx context.Context, b *builder, o options, w io.Writer)
 
 func growSubscribers(ctx context.Context, g *growing, sizes []int, point func(string, int, float64)) error {
 	for _, n := range sizes {
-		// Not more bytes under way at once than the sockets hold anyway.
-		w := fanout{payload: payload{256, "passthru"}, topics: []string{"com.bench.topic"}, subscribers: n, window: max(4, min(64, 20_000/n))}
+		w := fanout{payload: payload{256, "passthru"}, topics: []string{"com.bench.topic"}, subscribers: n, window: 64}
 		s, err := w.run(ctx, g.endpoint(), g.bound)
 		if err != nil {
 			return err
@@ -137,9 +136,6 @@ func growSubscribers(ctx context.Context, g *growing, sizes []int, point func(st
 	}
 	return nil
 }
-
-// spread is how many topics or procedures one session has, at most.
-const spread = 10_000
 
 // sampled are up to 2,048 of n names, spread evenly: what is published to.
 func sampled(n int, name func(i int) string) (out []string) {
@@ -150,30 +146,27 @@ func sampled(n int, name func(i int) string) (out []string) {
 	return out
 }
 
-// growTables publishes to one of ever more topics, whose subscriptions are
-// spread over sessions.
+// growTables publishes to one of ever more topics. A session for each step has
+// the topics that came with it: were they spread over more sessions with every
+// step, there would be fewer events for each write, and this is about tables.
 func growTables(ctx context.Context, g *growing, sizes []int, match string, subscribed, published func(i int) string, point func(x int, y float64)) error {
 	c := newCrowd(ctx, g.endpoint())
 	defer c.end()
 	counts := newGate(1)
 	have := 0
 	for _, n := range sizes {
-		for have < n { // a new session for each step, and for each 10,000
-			to := min(n, have+spread)
-			var topics []topic
-			for i := have; i < to; i++ {
-				topics = append(topics, topic{subscribed(i), match})
-			}
-			k, err := c.join(64 << 10)
-			if err != nil {
-				return err
-			}
-			if err := k.subscribe(topics...); err != nil {
-				return err
-			}
-			c.run("subscriber", events(k, counts, 0))
-			have = to
+		var topics []topic
+		for ; have < n; have++ {
+			topics = append(topics, topic{subscribed(have), match})
 		}
+		k, err := c.join(64 << 10)
+		if err != nil {
+			return err
+		}
+		if err := k.subscribe(topics...); err != nil {
+			return err
+		}
+		c.run("subscriber", events(k, counts, 0))
 		if err := g.collect(); err != nil {
 			return err
 		}
@@ -213,14 +206,12 @@ func growRegistrations(ctx context.Context, g *growing, sizes []int, point func(
 	w := calling{payload: payload{256, "passthru"}, callers: 1, window: 64}
 	have := 0
 	for _, n := range sizes {
-		for have < n {
-			w.procedures = nil
-			for to := min(n, have+spread); have < to; have++ {
-				w.procedures = append(w.procedures, name(have))
-			}
-			if err := w.answer(c, g.endpoint()); err != nil {
-				return err
-			}
+		w.procedures = nil
+		for ; have < n; have++ {
+			w.procedures = append(w.procedures, name(have))
+		}
+		if err := w.answer(c, g.endpoint()); err != nil {
+			return err
 		}
 		if err := g.collect(); err != nil {
 			return err
@@ -280,7 +271,8 @@ func growMemory(ctx context.Context, g *growing, sizes []int, point func(string,
 
 func growPayload(ctx context.Context, g *growing, sizes []int, point func(string, int, float64)) error {
 	for _, n := range sizes {
-		w := fanout{payload: payload{n, "passthru"}, topics: []string{"com.bench.topic"}, subscribers: 4, window: max(2, min(64, 4<<20/n))}
+		// About as many bytes under way as a socket holds.
+		w := fanout{payload: payload{n, "passthru"}, topics: []string{"com.bench.topic"}, subscribers: 4, window: max(2, min(64, 256<<10/n))}
 		s, err := w.run(ctx, g.endpoint(), g.bound)
 		if err != nil {
 			return err
@@ -308,4 +300,5 @@ func (r *results) curveTables(w *strings.Builder) {
 	}
 }
 
+// errNoCurve: only --growth makes what can be drawn.
 var errNoCurve = errors.New("nothing to plot")
