@@ -286,7 +286,11 @@ func TestShutdown(t *testing.T) {
 // rewrite replaces the server's configuration and has it read again.
 func (p *process) rewrite(config string) {
 	p.t.Helper()
-	file := p.cmd.Args[len(p.cmd.Args)-1]
+	p.rewriteFile(p.cmd.Args[len(p.cmd.Args)-1], config)
+}
+
+func (p *process) rewriteFile(file, config string) {
+	p.t.Helper()
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		p.t.Fatal(err)
 	}

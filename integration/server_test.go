@@ -76,13 +76,13 @@ func startServer(t testing.TB, config string, through ...string) *process {
 		for word := range strings.FieldsSeq(lines.Text()) {
 			word = strings.TrimSuffix(word, ",")
 			switch {
-			case strings.HasPrefix(word, "ws://"):
+			case strings.HasPrefix(word, "ws://"), strings.HasPrefix(word, "wss://"):
 				p.urls["websocket"] = word
-			case strings.HasPrefix(word, "rs://"):
+			case strings.HasPrefix(word, "rs://"), strings.HasPrefix(word, "rss://"):
 				p.urls["rawsocket"] = word
 			case strings.HasPrefix(word, "unix:"):
 				p.urls["unix"] = "unix://" + strings.TrimPrefix(word, "unix:")
-			case strings.HasPrefix(word, "http://"):
+			case strings.HasPrefix(word, "http://"), strings.HasPrefix(word, "https://"):
 				p.urls["admin"] = strings.TrimSuffix(word, "/metrics")
 			}
 		}
