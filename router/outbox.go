@@ -41,7 +41,8 @@ type outbox struct {
 	taken     int           // bytes that the peer took, ever
 	waited    time.Duration // for it, by senders, since taken was waitedAt
 	waitedAt  int
-	isLast    bool // cut, or stalled once: the next stall is the end
+	progress  time.Time // when the peer last took something, while something waits
+	isLast    bool      // cut, or stalled once: the next stall is the end
 }
 
 type outboxState uint8
@@ -67,7 +68,7 @@ const (
 	largeChunk = 64 << 10
 	// maxWrite is how many bytes one write of the writer goroutine carries, so
 	// that it sees progress, and others see room, before everything is out.
-	maxWrite = 256 << 10
+	maxWrite = 64 << 10
 )
 
 var (
@@ -167,6 +168,7 @@ func (o *outbox) flush(scratch *writeScratch) {
 		n, err := o.conn.TryWrite(scratch.vector)
 		o.mu.Lock()
 		if o.wrote(scratch, n, err) {
+			o.progress = time.Now()
 			if o.state == outboxWriting {
 				go o.write()
 			}
@@ -190,6 +192,9 @@ func (o *outbox) write() {
 		o.mu.Unlock()
 		n, err := o.conn.Write(scratch.vector, stall)
 		o.mu.Lock()
+		if n > 0 {
+			o.progress = time.Now()
+		}
 		if !last && errors.Is(err, os.ErrDeadlineExceeded) && o.onStall != nil && o.state == outboxWriting {
 			o.isLast = true
 			o.wrote(&scratch, n, nil)

@@ -212,13 +212,12 @@ func TestOutboxRoom(t *testing.T) {
 	var scratch writeScratch
 	o.put(make([]byte, 1000), false)
 	o.flush(&scratch)
-	taken, behind := o.behind()
-	if !behind {
+	if !o.behind() {
 		t.Fatal("two thirds of the limit are not behind")
 	}
 	go close(open)
-	o.awaitRoom(time.Now(), taken)
-	if _, behind := o.behind(); behind {
+	o.awaitRoom(time.Now())
+	if o.behind() {
 		t.Error("still behind, though the peer took everything")
 	}
 	o.close()
@@ -231,28 +230,28 @@ func TestPatienceIsBounded(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
 	o := &outbox{conn: conn, limit: 1000, stall: time.Hour, slowDown: 50 * time.Millisecond}
 	o.put(make([]byte, 1000), false)
-	taken, _ := o.behind()
-	o.awaitRoom(time.Now(), taken)
-	if _, behind := o.behind(); behind {
+	o.progress = time.Now()
+	o.awaitRoom(time.Now())
+	if o.behind() {
 		t.Error("patience with a peer that takes nothing has no end")
 	}
 	if o.waited != o.slowDown {
 		t.Errorf("waited %v", o.waited)
 	}
 	o.taken += 499
-	if _, behind := o.behind(); behind {
+	if o.behind() {
 		t.Error("patience came back too early")
 	}
 	o.taken++
-	taken, behind := o.behind()
-	if !behind {
+	if !o.behind() {
 		t.Fatal("patience did not come back")
 	}
+	o.progress = time.Now()
 	// A trickle: some bytes in each slice.
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		o.awaitRoom(time.Now(), taken)
+		o.awaitRoom(time.Now())
 	}()
 	for ticking := true; ticking; {
 		select {
@@ -260,7 +259,7 @@ func TestPatienceIsBounded(t *testing.T) {
 			ticking = false
 		default:
 			o.mu.Lock()
-			o.taken++
+			o.taken, o.progress = o.taken+1, time.Now()
 			o.mu.Unlock()
 			time.Sleep(time.Millisecond)
 		}

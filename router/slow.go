@@ -12,7 +12,8 @@ import (
 //
 //  1. Senders wait for it, at the end of their batches, while more than half of
 //     Limits.Queue waits: SlowDown in all, until it has taken half a queue more;
-//     and only a tenth of that if it takes nothing (outbox.behind, awaitSlow).
+//     and not at all if it has taken nothing for a tenth of that (outbox.behind,
+//     awaitSlow).
 //  2. If its queue is full, or it takes nothing for Limits.Stall, or all queues
 //     together are over Limits.Queues and it is furthest behind, it is cut off:
 //     what waits is dropped, ABORT takes its place (session.cutOff, outbox.cut).
@@ -21,24 +22,17 @@ import (
 //
 // Nothing is dropped for a session that goes on.
 
-// slowReceiver is a session that is behind, and what it had taken by then.
-type slowReceiver struct {
-	session *session
-	taken   int
-}
-
-// behind reports whether senders should wait for the peer, and how many bytes it
-// has taken so far.
-func (o *outbox) behind() (taken int, behind bool) {
+// behind reports whether senders should wait for the peer.
+func (o *outbox) behind() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.size <= o.limit/2 || o.state == outboxClosed || o.closing {
-		return 0, false
+		return false
 	}
 	if o.taken-o.waitedAt >= o.limit/2 {
 		o.waited, o.waitedAt = 0, o.taken
 	}
-	return o.taken, o.waited < o.slowDown
+	return o.waited < o.slowDown
 }
 
 // mostSlow is for how many receivers a sender waits at once.
@@ -49,54 +43,48 @@ func (t *turn) noteSlow(s *session) {
 	if !t.patient || len(t.slow) >= mostSlow {
 		return
 	}
-	taken, behind := s.out.behind()
-	if behind && !slices.ContainsFunc(t.slow, func(r slowReceiver) bool { return r.session == s }) {
-		t.slow = append(t.slow, slowReceiver{s, taken})
+	if s.out.behind() && !slices.Contains(t.slow, s) {
+		t.slow = append(t.slow, s)
 	}
 }
 
 // awaitSlow lets the sender wait for all of t.slow at once.
 func (t *turn) awaitSlow() {
 	begin := time.Now()
-	for i, r := range t.slow {
-		t.observe(Observation{Kind: Slowed, Realm: r.session.peer.Realm, Peer: &r.session.peer, Transit: &t.transit, Refusal: slowedDown})
-		r.session.out.awaitRoom(begin, r.taken)
-		t.slow[i] = slowReceiver{}
+	for i, s := range t.slow {
+		t.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Transit: &t.transit, Refusal: slowedDown})
+		s.out.awaitRoom(begin)
+		t.slow[i] = nil
 	}
 	t.slow = t.slow[:0]
 }
 
 // awaitRoom waits until at most half of the limit waits, the session is gone, or
-// the senders' patience with it is over. It has been waited for since begin, when
-// the peer had taken as many bytes as given.
-func (o *outbox) awaitRoom(begin time.Time, taken int) {
+// the senders' patience with it is over: they have waited for slowDown, or the
+// peer has taken nothing for a tenth of that. It has been waited for since begin.
+func (o *outbox) awaitRoom(begin time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	slice := o.slowDown / 10
-	for charged := begin; o.size > o.limit/2 && o.state != outboxClosed && !o.closing && o.waited < o.slowDown; {
+	for charged := begin; o.size > o.limit/2 && o.state != outboxClosed && !o.closing; {
+		now := time.Now()
+		o.waited += now.Sub(charged)
+		charged = now
+		left := min(o.slowDown/10-now.Sub(o.progress), o.slowDown-o.waited)
+		if left <= 0 {
+			o.waited = o.slowDown
+			return
+		}
 		if o.room == nil {
 			o.room, o.roomAt = make(chan struct{}), o.limit/2
 		}
-		room, left := o.room, slice-time.Since(charged)
-		if left > 0 {
-			o.mu.Unlock()
-			timer := time.NewTimer(left)
-			select {
-			case <-room:
-			case <-timer.C:
-			}
-			timer.Stop()
-			o.mu.Lock()
+		room, timer := o.room, time.NewTimer(left)
+		o.mu.Unlock()
+		select {
+		case <-room:
+		case <-timer.C:
 		}
-		now := time.Now()
-		o.waited += now.Sub(charged)
-		if now.Sub(charged) >= slice {
-			if o.taken == taken {
-				o.waited = o.slowDown
-			}
-			taken = o.taken
-		}
-		charged = now
+		timer.Stop()
+		o.mu.Lock()
 	}
 }
 

@@ -43,7 +43,7 @@ type turn struct {
 	owed     []*session // sessions to flush
 	owedSize int        // bytes put since the last flush
 	patient  bool       // flush may wait for receivers that are behind
-	slow     []slowReceiver
+	slow     []*session // those of them to wait for
 	scratch  writeScratch
 	matched  []*subscription
 	matching matching // what matched is the answer to
