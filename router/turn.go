@@ -72,7 +72,7 @@ const (
 	largeFrame = 16 << 10
 	// flushEvery is how many bytes a turn puts into outboxes before it flushes,
 	// so that a long batch to many receivers does not pile up.
-	flushEvery = 512 << 10
+	flushEvery = 8 << 20
 )
 
 var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder(), encoder: codec.NewEncoder()} }}

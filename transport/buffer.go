@@ -11,7 +11,7 @@ var classSizes = [...]int{4 << 10, 16 << 10, 64 << 10, 128 << 10, 256 << 10, 512
 
 // startClasses is how many classes a read may start with: what is larger is
 // reached only by the bytes of one frame arriving.
-const startClasses = 3
+const startClasses = 5
 
 // The pools hold pointers to the first byte, so that putting allocates nothing.
 var classPools [len(classSizes)]sync.Pool
