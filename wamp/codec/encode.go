@@ -31,12 +31,11 @@ func NewEncoder() *Encoder { return &Encoder{encoding{memos: new([4]writeMemos)}
 // Append does what the function Append does.
 func (x *Encoder) Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte, error) {
 	e := &x.e
-	if e.s != s {
-		if e.w = writerOf(s); e.w == nil {
-			e.s = 0
+	if e.w == nil || e.s != s {
+		e.w, e.s = writerOf(s), s
+		if e.w == nil {
 			return dst, errSerializer
 		}
-		e.s = s
 	}
 	e.dst, e.in, e.err = dst, container{}, nil
 	outer, at := e.open(kindArray)
