@@ -1,6 +1,7 @@
 # What CI runs, in parts. make help lists them.
 
 FUZZTIME ?= 30s
+SOAK ?= 10m
 GO ?= go
 
 .PHONY: help
@@ -38,8 +39,16 @@ bench: ## each benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: soak
-soak: ## the integration tests over and over, with the race detector
-	$(GO) test -race -count 10 -timeout 120m ./integration
+soak: ## the built server with clients that come and go, for SOAK
+	SOAK=$(SOAK) $(GO) test -count 1 -timeout 0 -v ./integration/soak
+
+.PHONY: vuln
+vuln: ## known vulnerabilities of what is called (needs vuln.go.dev); a finding fails
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+.PHONY: sbom
+sbom: build ## bin/*.sbom: the modules that the binaries are built of, with their checksums
+	@for b in blindfold seal; do $(GO) version -m bin/$$b > bin/$$b.sbom && echo bin/$$b.sbom; done
 
 .PHONY: docs
 docs: ## write the generated parts of docs/ anew

@@ -217,7 +217,7 @@ func TestLimitsCount(t *testing.T) {
 		t.Error("a first message over the limit is answered")
 	}
 	struck("first_message")
-	_ = w.dial("rawsocket", wamp.JSON).Close()
+	w.settle(1)
 	silent := &peer{t: t, name: "silent", conn: w.dial("websocket", wamp.JSON)}
 	silent.expectAbort(wamp.ErrTimeout)
 	struck("hello")
