@@ -271,7 +271,7 @@ func TestCryptosign(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*wamp.Authenticate){
-		"signature": func(r *wamp.Authenticate) { r.Signature = "00" + r.Signature[2:] },
+		"signature": func(r *wamp.Authenticate) { r.Signature = other(r.Signature[:1]) + r.Signature[1:] },
 		"message":   func(r *wamp.Authenticate) { r.Signature = r.Signature[:128] + strings.Repeat("00", 32) },
 		"length":    func(r *wamp.Authenticate) { r.Signature = r.Signature[:128] },
 		// A signature that is right, but of something that wasn't asked for.
@@ -289,6 +289,14 @@ func TestCryptosign(t *testing.T) {
 	if _, err := a.Authenticate(t.Context(), h); err != badPublicKey {
 		t.Errorf("a public key that is none: %v", err)
 	}
+}
+
+// other returns a hexadecimal digit that is not this one.
+func other(digit string) string {
+	if digit == "0" {
+		return "1"
+	}
+	return "0"
 }
 
 func TestClientCertificates(t *testing.T) {
