@@ -108,7 +108,6 @@ func (r *Router) serveLocal(conn transport.Conn, m *realm) {
 	if !r.isClosing() {
 		s.serve()
 	}
-	m.part(s)
 	s.leave()
 	r.release()
 	s.out.close()

@@ -112,9 +112,7 @@ func (r *Router) Accept(conn transport.Conn) {
 		return
 	}
 	s.serve()
-	s.realm.part(s)
 	s.leave()
-	r.tell(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})
 	r.release() // what follows is the connection's end, and no session's
 	s.out.linger(r.limits().Farewell)
 }

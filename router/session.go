@@ -119,6 +119,7 @@ func (s *session) handle(t *turn, frame transport.Frame) (on bool) {
 	case transport.OpPing:
 		s.control(t, transport.OpPong, frame.Body)
 	case transport.OpClose:
+		s.leave()
 		s.control(t, transport.OpClose, frame.Body)
 		s.out.finish(&t.scratch)
 		return false
@@ -139,6 +140,7 @@ func (s *session) message(t *turn, body []byte) (on bool) {
 	if s.ending.Load() {
 		_, answered := m.(*wamp.Goodbye)
 		if answered {
+			s.leave()
 			s.out.finish(&t.scratch)
 		}
 		return !answered
@@ -164,12 +166,14 @@ func (s *session) message(t *turn, body []byte) (on bool) {
 	case *wamp.Cancel:
 		refusal = s.realm.dealer.cancel(t, s, m)
 	case *wamp.Goodbye:
-		t.send(s, &wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
 		s.ending.Store(true)
+		s.leave()
+		t.send(s, &wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
 		t.flush()
 		s.out.finish(&t.scratch)
 		return false
 	case *wamp.Abort:
+		s.leave()
 		s.out.finish(&t.scratch)
 		return false
 	default:
@@ -204,6 +208,7 @@ func (s *session) refuse(t *turn, request wamp.MessageType, id wamp.ID, told boo
 func (s *session) abort(t *turn, r *wamp.Refusal) (on bool) {
 	s.ending.Store(true)
 	s.ended.CompareAndSwap(nil, r)
+	s.leave()
 	t.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
 	t.flush()
 	s.out.abort(&t.scratch)
@@ -268,12 +273,19 @@ func (s *session) dismiss(reason wamp.URI, text string) {
 	_ = s.out.conn.SetReadDeadline(time.Now().Add(dismissal))
 }
 
-// leave removes the session from everything that knows of it.
+// leave removes the session from everything that knows of it, if that has not
+// been done. A client that is told that its session has ended, is told after
+// this: it may come again at once, and register what it had registered.
 func (s *session) leave() {
-	t := s.router.newTurn()
 	s.mu.Lock()
+	gone := s.gone
 	s.gone = true
 	s.mu.Unlock()
+	if gone {
+		return
+	}
+	t := s.router.newTurn()
+	s.realm.part(s)
 	s.realm.broker.leave(s)
 	s.realm.dealer.leave(t, s)
 	if !s.silent.Load() {
@@ -282,6 +294,9 @@ func (s *session) leave() {
 	}
 	s.realm.meta.events.publish(t)
 	t.end()
+	if !s.own {
+		s.router.tell(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})
+	}
 }
 
 // overLimit returns the refusal if there are limit already of what a session
