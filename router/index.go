@@ -90,15 +90,14 @@ func (x *index[T]) exact(uri wamp.URI) (T, bool) {
 }
 
 // get returns what is kept under (match, uri), a pattern taken literally.
-func (x *index[T]) get(match wamp.Match, uri wamp.URI) (value T, ok bool) {
-	if match == wamp.MatchExact {
-		return x.exact(uri)
+func (x *index[T]) get(match wamp.Match, uri wamp.URI) (T, bool) {
+	switch match {
+	case wamp.MatchPrefix:
+		return x.prefix.get(uri)
+	case wamp.MatchWildcard:
+		return x.wildcard.get(uri)
 	}
-	x.update(match, uri, func(old T, present bool) (T, bool) {
-		value, ok = old, present
-		return old, present
-	})
-	return value, ok
+	return x.exact(uri)
 }
 
 // all appends to dst everything whose URI or pattern matches uri: the exact
@@ -191,6 +190,13 @@ func (p *prefixTable[T]) update(uri wamp.URI, f func(T, bool) (T, bool)) int64 {
 	return grown
 }
 
+func (p *prefixTable[T]) get(uri wamp.URI) (T, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	v, ok := p.m[uri]
+	return v, ok
+}
+
 func (p *prefixTable[T]) match(dst []T, uri wamp.URI, first bool) []T {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -217,7 +223,8 @@ type wildcardTrie[T any] struct {
 
 type wildcardNode[T any] struct {
 	next  map[string]*wildcardNode[T]
-	value map[struct{}]T // empty, or the one value of the pattern that ends here
+	ends  bool // a pattern ends here, and value is what is kept under it
+	value T
 }
 
 func (w *wildcardTrie[T]) update(uri wamp.URI, f func(T, bool) (T, bool)) int64 {
@@ -237,10 +244,10 @@ func (n *wildcardNode[T]) update(rest string, f func(T, bool) (T, bool)) int64 {
 	if more {
 		grown = child.update(rest, f)
 	} else {
-		grown = updateMap(&child.value, struct{}{}, f)
+		grown = child.replace(f)
 	}
 	switch {
-	case len(child.value) == 0 && len(child.next) == 0:
+	case !child.ends && len(child.next) == 0:
 		delete(n.next, component)
 	case n.next[component] == nil:
 		if n.next == nil {
@@ -249,6 +256,39 @@ func (n *wildcardNode[T]) update(rest string, f func(T, bool) (T, bool)) int64 {
 		n.next[component] = child
 	}
 	return grown
+}
+
+// replace applies f to the value of the pattern that ends here, and returns by
+// how much the number of patterns grew.
+func (n *wildcardNode[T]) replace(f func(T, bool) (T, bool)) int64 {
+	before := n.ends
+	value, keep := f(n.value, before)
+	if !keep {
+		var none T
+		value = none // or it would live as long as longer patterns do
+	}
+	n.value, n.ends = value, keep
+	switch {
+	case keep && !before:
+		return 1
+	case before && !keep:
+		return -1
+	}
+	return 0
+}
+
+func (w *wildcardTrie[T]) get(uri wamp.URI) (value T, ok bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	node := &w.root
+	for rest, more := string(uri), true; more; {
+		var component string
+		component, rest, more = strings.Cut(rest, ".")
+		if node = node.next[component]; node == nil {
+			return value, false
+		}
+	}
+	return node.value, node.ends
 }
 
 // match visits patterns in the order of WAMP's precedence: at each component,
@@ -268,8 +308,8 @@ func (n *wildcardNode[T]) match(dst []T, rest string, first bool) []T {
 		}
 		if more {
 			dst = child.match(dst, rest, first)
-		} else if v, ok := child.value[struct{}{}]; ok {
-			dst = append(dst, v)
+		} else if child.ends {
+			dst = append(dst, child.value)
 		}
 		if first && len(dst) > 0 {
 			break
@@ -279,10 +319,8 @@ func (n *wildcardNode[T]) match(dst []T, rest string, first bool) []T {
 }
 
 func (n *wildcardNode[T]) each(f func(T) bool) bool {
-	for _, v := range n.value {
-		if !f(v) {
-			return false
-		}
+	if n.ends && !f(n.value) {
+		return false
 	}
 	for _, child := range n.next {
 		if !child.each(f) {

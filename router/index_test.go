@@ -106,6 +106,68 @@ func TestIndexAgainstScan(t *testing.T) {
 	}
 }
 
+// A pattern is found literally, and looking it up is no change: publishers
+// remember what a topic matches until there is one.
+func TestIndexGet(t *testing.T) {
+	x := newIndex[string]()
+	patterns := []struct {
+		match wamp.Match
+		uri   wamp.URI
+	}{
+		{wamp.MatchExact, "a.b.c"}, {wamp.MatchPrefix, "a.b.c"}, {wamp.MatchPrefix, "a.b."}, {wamp.MatchPrefix, ""},
+		{wamp.MatchWildcard, "a.b.c"}, {wamp.MatchWildcard, "a..c"}, {wamp.MatchWildcard, "..c"}, {wamp.MatchWildcard, "a.."},
+		{wamp.MatchWildcard, "a."}, {wamp.MatchWildcard, ""},
+	}
+	for _, p := range patterns {
+		before := x.changes.Load()
+		if v, ok := x.get(p.match, p.uri); ok || v != "" {
+			t.Errorf("%s %q is there before it was put: %q", p.match, p.uri, v)
+		}
+		if x.changes.Load() != before {
+			t.Errorf("looking up %s %q is a change", p.match, p.uri)
+		}
+		put(x, p.match, p.uri)
+		if x.changes.Load() == before {
+			t.Errorf("putting %s %q is no change", p.match, p.uri)
+		}
+	}
+	before := x.changes.Load()
+	for _, p := range patterns {
+		if v, ok := x.get(p.match, p.uri); !ok || v != p.match.String()+" "+string(p.uri) {
+			t.Errorf("%s %q: %q, %v", p.match, p.uri, v, ok)
+		}
+	}
+	for _, uri := range []wamp.URI{"a.b", "a.b.x", "a.b.c.d", "x..c", ".", "a..c."} {
+		for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
+			if v, ok := x.get(match, uri); ok || v != "" {
+				t.Errorf("%s %q, which was never put: %q", match, uri, v)
+			}
+		}
+	}
+	if now := x.changes.Load(); now != before {
+		t.Errorf("lookups are %d changes", now-before)
+	}
+}
+
+// What is dropped is not kept alive, nor found, where longer patterns go on.
+func TestIndexForgets(t *testing.T) {
+	x := newIndex[string]()
+	for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
+		put(x, match, "a.")
+		put(x, match, "a..c")
+		x.update(match, "a.", func(old string, ok bool) (string, bool) { return old, false }) // as broker and dealer do
+		if v, ok := x.get(match, "a."); ok || v != "" {
+			t.Errorf("%s: %q, %v", match, v, ok)
+		}
+		if v, ok := x.get(match, "a..c"); !ok {
+			t.Errorf("%s: the longer pattern is gone, too: %q", match, v)
+		}
+	}
+	if n := x.patterns.Load(); n != 2 {
+		t.Errorf("%d patterns, not 2", n)
+	}
+}
+
 // Looking a topic up costs no allocation, whatever matches.
 func TestIndexAllocates(t *testing.T) {
 	x := newIndex[string]()
