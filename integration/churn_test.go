@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -23,119 +25,13 @@ func TestChurn(t *testing.T) {
 			t.Fatal("BLINDFOLD_CHURN:", err)
 		}
 	}
-	idle := withRouter(func(c *router.Config) { c.Limits.PingEvery = -1 }) // the watcher answers no pings
-	w := newWorld(t, idle, withRealm(func(c *router.RealmConfig) {
-		c.Testaments, c.Retained = new(router.TestamentLimits), new(router.RetainedLimits)
-		c.History = []router.HistoryRule{{URI: "com.example.history", Limit: 100}}
-	}))
-	alice, bob := w.join("alice", "rawsocket", wamp.CBOR), w.join("bob", "rawsocket", wamp.CBOR)
-	watcher := w.join("watcher", "memory", wamp.CBOR)
-	for _, kinds := range []wamp.URI{"wamp.session.", "wamp.subscription.", "wamp.registration."} {
-		watcher.subscribe(kinds, wamp.MatchPrefix)
-	}
-	_ = watcher.conn.SetReadDeadline(time.Time{})
-	go func() {
-		for {
-			if _, err := watcher.conn.Read(); err != nil {
-				return
-			}
-		}
-	}()
-	patient := map[string]func(i int){
-		"subscribe": func(i int) {
-			match := wamp.Match(i % 3)
-			id := alice.subscribe(wamp.URI(fmt.Sprintf("com.churn.t%d", i)), match)
-			alice.send(&wamp.Unsubscribe{Request: alice.next(), Subscription: id})
-			expect[*wamp.Unsubscribed](alice)
-		},
-		"register": func(i int) {
-			o := wamp.RegisterOptions{Match: wamp.Match(i % 3).String(), Invoke: "roundrobin", Concurrency: uint64(i % 2)}
-			id := bob.register(wamp.URI(fmt.Sprintf("com.churn.p%d", i)), o)
-			bob.send(&wamp.Unregister{Request: bob.next(), Registration: id})
-			expect[*wamp.Unregistered](bob)
-		},
-		"call": func(int) {
-			a, p := alice.sealed(wamp.FormPassthru, []byte("sealed"))
-			request := alice.call("com.example.call", a, p)
-			i := expect[*wamp.Invocation](bob)
-			bob.send(&wamp.Yield{Request: i.Request, Payload: p, Options: wamp.ResultDetails{Attributes: a}})
-			if r := expect[*wamp.Result](alice); r.Request != request {
-				t.Fatal("another result")
-			}
-		},
-		"cancel": func(i int) {
-			request := alice.callWith("com.example.call", wamp.FormNone, "x", wamp.CallOptions{Timeout: 3600_000, Progress: flag(i%2 == 0)})
-			expect[*wamp.Invocation](bob)
-			alice.send(&wamp.Cancel{Request: request})
-			alice.expectError(request, wamp.ErrCanceled)
-			expect[*wamp.Interrupt](bob)
-		},
-		"wait": func(int) { // for a callee, and in vain
-			alice.callWith("com.example.limited", wamp.FormNone, "x", wamp.CallOptions{})
-			i := expect[*wamp.Invocation](bob)
-			request := alice.callWith("com.example.limited", wamp.FormNone, "x", wamp.CallOptions{Timeout: 3600_000})
-			alice.send(&wamp.Cancel{Request: request})
-			alice.expectError(request, wamp.ErrCanceled)
-			bob.yield(i, wamp.FormNone, "x", false)
-			expect[*wamp.Result](alice)
-		},
-		"publish": func(i int) {
-			alice.say("com.example.history", wamp.FormTransparency, fmt.Sprint(i), func(o *wamp.PublishOptions) { o.Retain = wamp.True })
-		},
-		"connect": func(i int) {
-			over := transports[i%len(transports)]
-			p := &peer{t: t, name: "passer-by", conn: w.dial(over, wamp.Serializers[i%3])}
-			p.hello()
-			p.subscribe("com.example.passing", wamp.MatchPrefix)
-			itself := wamp.URI(fmt.Sprintf("com.example.passing%d", i))
-			p.register(itself, wamp.RegisterOptions{Invoke: "random", Concurrency: 3})
-			p.addTestament("com.example.gone", wamp.FormNone, "will", "")
-			expect[*wamp.Result](p)
-			p.send(&wamp.Call{Request: p.next(), Procedure: itself}) // to itself, unanswered
-			if i%2 == 0 {
-				expect[*wamp.Invocation](p)
-				p.leave()
-			}
-			_ = p.conn.Close()
-		},
-	}
-	hasty := map[string]func(n int){
-		"timeout": func(n int) { // many at a time, or it would take n milliseconds
-			const batch = 100
-			for range n / batch {
-				for range batch {
-					alice.callWith("com.example.call", wamp.FormNone, "x", wamp.CallOptions{Timeout: 1})
-				}
-				for range batch {
-					if e := expect[*wamp.Error](alice); e.Error != wamp.ErrTimeout {
-						t.Fatalf("%s", e.Error)
-					}
-					for expected := 2; expected > 0; expected-- { // INVOCATION and INTERRUPT
-						bob.receive()
-					}
-				}
-			}
-		},
-	}
-	bob.register("com.example.call", wamp.RegisterOptions{})
-	bob.register("com.example.limited", wamp.RegisterOptions{Concurrency: 1})
-	run := func(n int) {
-		for _, once := range patient {
-			for i := range n {
-				once(i)
-			}
-		}
-		for _, all := range hasty {
-			all(n)
-		}
-		w.settle(3)
-	}
-	run(min(cycles, 200)) // what is made once is made
-	before := measure(w)
-	run(cycles)
-	after := measure(w)
+	c := newChurn(t)
+	c.run(min(cycles, 400)) // what is made once is made
+	before := measure(c.world)
+	c.run(cycles)
+	after := measure(c.world)
 	t.Logf("before %+v, after %+v", before, after)
-	if err := w.router.Check(); err != nil {
+	if err := c.router.Check(); err != nil {
 		t.Error(err)
 	}
 	if after.stats != before.stats {
@@ -148,6 +44,270 @@ func TestChurn(t *testing.T) {
 	if after.heap > before.heap+slack || after.rss > before.rss+8*slack {
 		t.Errorf("memory: %+v before, %+v after", before, after)
 	}
+}
+
+// churn is a world in which Alice, Bob and passers-by do much, and a watcher is
+// told of it all by the meta API. The three stay.
+type churn struct {
+	*world
+	alice, bob *peer
+	together   together
+}
+
+func newChurn(t *testing.T) *churn {
+	idle := withRouter(func(c *router.Config) { c.Limits.PingEvery = -1 }) // the watcher answers no pings
+	c := &churn{world: newWorld(t, idle, withRealm(func(c *router.RealmConfig) {
+		c.Testaments, c.Retained = new(router.TestamentLimits), new(router.RetainedLimits)
+		c.History = []router.HistoryRule{{URI: "com.example.history", Limit: 100}}
+	}))}
+	c.alice, c.bob = c.join("alice", "rawsocket", wamp.CBOR), c.join("bob", "rawsocket", wamp.CBOR)
+	c.alice.conn, c.bob.conn = c.together.on(c.alice.conn), c.together.on(c.bob.conn)
+	c.bob.register("com.example.call", wamp.RegisterOptions{})
+	c.bob.register("com.example.limited", wamp.RegisterOptions{Concurrency: 10})
+	watcher := c.join("watcher", "memory", wamp.CBOR)
+	for _, kinds := range []wamp.URI{"wamp.session.", "wamp.subscription.", "wamp.registration."} {
+		watcher.subscribe(kinds, wamp.MatchPrefix)
+	}
+	_ = watcher.conn.SetReadDeadline(time.Time{})
+	go func() {
+		for {
+			if _, err := watcher.conn.Read(); err != nil {
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// run goes through everything n times: a batch at a time, so that what comes
+// next finds more than one of a kind, and time goes into the work and not into
+// waiting for each answer.
+func (c *churn) run(n int) {
+	for _, kind := range []struct {
+		name  string
+		batch int
+		do    func(from, to int)
+	}{
+		{"subscribe", 100, c.subscribe}, {"register", 100, c.register}, {"publish", 100, c.publish},
+		{"call", 100, c.call}, {"cancel", 100, c.cancel}, {"wait", 100, c.wait}, {"timeout", 100, c.timeout},
+		{"connect", 24, c.connect},
+	} {
+		start := time.Now()
+		for i := 0; i < n; i += kind.batch {
+			kind.do(i, min(n, i+kind.batch))
+		}
+		c.settle(3)
+		c.t.Logf("%d of %s in %v", n, kind.name, time.Since(start).Round(time.Millisecond))
+	}
+}
+
+// pattern is the i-th URI to match by wamp.Match(i % 3).
+func pattern(i int) wamp.URI {
+	return wamp.URI(fmt.Sprintf([...]string{"com.churn%d.t", "com.churn%d.", "com.churn%d..t"}[i%3], i))
+}
+
+func (c *churn) subscribe(from, to int) {
+	for i := from; i < to; i++ {
+		m := &wamp.Subscribe{Request: c.alice.next(), Topic: pattern(i), Options: wamp.SubscribeOptions{Match: wamp.Match(i % 3).String()}}
+		c.alice.send(m)
+	}
+	for i := from; i < to; i++ {
+		subscription := expect[*wamp.Subscribed](c.alice).Subscription
+		c.alice.send(&wamp.Unsubscribe{Request: c.alice.next(), Subscription: subscription})
+	}
+	for i := from; i < to; i++ {
+		expect[*wamp.Unsubscribed](c.alice)
+	}
+}
+
+func (c *churn) register(from, to int) {
+	for i := from; i < to; i++ {
+		o := wamp.RegisterOptions{Match: wamp.Match(i % 3).String(), Invoke: "roundrobin", Concurrency: uint64(i % 2)}
+		c.bob.send(&wamp.Register{Request: c.bob.next(), Procedure: pattern(i), Options: o})
+	}
+	for i := from; i < to; i++ {
+		registration := expect[*wamp.Registered](c.bob).Registration
+		c.bob.send(&wamp.Unregister{Request: c.bob.next(), Registration: registration})
+	}
+	for i := from; i < to; i++ {
+		expect[*wamp.Unregistered](c.bob)
+	}
+}
+
+func (c *churn) publish(from, to int) {
+	for i := from; i < to; i++ {
+		a, payload := c.alice.sealed(wamp.FormTransparency, fmt.Append(nil, i))
+		c.alice.send(&wamp.Publish{Request: c.alice.next(), Topic: "com.example.history", Payload: payload,
+			Options: wamp.PublishOptions{Acknowledge: wamp.True, Retain: wamp.True, Attributes: a}})
+	}
+	for i := from; i < to; i++ {
+		expect[*wamp.Published](c.alice)
+	}
+}
+
+func (c *churn) call(from, to int) {
+	a, payload := c.alice.sealed(wamp.FormPassthru, []byte("sealed"))
+	requests := make([]wamp.ID, 0, to-from)
+	for i := from; i < to; i++ {
+		requests = append(requests, c.alice.call("com.example.call", a, payload))
+	}
+	for range requests {
+		i := expect[*wamp.Invocation](c.bob)
+		c.bob.send(&wamp.Yield{Request: i.Request, Payload: payload, Options: wamp.ResultDetails{Attributes: a}})
+	}
+	for _, request := range requests {
+		if r := expect[*wamp.Result](c.alice); r.Request != request {
+			c.t.Fatal("another result")
+		}
+	}
+}
+
+const hour = 3600_000 // a CALL's timeout that is not to come
+
+func (c *churn) cancel(from, to int) {
+	requests := make([]wamp.ID, 0, to-from)
+	for i := from; i < to; i++ {
+		requests = append(requests, c.alice.callWith("com.example.call", wamp.FormNone, "x", wamp.CallOptions{Timeout: hour, Progress: flag(i%2 == 0)}))
+	}
+	for range requests {
+		expect[*wamp.Invocation](c.bob)
+	}
+	for _, request := range requests {
+		c.alice.send(&wamp.Cancel{Request: request})
+	}
+	for _, request := range requests {
+		c.alice.expectError(request, wamp.ErrCanceled)
+		expect[*wamp.Interrupt](c.bob)
+	}
+}
+
+// wait is for a callee that is free: half of the calls, which Bob answers, and
+// in vain: the other half.
+func (c *churn) wait(from, to int) {
+	inVain := make([]wamp.ID, 0, to-from)
+	for i := from; i < to; i++ {
+		c.alice.callWith("com.example.limited", wamp.FormNone, "x", wamp.CallOptions{})
+	}
+	for i := from; i < to; i++ {
+		inVain = append(inVain, c.alice.callWith("com.example.limited", wamp.FormNone, "x", wamp.CallOptions{Timeout: hour}))
+	}
+	for _, request := range inVain {
+		c.alice.send(&wamp.Cancel{Request: request})
+	}
+	for _, request := range inVain {
+		c.alice.expectError(request, wamp.ErrCanceled)
+	}
+	for range inVain {
+		c.bob.yield(expect[*wamp.Invocation](c.bob), wamp.FormNone, "x", false)
+	}
+	for range inVain {
+		expect[*wamp.Result](c.alice)
+	}
+}
+
+func (c *churn) timeout(from, to int) {
+	for i := from; i < to; i++ {
+		c.alice.callWith("com.example.call", wamp.FormNone, "x", wamp.CallOptions{Timeout: 1})
+	}
+	for i := from; i < to; i++ {
+		if e := expect[*wamp.Error](c.alice); e.Error != wamp.ErrTimeout {
+			c.t.Fatalf("%s", e.Error)
+		}
+		c.bob.receive() // INVOCATION
+		c.bob.receive() // and INTERRUPT
+	}
+}
+
+// connect brings passers-by, who leave traces everywhere, and of whom half
+// leave politely and half are cut off.
+func (c *churn) connect(from, to int) {
+	passers := make([]*peer, 0, to-from)
+	for i := from; i < to; i++ {
+		conn := c.dial(transports[i%len(transports)], wamp.Serializers[i/len(transports)%3])
+		p := &peer{t: c.t, name: "passer-by", conn: c.together.on(conn)}
+		passers = append(passers, p)
+		h := &wamp.Hello{Realm: realm}
+		allFeatures(h)
+		p.send(h)
+	}
+	for i, p := range passers {
+		expect[*wamp.Welcome](p)
+		itself := wamp.URI(fmt.Sprintf("com.example.passing%d", from+i))
+		p.send(&wamp.Subscribe{Request: p.next(), Topic: "com.example.passing", Options: wamp.SubscribeOptions{Match: "prefix"}})
+		p.send(&wamp.Register{Request: p.next(), Procedure: itself, Options: wamp.RegisterOptions{Invoke: "random", Concurrency: 3}})
+		p.addTestament("com.example.gone", wamp.FormNone, "will", "")
+		p.send(&wamp.Call{Request: p.next(), Procedure: itself}) // unanswered
+	}
+	for i, p := range passers {
+		expect[*wamp.Subscribed](p)
+		expect[*wamp.Registered](p)
+		expect[*wamp.Result](p)
+		expect[*wamp.Invocation](p)
+		if i%2 == 0 {
+			p.send(&wamp.Goodbye{Reason: wamp.CloseNormal})
+		}
+	}
+	for i, p := range passers {
+		if i%2 == 0 {
+			p.farewell()
+		}
+		c.together.off(p.conn)
+		_ = p.conn.Close()
+	}
+}
+
+// farewell receives the router's GOODBYE. Whom it interrupts in the peer's own
+// call is the peer itself.
+func (p *peer) farewell() {
+	p.t.Helper()
+	m := p.receive()
+	if _, interrupted := m.(*wamp.Interrupt); interrupted {
+		m = p.receive()
+	}
+	if _, ok := m.(*wamp.Goodbye); !ok {
+		p.t.Fatalf("%s: want GOODBYE, got %v", p.name, m.Type())
+	}
+}
+
+// together is connections that write what they are given when one of them is to
+// wait for something to read, and not before.
+type together struct{ conns []*batched }
+
+type batched struct {
+	transport.Conn
+	of   *together
+	held [][]byte
+}
+
+func (h *together) on(conn transport.Conn) transport.Conn {
+	c := &batched{Conn: conn, of: h}
+	h.conns = append(h.conns, c)
+	return c
+}
+
+func (h *together) off(conn transport.Conn) {
+	h.conns = slices.DeleteFunc(h.conns, func(c *batched) bool { return c == conn })
+}
+
+func (c *batched) Write(segments [][]byte, _ time.Duration) (n int, err error) {
+	for _, s := range segments {
+		n += len(s)
+	}
+	c.held = append(c.held, segments...)
+	return n, nil
+}
+
+func (c *batched) Read() (transport.Frame, error) {
+	if !c.Buffered() {
+		for _, other := range c.of.conns {
+			if _, err := other.Conn.Write(other.held, patience); err != nil {
+				return transport.Frame{}, err
+			}
+			clear(other.held)
+			other.held = other.held[:0]
+		}
+	}
+	return c.Conn.Read()
 }
 
 type measured struct {
