@@ -59,11 +59,15 @@ type Config struct {
 	TLS        *tls.Config
 	Header     http.Header // sent with a WebSocket handshake
 
-	// Auth are the methods offered to the router, the preferred one first.
-	// None means anonymous.
-	Auth   []Authenticator
-	AuthID string
-	Agent  string // Default "blindfold"
+	// Auth are the methods offered to the router, the preferred one first. None
+	// means anonymous. The router chooses among them: one that is weaker than
+	// the others (a ticket is shown as it is) makes all of them as weak. They have
+	// to agree on what HELLO says once for all of them (AuthConflictError).
+	Auth []Authenticator
+	// AuthID and AuthRole are who to be and in which role; "" leaves it to the
+	// methods and to the router.
+	AuthID, AuthRole string
+	Agent            string // Default "blindfold"
 
 	// Sealer encrypts and decrypts payloads; nil leaves all in the clear and
 	// announces no form of opaque payload.
@@ -139,7 +143,7 @@ func (l Limits) withDefaults() Limits {
 type Authenticator interface {
 	// Method is its name in HELLO.Details.authmethods.
 	Method() string
-	// Hello adds what the method needs to HELLO.
+	// Hello adds what the method needs to HELLO: an authid, authrole, authextra.
 	Hello(d *wamp.HelloDetails)
 	// Answer returns the signature and extra of AUTHENTICATE. info describes
 	// the connection, for channel binding.
@@ -179,7 +183,11 @@ func Dial(ctx context.Context, c Config) (*Session, error) {
 func Join(ctx context.Context, conn transport.Conn, c Config) (*Session, error) {
 	c.Connect = func(context.Context) (transport.Conn, error) { return conn, nil }
 	c.Reconnect = nil
-	return Dial(ctx, c)
+	s, err := Dial(ctx, c)
+	if err != nil {
+		_ = conn.Close()
+	}
+	return s, err
 }
 
 var (

@@ -114,6 +114,20 @@ func (e *DisconnectedError) Error() string {
 // Unwrap returns e.Cause.
 func (e *DisconnectedError) Unwrap() error { return e.Cause }
 
+// AuthConflictError says that two methods of Config.Auth, or one and Config.AuthID
+// or AuthRole, want different things of the same detail of HELLO. Nothing was
+// sent. SCRAM and Autobahn's SCRAM can't be offered together, nor can methods
+// with different channel bindings, or for different authids.
+type AuthConflictError struct {
+	Method string // the later one
+	Detail string // of HELLO
+}
+
+// Error tells the method and the detail.
+func (e *AuthConflictError) Error() string {
+	return fmt.Sprintf("client: the method %s does not agree with those before it on %s", e.Method, e.Detail)
+}
+
 // OverflowError says that a consumer was too slow and its queue is full
 // (Limits.Queue, Limits.QueueBytes). For a subscription it is reported once for
 // each run of lost events, and Event.Lost counts these; a call or an invocation

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -16,13 +17,17 @@ const mostChallenges = 16
 func (s *Session) connect(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Handshake)
 	defer cancel()
+	hello, err := s.hello()
+	if err != nil {
+		return nil, err
+	}
 	conn, err := s.config.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	l := newLink(s, conn)
 	stop := context.AfterFunc(ctx, func() { l.fail(ctx.Err()) })
-	err = l.join(ctx)
+	err = l.join(ctx, hello)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -38,16 +43,49 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// join takes a connection from HELLO to WELCOME (WAMP, "Session Establishment").
-func (l *link) join(ctx context.Context) error {
-	c := &l.s.config
-	hello := &wamp.Hello{Realm: c.Realm, Details: wamp.HelloDetails{
-		Roles: announced(c.Sealer != nil), Agent: c.Agent, AuthID: c.AuthID,
-	}}
+// hello makes HELLO, in which all the methods share one authid and one authextra.
+// What they want there they have to agree on: the router could otherwise take a
+// method up and find another's in its place.
+func (s *Session) hello() (*wamp.Hello, error) {
+	c := &s.config
+	d := wamp.HelloDetails{Roles: announced(c.Sealer != nil), Agent: c.Agent, AuthID: c.AuthID, AuthRole: c.AuthRole}
+	var bound any
 	for _, a := range c.Auth {
-		hello.Details.AuthMethods = append(hello.Details.AuthMethods, a.Method())
-		a.Hello(&hello.Details)
+		var own wamp.HelloDetails
+		a.Hello(&own)
+		d.AuthMethods = append(d.AuthMethods, a.Method())
+		if !agree(&d.AuthID, own.AuthID) || !agree(&d.AuthRole, own.AuthRole) {
+			return nil, &AuthConflictError{Method: a.Method(), Detail: "authid or authrole"}
+		}
+		if len(own.AuthExtra) == 0 {
+			continue
+		}
+		// No binding differs from one, where a method knows of bindings at all.
+		if binding := own.AuthExtra["channel_binding"]; d.AuthExtra == nil {
+			d.AuthExtra, bound = make(map[string]any), binding
+		} else if binding != bound {
+			return nil, &AuthConflictError{Method: a.Method(), Detail: "authextra.channel_binding"}
+		}
+		for key, value := range own.AuthExtra {
+			if already, ok := d.AuthExtra[key]; ok && !reflect.DeepEqual(already, value) {
+				return nil, &AuthConflictError{Method: a.Method(), Detail: "authextra." + key}
+			}
+			d.AuthExtra[key] = value
+		}
 	}
+	return &wamp.Hello{Realm: c.Realm, Details: d}, nil
+}
+
+// agree sets what is not set, and reports whether it now is what is wanted.
+func agree(have *string, want string) bool {
+	if *have == "" {
+		*have = want
+	}
+	return want == "" || *have == want
+}
+
+// join takes a connection from HELLO to WELCOME (WAMP, "Session Establishment").
+func (l *link) join(ctx context.Context, hello *wamp.Hello) error {
 	if err := l.send(ctx, hello); err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package client_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/auth/answer"
@@ -147,4 +149,52 @@ func TestConfigIsChecked(t *testing.T) {
 			t.Errorf("accepted: %+v", c)
 		}
 	}
+}
+
+// What HELLO can say only once is not left to whichever method comes last.
+func TestMethodsHaveToAgree(t *testing.T) {
+	secret := proof.NewSecret("sesame")
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	for detail, c := range map[string]client.Config{
+		"authid or authrole":        {Auth: []client.Authenticator{answer.Ticket("alice", secret), answer.CRA("bob", secret)}},
+		"authextra.nonce":           {Auth: []client.Authenticator{answer.SCRAM("alice", secret, ""), answer.AutobahnSCRAM("alice", secret)}},
+		"authextra.channel_binding": {Auth: []client.Authenticator{answer.Cryptosign("", key, ""), answer.SCRAM("alice", secret, "tls-exporter")}},
+	} {
+		slices.Reverse(c.Auth)
+		for range 2 {
+			slices.Reverse(c.Auth)
+			near, far := transport.Pipe(wamp.CBOR)
+			c.Realm = "realm1"
+			s, err := client.Join(within(t), near, c)
+			if err == nil {
+				_ = s.Close()
+			}
+			var conflict *client.AuthConflictError
+			if !errors.As(err, &conflict) || conflict.Detail != detail {
+				t.Errorf("%s: %v", detail, err)
+			}
+			(&server{t, far}).expectEnd()
+			_ = far.Close()
+		}
+	}
+	c := client.Config{AuthID: "alice", AuthRole: "clerk", Auth: []client.Authenticator{
+		answer.SCRAM("alice", secret, "tls-exporter"), answer.Cryptosign("", key, "tls-exporter"), answer.Anonymous(),
+	}}
+	o, r, hello := joining(t, c)
+	d := hello.Details
+	if d.AuthID != "alice" || d.AuthRole != "clerk" || d.AuthExtra["nonce"] == nil || d.AuthExtra["pubkey"] == nil || d.AuthExtra["channel_binding"] != "tls-exporter" {
+		t.Errorf("HELLO %+v", d)
+	}
+	r.send(&wamp.Abort{Reason: wamp.ErrAuthenticationFailed})
+	o.bad(t, client.ErrURI(wamp.ErrAuthenticationFailed))
+}
+
+// A connection that Join was given is closed whatever is wrong.
+func TestJoinClosesTheConnection(t *testing.T) {
+	near, far := transport.Pipe(wamp.CBOR)
+	if _, err := client.Join(within(t), near, client.Config{Realm: "not a uri"}); err == nil {
+		t.Error("joined")
+	}
+	(&server{t, far}).expectEnd()
+	_ = far.Close()
 }
