@@ -153,6 +153,15 @@ type diskLog struct {
 
 type diskCount struct{ n, size int }
 
+func countIn(b *bbolt.Bucket) (count diskCount, err error) {
+	err = b.ForEach(func(_, record []byte) error {
+		count.n++
+		count.size += len(record)
+		return nil
+	})
+	return count, err
+}
+
 // log opens the log of one rule. What is there from before stays, up to the
 // rule's limits.
 func (f *historyFile) log(rule HistoryRule) (*diskLog, error) {
@@ -162,11 +171,7 @@ func (f *historyFile) log(rule HistoryRule) (*diskLog, error) {
 		if err != nil {
 			return err
 		}
-		if err := b.ForEach(func(_, record []byte) error {
-			l.count.n++
-			l.count.size += len(record)
-			return nil
-		}); err != nil {
+		if l.count, err = countIn(b); err != nil {
 			return err
 		}
 		l.count, err = l.trim(b, l.count)
@@ -229,12 +234,9 @@ func (l *diskLog) scan(reverse bool, f func(*kept) bool) error {
 func (l *diskLog) check() error {
 	l.file.sync()
 	var count diskCount
-	err := l.file.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket(l.bucket).ForEach(func(_, record []byte) error {
-			count.n++
-			count.size += len(record)
-			return nil
-		})
+	err := l.file.db.View(func(tx *bbolt.Tx) (err error) {
+		count, err = countIn(tx.Bucket(l.bucket))
+		return err
 	})
 	if err == nil && (count.n > l.rule.Limit || count.size > l.rule.Bytes) {
 		err = fmt.Errorf("history of %q: %d events, %d bytes", string(l.rule.URI), count.n, count.size)

@@ -27,7 +27,7 @@ type query struct {
 // early where it would be too large; is_limit_reached, by keyword, says whether
 // there is more.
 func getEvents(c *metaCall) *wamp.Refusal {
-	sub, refusal := c.subscription(0)
+	sub, refusal := subscriptions.one(c)
 	if refusal != nil {
 		return refusal
 	}
@@ -144,60 +144,74 @@ func (w *window) admits(k *kept) (in, on bool) {
 	return in, id != w.through
 }
 
-// query reads the keyword arguments.
+// query reads the keyword arguments. Others than those of a query are ignored.
 func (c *metaCall) query() (q query, refusal *wamp.Refusal) {
 	for key, v := range c.kwargs {
-		if v == nil {
-			continue
-		}
-		ok := true
-		switch key {
-		case "reverse":
-			q.reverse, ok = v.(bool)
-		case "limit":
-			var n uint64
-			n, ok = number(v)
-			ok = ok && n > 0
-			q.limit = int(min(n, 1<<30))
-		case "topic":
-			var topic string
-			topic, ok = v.(string)
-			q.topic = wamp.URI(topic)
-		case "from_time":
-			ok = moment(&q.from, v)
-		case "after_time":
-			ok = moment(&q.after, v)
-		case "before_time":
-			ok = moment(&q.before, v)
-		case "until_time":
-			ok = moment(&q.until, v)
-		case "from_publication":
-			ok = publication(&q.fromID, v)
-		case "after_publication":
-			ok = publication(&q.afterID, v)
-		case "before_publication":
-			ok = publication(&q.beforeID, v)
-		case "until_publication":
-			ok = publication(&q.untilID, v)
-		}
-		if !ok {
+		if v != nil && !read(q.field(key), v) {
 			return q, wrongQuery
 		}
 	}
 	return q, nil
 }
 
-func moment(dst *time.Time, v any) bool {
-	s, _ := v.(string)
-	var err error
-	*dst, err = time.Parse(time.RFC3339, s)
-	return err == nil
+// field returns where a keyword argument goes, or nil.
+func (q *query) field(key string) any {
+	switch key {
+	case "reverse":
+		return &q.reverse
+	case "limit":
+		return &q.limit
+	case "topic":
+		return &q.topic
+	case "from_time":
+		return &q.from
+	case "after_time":
+		return &q.after
+	case "before_time":
+		return &q.before
+	case "until_time":
+		return &q.until
+	case "from_publication":
+		return &q.fromID
+	case "after_publication":
+		return &q.afterID
+	case "before_publication":
+		return &q.beforeID
+	case "until_publication":
+		return &q.untilID
+	}
+	return nil
 }
 
-func publication(dst *wamp.ID, v any) bool {
-	n, ok := number(v)
-	*dst = wamp.ID(n)
-	return ok && dst.Valid()
+// read reads an argument into a field, and reports whether it is what the field
+// takes.
+func read(field, v any) (ok bool) {
+	switch field := field.(type) {
+	case *bool:
+		*field, ok = v.(bool)
+	case *int:
+		var n uint64
+		n, ok = number(v)
+		ok = ok && n > 0
+		*field = int(min(n, 1<<30))
+	case *wamp.URI:
+		var s string
+		s, ok = v.(string)
+		*field = wamp.URI(s)
+	case *time.Time:
+		s, _ := v.(string)
+		var err error
+		*field, err = time.Parse(time.RFC3339, s)
+		ok = err == nil
+	case *wamp.ID:
+		var n uint64
+		n, ok = number(v)
+		*field = wamp.ID(n)
+		ok = ok && field.Valid()
+	default:
+		ok = true
+	}
+	return ok
 }
 
 // recall makes the dict that get_events has for an event, or nil if the caller

@@ -1,0 +1,123 @@
+package router
+
+import (
+	"sync"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// metaTable answers what the meta API is asked about the subscriptions of a
+// realm, or about its registrations: the questions are the same (WAMP,
+// "Subscription Meta API" and "Registration Meta API").
+type metaTable[T tabled] struct {
+	of func(m *realm) (*index[T], *sync.Map) // by URI or pattern, and by id
+	// match answers which of them match a URI: nil, an id, or a list.
+	match func(x *index[T], uri wamp.URI) any
+	// expel revokes a session's part, and tells it of that if it understands. It
+	// reports false if the session has no part.
+	expel   func(c *metaCall, one T, s *session, reason string) bool
+	unknown *wamp.Refusal
+}
+
+// tabled is a subscription or a registration.
+type tabled interface {
+	key() (wamp.Match, wamp.ID)
+	describe() map[string]any
+	sessions() []*session // that have a part in it, the first one first
+}
+
+func (table *metaTable[T]) list(c *metaCall) *wamp.Refusal {
+	lists := map[string]any{"exact": []any{}, "prefix": []any{}, "wildcard": []any{}}
+	all, _ := table.of(c.realm)
+	all.each(func(one T) bool {
+		match, id := one.key()
+		lists[match.String()] = append(lists[match.String()].([]any), uint64(id))
+		return true
+	})
+	c.result = []any{lists}
+	return nil
+}
+
+func (table *metaTable[T]) lookup(c *metaCall) *wamp.Refusal {
+	uri, refusal := c.text(0)
+	if refusal != nil {
+		return refusal
+	}
+	match, refusal := c.match(1)
+	if refusal != nil {
+		return refusal
+	}
+	c.result = []any{nil}
+	all, _ := table.of(c.realm)
+	if one, ok := all.get(match, wamp.URI(uri)); ok {
+		c.result[0] = idOf(one)
+	}
+	return nil
+}
+
+func (table *metaTable[T]) matches(c *metaCall) *wamp.Refusal {
+	uri, refusal := c.text(0)
+	if refusal != nil {
+		return refusal
+	}
+	all, _ := table.of(c.realm)
+	c.result = []any{table.match(all, wamp.URI(uri))}
+	return nil
+}
+
+// one returns that whose id is argument 0.
+func (table *metaTable[T]) one(c *metaCall) (one T, refusal *wamp.Refusal) {
+	id, refusal := c.id(0)
+	if refusal != nil {
+		return one, refusal
+	}
+	_, byID := table.of(c.realm)
+	if v, ok := byID.Load(id); ok {
+		return v.(T), nil
+	}
+	return one, table.unknown
+}
+
+// about makes a procedure of what it says of the one whose id is argument 0.
+func (table *metaTable[T]) about(say func(one T) any) func(*metaCall) *wamp.Refusal {
+	return func(c *metaCall) *wamp.Refusal {
+		one, refusal := table.one(c)
+		if refusal != nil {
+			return refusal
+		}
+		c.result = []any{say(one)}
+		return nil
+	}
+}
+
+func describe[T tabled](one T) any { return one.describe() }
+
+func listSessionsOf[T tabled](one T) any { return idsOf(one.sessions()) }
+
+func countSessionsOf[T tabled](one T) any { return len(one.sessions()) }
+
+func idOf[T tabled](one T) any {
+	_, id := one.key()
+	return uint64(id)
+}
+
+// remove revokes one session's part: its arguments are the id, the session, and,
+// by keyword, a reason.
+func (table *metaTable[T]) remove(c *metaCall) *wamp.Refusal {
+	one, refusal := table.one(c)
+	if refusal != nil {
+		return refusal
+	}
+	s, refusal := c.session(1)
+	if refusal != nil {
+		return refusal
+	}
+	reason, refusal := c.option("reason")
+	if refusal != nil {
+		return refusal
+	}
+	if !table.expel(c, one, s, reason) {
+		return table.unknown
+	}
+	return nil
+}
