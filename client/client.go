@@ -163,7 +163,9 @@ type Scrambler interface {
 }
 
 // Dial connects to the router and joins the realm. ctx bounds both, and no
-// more. The router's refusal shows as an *Error with the reason of its ABORT.
+// more. The router's refusal shows as an *Error with the reason of its ABORT, and
+// so does one on this side: of a challenge that Auth can't answer, or a router
+// that has not proved itself.
 func Dial(ctx context.Context, c Config) (*Session, error) {
 	s, err := newSession(c)
 	if err != nil {

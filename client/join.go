@@ -124,7 +124,7 @@ func (l *link) prove(ctx context.Context, m *wamp.Challenge) (Authenticator, err
 	signature, extra, err := a.Answer(ctx, m, l.conn.Info())
 	if err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the challenge can't be answered"})
-		return nil, err
+		return nil, unproved(err)
 	}
 	if extra == nil {
 		extra = map[string]any{}
@@ -149,9 +149,15 @@ func (l *link) verify(proved Authenticator, d *wamp.WelcomeDetails) error {
 	}
 	if err := proved.Welcome(d); err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the router has not proved itself"})
-		return err
+		return unproved(err)
 	}
 	return nil
+}
+
+// unproved is an authentication that this side has ended. Why is not told to the
+// router.
+func unproved(err error) *Error {
+	return &Error{URI: wamp.ErrAuthenticationFailed, Message: err.Error(), cause: err}
 }
 
 func (l *link) offered(method string) Authenticator {

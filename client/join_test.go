@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/auth/answer"
@@ -188,6 +189,47 @@ func TestMethodsHaveToAgree(t *testing.T) {
 	r.send(&wamp.Abort{Reason: wamp.ErrAuthenticationFailed})
 	o.bad(t, client.ErrURI(wamp.ErrAuthenticationFailed))
 }
+
+// What this side refuses in a handshake has a URI, too, and is for good; the
+// router is told no more than that.
+func TestRefusalsOfThisSide(t *testing.T) {
+	why := errors.New("the reason")
+	for name, r := range map[string]refuser{"challenge": {answer: why}, "welcome": {welcome: why}} {
+		o, far, _ := joining(t, client.Config{Auth: []client.Authenticator{r}})
+		far.send(&wamp.Challenge{AuthMethod: "refuser"})
+		if r.answer == nil {
+			expect[*wamp.Authenticate](far)
+			far.send(&wamp.Welcome{Session: 9})
+		}
+		abort := expect[*wamp.Abort](far)
+		err := o.bad(t, client.ErrURI(wamp.ErrAuthenticationFailed))
+		if abort.Reason != wamp.ErrAuthenticationFailed || strings.Contains(abort.Details.Message, "reason") || !errors.Is(err, why) {
+			t.Errorf("%s: %v, ABORT %+v", name, err, abort)
+		}
+	}
+	// Not tried again: the first reconnect is the last.
+	s, r, rs := redial(t, client.Config{Auth: []client.Authenticator{refuser{answer: why}}})
+	_ = r.conn.Close()
+	rs.expect(client.Reconnecting)
+	r = next(t, rs.dialed)
+	expect[*wamp.Hello](r)
+	r.send(&wamp.Challenge{AuthMethod: "refuser"})
+	expect[*wamp.Abort](r)
+	if err := rs.expect(client.Ended); !errors.Is(err, client.ErrURI(wamp.ErrAuthenticationFailed)) {
+		t.Error(err)
+	}
+	next(t, s.Done())
+}
+
+// refuser is a method that refuses what the router says.
+type refuser struct{ answer, welcome error }
+
+func (refuser) Method() string           { return "refuser" }
+func (refuser) Hello(*wamp.HelloDetails) {}
+func (r refuser) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
+	return "", nil, r.answer
+}
+func (r refuser) Welcome(*wamp.WelcomeDetails) error { return r.welcome }
 
 // A connection that Join was given is closed whatever is wrong.
 func TestJoinClosesTheConnection(t *testing.T) {
