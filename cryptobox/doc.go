@@ -36,13 +36,17 @@
 //	      "originator": {"private": "…", "public": "…"},
 //	      "responder": {"public": "…"}
 //	    }
+//	  ],
+//	  "scramble": [
+//	    {"prefix": "com.app.", "key": "…"}
 //	  ]
 //	}
 //
 // Each entry of keys is one key; of those with the same prefix the first is the
 // newest. Keys are 32 bytes in standard base64 with padding. Of each half, the
 // public key may be left out where the private one is there, and at least one
-// half has its private key. Unknown and duplicate members are errors, and so is
+// half has its private key. The entries of scramble, if there are any, are the keys
+// of a Scrambler, one for a prefix. Unknown and duplicate members are errors, and so is
 // another version. The file's mode is 0600; one that is open to the group or to
 // others is refused.
 package cryptobox

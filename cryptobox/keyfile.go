@@ -26,6 +26,13 @@ type fileRing struct {
 	Format  string    `json:"format"`
 	Version int       `json:"version"`
 	Keys    []fileKey `json:"keys"`
+	// Scramble is left out where there is none.
+	Scramble []fileScramble `json:"scramble,omitzero"`
+}
+
+type fileScramble struct {
+	Prefix *string `json:"prefix"`
+	Key    string  `json:"key"`
 }
 
 type fileKey struct {
@@ -68,15 +75,42 @@ func ParseKeyRing(content []byte) (*KeyRing, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, entry := range f.Scramble {
+		if err := entry.into(ring); err != nil {
+			return nil, fmt.Errorf("cryptobox: keyring: scramble[%d]: %w", i, err)
+		}
+	}
 	return ring, nil
 }
 
-func (e *fileKey) key() (*Key, error) {
-	if e.Prefix == nil {
-		return nil, errors.New("\"prefix\" is missing")
+func (e *fileScramble) into(ring *KeyRing) error {
+	prefix, err := readPrefix(e.Prefix)
+	if err != nil {
+		return err
 	}
-	if !validPrefix(wamp.URI(*e.Prefix)) {
-		return nil, errors.New("\"prefix\" cannot begin a URI")
+	key, err := ParseScrambleKey(e.Key)
+	if err != nil {
+		return err
+	}
+	if ring.Scrambles(prefix) {
+		return errors.New("\"prefix\" has a scramble key already")
+	}
+	return ring.SetScramble(prefix, key)
+}
+
+func readPrefix(text *string) (wamp.URI, error) {
+	switch {
+	case text == nil:
+		return "", errors.New("\"prefix\" is missing")
+	case !validPrefix(wamp.URI(*text)):
+		return "", errors.New("\"prefix\" cannot begin a URI")
+	}
+	return wamp.URI(*text), nil
+}
+
+func (e *fileKey) key() (*Key, error) {
+	if _, err := readPrefix(e.Prefix); err != nil {
+		return nil, err
 	}
 	originator, err := e.Originator.half()
 	if err != nil {
@@ -130,6 +164,11 @@ func (r *KeyRing) Encode() []byte {
 			text := string(prefix)
 			f.Keys = append(f.Keys, fileKey{Prefix: &text, Originator: k.originator.file(), Responder: k.responder.file()})
 		}
+	}
+	scramble := r.scramble.load()
+	for _, prefix := range scramble.sorted() {
+		text := string(prefix)
+		f.Scramble = append(f.Scramble, fileScramble{Prefix: &text, Key: scramble.values[prefix].Encode()})
 	}
 	content, err := json.Marshal(f, jsontext.WithIndent("  "))
 	if err != nil {

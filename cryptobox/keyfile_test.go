@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 func TestSaveAndLoad(t *testing.T) {
@@ -46,6 +48,49 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 	if got := loaded.Keys("com.app."); len(got) != 3 || got[0].Originator() != o.Originator() || !got[0].CanSeal(true) || got[0].CanSeal(false) {
 		t.Error("the newest key is not the first, or not the originator's side of it")
+	}
+}
+
+// The scramble keys of a ring go with it into the file, and make a Scrambler.
+func TestScrambleKeysInTheFile(t *testing.T) {
+	ring := ringOf(t, "com.app.", sharedKey(t))
+	if ring.Scrambler() != nil || bytes.Contains(ring.Encode(), []byte("scramble")) {
+		t.Error("a ring without scramble keys scrambles")
+	}
+	key := GenerateScrambleKey()
+	if err := ring.SetScramble("com.app.", key); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "keys.json")
+	if err := ring.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := LoadKeyRing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := new(Scrambler)
+	if err := direct.Set("com.app.", key); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := direct.Scramble("com.app.topic", wamp.MatchExact)
+	got, err := loaded.Scrambler().Scramble("com.app.topic", wamp.MatchExact)
+	if err != nil || got != want || got == "com.app.topic" {
+		t.Errorf("%s, not %s; %v", got, want, err)
+	}
+	if text := fmt.Sprintf("%v %+v", loaded, loaded.Scrambler()); strings.Contains(text, key.Encode()) || !strings.Contains(text, `scrambles ["com.app."]`) {
+		t.Errorf("printed: %s", text)
+	}
+	// What is taken from the ring later leaves the Scrambler as it is.
+	s := loaded.Scrambler()
+	if err := loaded.SetScramble("com.app.", ScrambleKey{}); err != nil || loaded.Scrambles("com.app.") || loaded.Scrambler() != nil {
+		t.Errorf("not removed: %v", err)
+	}
+	if got, _ := s.Scramble("com.app.topic", wamp.MatchExact); got != want {
+		t.Error("the Scrambler changed with the ring")
+	}
+	if ring.SetScramble("a b", key) == nil {
+		t.Error("a prefix that is none: accepted")
 	}
 }
 
@@ -102,29 +147,40 @@ func TestParseRefuses(t *testing.T) {
 	key := func(prefix string) string {
 		return `{"prefix":` + prefix + `,"originator":` + half + `,"responder":` + half + `}`
 	}
+	scrambled := func(entries string) string {
+		return `{"format":"blindfold-keyring","version":1,"keys":[],"scramble":[` + entries + `]}`
+	}
+	if _, err := ParseKeyRing([]byte(scrambled(`{"prefix":"com.","key":"` + private.Encode() + `"}`))); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := ParseKeyRing([]byte(file(key(`"com."`)))); err != nil {
 		t.Fatal(err)
 	}
 	cases := map[string]string{
-		"empty":              ``,
-		"not JSON":           `{"format":`,
-		"two documents":      file("") + file(""),
-		"a list":             `[]`,
-		"no format":          `{"version":1,"keys":[]}`,
-		"other format":       `{"format":"keyring","version":1,"keys":[]}`,
-		"no version":         `{"format":"blindfold-keyring","keys":[]}`,
-		"later version":      `{"format":"blindfold-keyring","version":2,"keys":[]}`,
-		"unknown member":     `{"format":"blindfold-keyring","version":1,"keys":[],"x":1}`,
-		"duplicate member":   `{"format":"blindfold-keyring","version":1,"version":1,"keys":[]}`,
-		"unknown in a key":   file(`{"prefix":"","originator":` + half + `,"responder":` + half + `,"x":1}`),
-		"no prefix":          file(`{"originator":` + half + `,"responder":` + half + `}`),
-		"prefix null":        file(key(`null`)),
-		"prefix not a URI":   file(key(`"a b"`)),
-		"prefix a number":    file(key(`1`)),
-		"no responder":       file(`{"prefix":"","originator":` + half + `}`),
-		"key not base64":     file(`{"prefix":"","originator":{"private":"` + strings.Repeat("?", 44) + `"},"responder":` + half + `}`),
-		"key too short":      file(`{"prefix":"","originator":{"private":"` + private.Encode()[:40] + `"},"responder":` + half + `}`),
-		"public does not go": file(`{"prefix":"","originator":{"private":"` + private.Encode() + `","public":"` + GenerateKey().Public().String() + `"},"responder":` + half + `}`),
+		"empty":               ``,
+		"not JSON":            `{"format":`,
+		"two documents":       file("") + file(""),
+		"a list":              `[]`,
+		"no format":           `{"version":1,"keys":[]}`,
+		"other format":        `{"format":"keyring","version":1,"keys":[]}`,
+		"no version":          `{"format":"blindfold-keyring","keys":[]}`,
+		"later version":       `{"format":"blindfold-keyring","version":2,"keys":[]}`,
+		"unknown member":      `{"format":"blindfold-keyring","version":1,"keys":[],"x":1}`,
+		"duplicate member":    `{"format":"blindfold-keyring","version":1,"version":1,"keys":[]}`,
+		"unknown in a key":    file(`{"prefix":"","originator":` + half + `,"responder":` + half + `,"x":1}`),
+		"no prefix":           file(`{"originator":` + half + `,"responder":` + half + `}`),
+		"prefix null":         file(key(`null`)),
+		"prefix not a URI":    file(key(`"a b"`)),
+		"prefix a number":     file(key(`1`)),
+		"no responder":        file(`{"prefix":"","originator":` + half + `}`),
+		"key not base64":      file(`{"prefix":"","originator":{"private":"` + strings.Repeat("?", 44) + `"},"responder":` + half + `}`),
+		"key too short":       file(`{"prefix":"","originator":{"private":"` + private.Encode()[:40] + `"},"responder":` + half + `}`),
+		"scramble, no key":    scrambled(`{"prefix":""}`),
+		"scramble, short key": scrambled(`{"prefix":"","key":"` + private.Encode()[:40] + `"}`),
+		"scramble, no prefix": scrambled(`{"key":"` + private.Encode() + `"}`),
+		"scramble, unknown":   scrambled(`{"prefix":"","key":"` + private.Encode() + `","x":1}`),
+		"scramble, two keys":  scrambled(`{"prefix":"","key":"` + private.Encode() + `"},{"prefix":"","key":"` + GenerateKey().Encode() + `"}`),
+		"public does not go":  file(`{"prefix":"","originator":{"private":"` + private.Encode() + `","public":"` + GenerateKey().Public().String() + `"},"responder":` + half + `}`),
 	}
 	for name, content := range cases {
 		_, err := ParseKeyRing([]byte(content))

@@ -21,8 +21,12 @@ import (
 //
 // The zero KeyRing is empty and ready. It may be used concurrently. Printed,
 // logged or marshalled it shows prefixes and public keys.
+//
+// It keeps scramble keys as well, one for each prefix that has one; Scrambler
+// puts them to use.
 type KeyRing struct {
-	keys prefixes[[]*Key] // newest first; slices are never changed in place
+	keys     prefixes[[]*Key] // newest first; slices are never changed in place
+	scramble prefixes[ScrambleKey]
 }
 
 // Add makes key the newest of prefix.
@@ -94,6 +98,29 @@ func (r *KeyRing) RemovePrefix(prefix wamp.URI) {
 	r.keys.update(func(m map[wamp.URI][]*Key) { delete(m, prefix) })
 }
 
+// SetScramble makes key the scramble key of prefix; the zero key removes it.
+func (r *KeyRing) SetScramble(prefix wamp.URI, key ScrambleKey) error {
+	return setScramble(&r.scramble, prefix, key)
+}
+
+// Scrambles reports whether prefix has a scramble key.
+func (r *KeyRing) Scrambles(prefix wamp.URI) bool {
+	_, ok := r.scramble.load().values[prefix]
+	return ok
+}
+
+// Scrambler returns a new Scrambler with the scramble keys that r has now, or nil
+// if it has none.
+func (r *KeyRing) Scrambler() *Scrambler {
+	t := r.scramble.load()
+	if len(t.values) == 0 {
+		return nil
+	}
+	s := new(Scrambler)
+	s.keys.snapshot.Store(t)
+	return s
+}
+
 // Prefixes returns the prefixes that have keys, in alphabetical order.
 func (r *KeyRing) Prefixes() []wamp.URI { return r.keys.load().sorted() }
 
@@ -126,6 +153,9 @@ func (r *KeyRing) String() string {
 				b.WriteString(", ")
 			}
 			fmt.Fprintf(&b, "%q: %v", string(prefix), t.values[prefix])
+		}
+		if scrambled := r.scramble.load().sorted(); len(scrambled) > 0 {
+			fmt.Fprintf(&b, "; scrambles %q", scrambled)
 		}
 	}
 	b.WriteString(")")

@@ -64,10 +64,14 @@ type Scrambler struct {
 
 // Set makes key the one of prefix; the zero key removes it.
 func (s *Scrambler) Set(prefix wamp.URI, key ScrambleKey) error {
+	return setScramble(&s.keys, prefix, key)
+}
+
+func setScramble(keys *prefixes[ScrambleKey], prefix wamp.URI, key ScrambleKey) error {
 	if !validPrefix(prefix) {
 		return errors.New("cryptobox: not a prefix of a URI")
 	}
-	s.keys.update(func(m map[wamp.URI]ScrambleKey) {
+	keys.update(func(m map[wamp.URI]ScrambleKey) {
 		if m[prefix] = key; key.IsZero() {
 			delete(m, prefix)
 		}

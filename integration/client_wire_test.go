@@ -63,7 +63,12 @@ func TestClientDialIsCancelled(t *testing.T) {
 			_, _ = far.Read() // HELLO
 			cancel()
 		}()
-		if _, err := client.Join(ctx, near, client.Config{Realm: realm}); !errors.Is(err, context.Canceled) {
+		outcome := make(chan error, 1)
+		go func() {
+			_, err := client.Join(ctx, near, client.Config{Realm: realm})
+			outcome <- err
+		}()
+		if err := comes(t, outcome); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
 		if _, err := far.Read(); err == nil {
