@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"time"
 
 	"github.com/blindfold-wamp/blindfold/client"
-	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 const callUsage = `usage: seal call PROCEDURE [TEXT...] --keyring FILE [OPTIONS]
@@ -24,23 +22,11 @@ examples:
 `
 
 func call(ctx context.Context, e *env, args []string) error {
-	var o options
-	var a arguments
+	var o sending
 	var progress bool
-	f := e.flags(func(f *flag.FlagSet) {
-		o.add(f)
-		a.add(f)
+	err := o.parse(e, args, "procedure", "cancel the call after this `TIME`", func(f *flag.FlagSet) {
 		f.BoolVar(&progress, "progress", false, "ask for progressive results")
-		f.DurationVar(&o.timeout, "timeout", 30*time.Second, "cancel the call after this `TIME`")
 	})
-	rest, err := e.parse(f, args)
-	if err != nil {
-		return err
-	}
-	if len(rest) == 0 {
-		return wrong("call needs a procedure")
-	}
-	values, kwargs, err := a.values(rest[1:], e.stdin)
 	if err != nil {
 		return err
 	}
@@ -60,7 +46,7 @@ func call(ctx context.Context, e *env, args []string) error {
 	}
 	ctx, cancel := o.limit(ctx)
 	defer cancel()
-	result, err := s.Call(ctx, wamp.URI(rest[0]), values, kwargs, options)
+	result, err := s.Call(ctx, o.uri, o.values, o.kwargs, options)
 	var answered *client.Error
 	switch {
 	case err == nil:

@@ -28,8 +28,14 @@ type options struct {
 	clear                        bool
 	auth, authID, secret         string
 	ca, cert, certKey            string
+	scramble                     bool
+	known                        list
 	json                         bool
 	timeout                      time.Duration
+
+	// What the command is about.
+	uri   wamp.URI
+	match wamp.Match
 }
 
 const (
@@ -55,6 +61,8 @@ func (o *options) add(f *flag.FlagSet) {
 	f.StringVar(&o.keyring, "keyring", "", "`FILE` with keys, as seal keygen writes it")
 	f.StringVar(&o.key, "key", "", "one private key that both sides have: `env:NAME, file:PATH`, or the\nbase64 itself, which other users of the machine can see")
 	f.StringVar(&o.form, "form", "transparency", "`FORM` to seal in: transparency (Autobahn, Crossbar)\nor passthru (WAMP specification)")
+	f.BoolVar(&o.scramble, "scramble", false, "go on only if the router does not see the URI itself: the keyring\nneeds a scramble key for it. One that it has is used in any case")
+	f.Var(&o.known, "know", "`URI` of events, calls or errors to come; scrambled ones are recognized\nonly if they are known (may be repeated)")
 	f.BoolVar(&o.clear, "clear", false, "do without a key: what has none is sent and taken in the clear")
 }
 
@@ -70,21 +78,55 @@ func reveal(source string) (proof.Secret, error) {
 	return proof.Secret{}, errors.New("is neither env:NAME nor file:PATH")
 }
 
-// sealer returns the sealer that the options ask for, nil for none.
-func (o *options) sealer() (client.Sealer, error) {
+// protect sets how payloads are sealed and URIs scrambled.
+func (o *options) protect(c *client.Config) error {
 	form, ok := map[string]wamp.Form{"transparency": wamp.FormTransparency, "passthru": wamp.FormPassthru}[o.form]
 	if !ok {
-		return nil, wrong("--form is neither transparency nor passthru")
+		return wrong("--form is neither transparency nor passthru")
 	}
 	ring, err := o.ring()
-	if ring == nil {
-		return nil, err
+	if err != nil {
+		return err
 	}
-	return &cryptobox.Forms{
-		Form:     form,
-		Box:      cryptobox.Box{Keys: ring, RequireKey: !o.clear},
-		Passthru: cryptobox.Passthru{Keys: ring, RequireKey: !o.clear},
-	}, nil
+	c.AllowClear = o.clear
+	if ring == nil {
+		ring = new(cryptobox.KeyRing)
+	} else {
+		c.Sealer = &cryptobox.Forms{
+			Form:     form,
+			Box:      cryptobox.Box{Keys: ring, RequireKey: !o.clear},
+			Passthru: cryptobox.Passthru{Keys: ring, RequireKey: !o.clear},
+		}
+	}
+	scrambler := ring.Scrambler()
+	if scrambler == nil {
+		if o.scramble {
+			return keyError(errors.New("--scramble: there is no scramble key (make one with: seal keygen --scramble)"))
+		}
+		return nil
+	}
+	c.Scrambler = scrambler
+	return o.know(scrambler)
+}
+
+// know makes the scrambler recognize what may come, and heeds --scramble.
+func (o *options) know(scrambler *cryptobox.Scrambler) error {
+	for _, uri := range append(o.known, string(errCommand)) {
+		if _, err := scrambler.Scramble(wamp.URI(uri), wamp.MatchExact); err != nil {
+			return wrong("--know: %s: %w", printable(uri), err)
+		}
+	}
+	if !o.scramble {
+		return nil
+	}
+	wire, err := scrambler.Scramble(o.uri, o.match)
+	if err == nil && wire == o.uri {
+		err = errors.New("the keyring has no scramble key for this URI")
+	}
+	if err != nil {
+		return keyError(fmt.Errorf("--scramble: %w", err))
+	}
+	return nil
 }
 
 func (o *options) ring() (*cryptobox.KeyRing, error) {
@@ -203,10 +245,6 @@ func (o *options) config() (client.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	sealer, err := o.sealer()
-	if err != nil {
-		return c, err
-	}
 	methods, err := o.authenticators()
 	if err != nil {
 		return c, err
@@ -218,11 +256,12 @@ func (o *options) config() (client.Config, error) {
 	if !wamp.URI(o.realm).Valid(wamp.MatchExact) {
 		return c, wrong("--realm is not a URI")
 	}
-	return client.Config{
+	c = client.Config{
 		URL: o.url, Realm: wamp.URI(o.realm), Serializer: serializer, TLS: security,
 		Auth: methods, AuthID: o.authID, Agent: "blindfold-seal",
-		Sealer: sealer, AllowClear: o.clear,
-	}, nil
+	}
+	err = o.protect(&c)
+	return c, err
 }
 
 func parseSerializer(name string) (wamp.Serializer, error) {

@@ -21,21 +21,28 @@ serves both sides: copy it to the other side over a way that you trust. With
 the originator publishes and calls, the responder subscribes and registers.
 Prints the public keys, never the private ones.
 
+With --scramble it makes a scramble key as well. All who have it replace topics,
+procedures and error URIs below the prefix, component by component, by names
+that tell the router nothing, and so meet each other and nobody else. There is
+one for a prefix, and it stays: two would make two topics of one.
+
 examples:
   seal keygen --out k.json
   seal keygen --out k.json --prefix com.app.secret.
+  seal keygen --out k.json --prefix com.app. --scramble
   seal keygen --out k.json --rotate      # a new key to seal with; the old one still opens
   seal keygen --originator publisher.json --responder subscriber.json
 `
 
 func keygen(_ context.Context, e *env, args []string) error {
 	var out, originator, responder, prefix string
-	var rotate bool
+	var rotate, scramble bool
 	f := e.flags(func(f *flag.FlagSet) {
 		f.StringVar(&out, "out", "", "keyring `FILE` to write, for both sides; - prints it")
 		f.StringVar(&originator, "originator", "", "keyring `FILE` to write, for publisher and caller")
 		f.StringVar(&responder, "responder", "", "keyring `FILE` to write, for subscriber and callee")
 		f.StringVar(&prefix, "prefix", "", "`URI` prefix that the key is for; default: all URIs")
+		f.BoolVar(&scramble, "scramble", false, "make a scramble key, too, which hides URIs")
 		f.BoolVar(&rotate, "rotate", false, "add to files that exist, as the newest key of the prefix")
 	})
 	rest, err := e.parse(f, args)
@@ -56,6 +63,10 @@ func keygen(_ context.Context, e *env, args []string) error {
 		{originator, cryptobox.Half{Private: a}, cryptobox.Half{Public: b.Public()}},
 		{responder, cryptobox.Half{Public: a.Public()}, cryptobox.Half{Private: b}},
 	}
+	var hiding cryptobox.ScrambleKey
+	if scramble {
+		hiding = cryptobox.GenerateScrambleKey()
+	}
 	// All is read and checked before anything is written.
 	rings := make([]*cryptobox.KeyRing, len(halves))
 	for i, h := range halves {
@@ -71,6 +82,15 @@ func keygen(_ context.Context, e *env, args []string) error {
 		}
 		if err := rings[i].Add(wamp.URI(prefix), key); err != nil {
 			return wrong("--prefix cannot begin a URI")
+		}
+		if !scramble {
+			continue
+		}
+		if rings[i].Scrambles(wamp.URI(prefix)) {
+			return keyError(fmt.Errorf("%s has a scramble key for this prefix: with another, its peers would not meet any more", h.file))
+		}
+		if err := rings[i].SetScramble(wamp.URI(prefix), hiding); err != nil {
+			return err
 		}
 	}
 	for i, h := range halves {

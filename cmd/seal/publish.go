@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"flag"
-	"time"
 
 	"github.com/blindfold-wamp/blindfold/client"
-	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 const publishUsage = `usage: seal publish TOPIC [TEXT...] --keyring FILE [OPTIONS]
@@ -22,23 +20,11 @@ examples:
 `
 
 func publish(ctx context.Context, e *env, args []string) error {
-	var o options
-	var a arguments
+	var o sending
 	var repeat int
-	f := e.flags(func(f *flag.FlagSet) {
-		o.add(f)
-		a.add(f)
+	err := o.parse(e, args, "topic", "`TIME` for each acknowledgement", func(f *flag.FlagSet) {
 		f.IntVar(&repeat, "repeat", 1, "publish `N` times")
-		f.DurationVar(&o.timeout, "timeout", 30*time.Second, "`TIME` for each acknowledgement")
 	})
-	rest, err := e.parse(f, args)
-	if err != nil {
-		return err
-	}
-	if len(rest) == 0 {
-		return wrong("publish needs a topic")
-	}
-	values, kwargs, err := a.values(rest[1:], e.stdin)
 	if err != nil {
 		return err
 	}
@@ -52,7 +38,7 @@ func publish(ctx context.Context, e *env, args []string) error {
 	defer progress.clear()
 	for n := range repeat {
 		one, cancel := o.limit(ctx)
-		id, err := s.Publish(one, wamp.URI(rest[0]), values, kwargs, client.PublishOptions{Acknowledge: true})
+		id, err := s.Publish(one, o.uri, o.values, o.kwargs, client.PublishOptions{Acknowledge: true})
 		cancel()
 		if err != nil {
 			return err
@@ -66,5 +52,5 @@ func publish(ctx context.Context, e *env, args []string) error {
 		return nil
 	}
 	p := &printer{w: e.stdout, json: true}
-	return p.print(line{Kind: "published", URI: rest[0], Publication: &last, Count: repeat}, "", nil, nil)
+	return p.print(line{Kind: "published", URI: string(o.uri), Publication: &last, Count: repeat}, "", nil, nil)
 }

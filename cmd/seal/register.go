@@ -36,25 +36,10 @@ examples:
 const errCommand wamp.URI = "com.blindfold.seal.command_failed"
 
 func register(ctx context.Context, e *env, args []string) error {
-	var o options
-	var count int
-	var match string
-	f := e.flags(func(f *flag.FlagSet) {
-		o.add(f)
-		f.StringVar(&match, "match", "exact", "`POLICY`: exact, prefix or wildcard")
-		f.IntVar(&count, "count", 0, "end after `N` calls")
-		f.DurationVar(&o.timeout, "timeout", 0, "end after this `TIME`, with status 6 if --count was given")
-	})
-	rest, err := e.parse(f, args)
+	var o receiving
+	command, err := o.parse(e, args, "procedure", "calls", func(*flag.FlagSet) {})
 	if err != nil {
 		return err
-	}
-	if len(rest) == 0 {
-		return wrong("register needs a procedure")
-	}
-	policy, ok := wamp.ParseMatch(match)
-	if !ok {
-		return wrong("--match is neither exact, prefix nor wildcard")
 	}
 	s, err := o.dial(ctx, e.tellErrors)
 	if err != nil {
@@ -63,22 +48,22 @@ func register(ctx context.Context, e *env, args []string) error {
 	defer s.Close()
 	ctx, cancel := o.limit(ctx)
 	defer cancel()
-	enough := newCounter(count)
-	_, err = s.Register(ctx, wamp.URI(rest[0]), func(ctx context.Context, inv *client.Invocation) (*client.Result, error) {
+	enough := newCounter(o.count)
+	_, err = s.Register(ctx, o.uri, func(ctx context.Context, inv *client.Invocation) (*client.Result, error) {
 		if !enough.take() {
 			return nil, &client.Error{URI: wamp.ErrUnavailable}
 		}
 		// The invocation's context ends when the answer has been sent.
 		context.AfterFunc(ctx, func() { enough.finish(nil) })
-		if len(rest) == 1 {
+		if len(command) == 0 {
 			return &client.Result{Args: inv.Args, Kwargs: inv.Kwargs}, nil
 		}
-		return e.serve(ctx, rest[1:], inv, o.json)
-	}, client.RegisterOptions{Match: policy})
+		return e.serve(ctx, command, inv, o.json)
+	}, client.RegisterOptions{Match: o.match})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stderr, "registered %s\n", printable(rest[0]))
+	fmt.Fprintf(e.stderr, "registered %s\n", printable(string(o.uri)))
 	return enough.wait(ctx, s)
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/client"
-	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 const subscribeUsage = `usage: seal subscribe TOPIC --keyring FILE [OPTIONS]
@@ -23,27 +22,16 @@ examples:
 `
 
 func subscribe(ctx context.Context, e *env, args []string) error {
-	var o options
-	var match string
-	var count int
+	var o receiving
 	var reconnect bool
-	f := e.flags(func(f *flag.FlagSet) {
-		o.add(f)
-		f.StringVar(&match, "match", "exact", "`POLICY`: exact, prefix or wildcard")
-		f.IntVar(&count, "count", 0, "end after `N` events")
-		f.DurationVar(&o.timeout, "timeout", 0, "end after this `TIME`, with status 6 if --count was given")
+	rest, err := o.parse(e, args, "topic", "events", func(f *flag.FlagSet) {
 		f.BoolVar(&reconnect, "reconnect", false, "connect again when the connection is lost")
 	})
-	rest, err := e.parse(f, args)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(rest) != 1 {
+	case len(rest) > 0:
 		return wrong("subscribe needs one topic")
-	}
-	policy, ok := wamp.ParseMatch(match)
-	if !ok {
-		return wrong("--match is neither exact, prefix nor wildcard")
 	}
 	s, err := o.dial(ctx, func(c *client.Config) {
 		e.tellErrors(c)
@@ -58,9 +46,8 @@ func subscribe(ctx context.Context, e *env, args []string) error {
 	ctx, cancel := o.limit(ctx)
 	defer cancel()
 	p := &printer{w: e.stdout, json: o.json}
-	enough := newCounter(count)
-	topic := wamp.URI(rest[0])
-	_, err = s.Subscribe(ctx, topic, func(_ context.Context, event *client.Event) {
+	enough := newCounter(o.count)
+	_, err = s.Subscribe(ctx, o.uri, func(_ context.Context, event *client.Event) {
 		if !enough.take() {
 			return
 		}
@@ -70,11 +57,11 @@ func subscribe(ctx context.Context, e *env, args []string) error {
 			fmt.Fprintf(e.stderr, "seal: %d events were lost before this one\n", event.Lost)
 		}
 		enough.finish(p.print(l.payload(event.Args, event.Kwargs, event.Sealed), string(event.Topic), event.Args, event.Kwargs))
-	}, client.SubscribeOptions{Match: policy})
+	}, client.SubscribeOptions{Match: o.match})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stderr, "subscribed to %s\n", printable(rest[0]))
+	fmt.Fprintf(e.stderr, "subscribed to %s\n", printable(string(o.uri)))
 	return enough.wait(ctx, s)
 }
 
