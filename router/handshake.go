@@ -23,6 +23,9 @@ func (r *Router) welcome(conn transport.Conn) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, aborted := m.(*wamp.Abort); aborted {
+		return nil, errAborted
+	}
 	hello, ok := m.(*wamp.Hello)
 	if !ok {
 		return nil, helloFirst
@@ -95,13 +98,21 @@ func (r *Router) authenticate(ctx context.Context, conn transport.Conn, realm *r
 			continue
 		}
 		id := wamp.RandomID()
+		var unanswered error // whatever the authenticator makes of it
 		identity, err := authenticators[at].Authenticate(ctx, &Handshake{
 			Hello: hello, Connection: conn.Info(), Session: id,
 			Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {
-				return r.challenge(conn, method, extra)
+				answer, err := r.challenge(conn, method, extra)
+				if err != nil {
+					unanswered = err
+				}
+				return answer, err
 			},
 		})
-		if err == nil {
+		switch {
+		case unanswered != nil:
+			return nil, "", 0, unanswered
+		case err == nil:
 			return identity, method, id, nil
 		}
 		var refusal *wamp.Refusal
@@ -135,6 +146,8 @@ func (r *Router) challenge(conn transport.Conn, method string, extra map[string]
 	return nil, wamp.Violation("AUTHENTICATE was expected")
 }
 
+// errAborted ends a handshake without a word: an ABORT is not answered (WAMP,
+// "Session Establishment").
 var errAborted = errors.New("the client aborted")
 
 // readMessage reads one message on a connection that has no session yet. The
