@@ -64,6 +64,7 @@ type greeting struct {
 	addresses *addresses
 	from      netip.Addr    // who the peer is; invalid for a Unix socket
 	proxied   bool          // the connection is from a proxy that is believed
+	loopback  bool          // it came to an address of the loopback
 	entered   netip.Addr    // the address that it was counted under, if valid
 	no        *wamp.Refusal // there is no place for it: answer so
 	answered  bool          // there is something for the peer to read
@@ -75,6 +76,7 @@ func (g *greeting) greet() (*conn, *wamp.Refusal) {
 	g.deadline = g.accepted.Add(g.limits.HandshakeTimeout)
 	info := Info{Network: g.net.RemoteAddr().Network(), Address: g.net.RemoteAddr().String(), Since: g.accepted}
 	g.from, g.proxied = g.opts.peer(g.net.RemoteAddr())
+	g.loopback = onLoopback(g.net.LocalAddr())
 	if !g.proxied && g.no == nil {
 		g.enter(g.from)
 	}
@@ -213,7 +215,14 @@ func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
 
 	// The request is read from memory, so that what follows it stays, and the
 	// answer is written by us, so that the deadline holds.
-	u := upgrade{opts: g.opts, trusted: g.proxied, admit: func(u *upgrade) *wamp.Refusal {
+	if bytes.ContainsFunc(g.in.bytes()[:end], isControl) {
+		g.in.take(end)
+		if refusal := g.answer([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")); refusal != nil {
+			return nil, refusal
+		}
+		return nil, refuseRequest
+	}
+	u := upgrade{opts: g.opts, trusted: g.proxied, loopback: g.loopback, admit: func(u *upgrade) *wamp.Refusal {
 		if g.proxied && g.no == nil {
 			if client, ok := u.client(); ok {
 				g.from, info.Address = client, client.String()
@@ -241,12 +250,19 @@ func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
 	return newConn(g.stream, &g.in, info, wsFraming(info.Serializer), g.limits.MaxFirst, g.limits.MaxMessage), nil
 }
 
+// isControl is about a request: no field of it may hold such a character (RFC
+// 9110, section 5.5), and what others that read it make of one differs.
+func isControl(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7F }
+
 // upgrade is what is learnt from the request of a WebSocket handshake.
 type upgrade struct {
 	opts       *ListenOptions
 	trusted    bool                         // the peer is a proxy that is believed
+	loopback   bool                         // it came to an address of the loopback
 	admit      func(*upgrade) *wamp.Refusal // asked last
+	hosts      int
 	host       string
+	origins    int
 	origin     string
 	header     http.Header
 	serializer wamp.Serializer
@@ -267,6 +283,7 @@ func (u *upgrade) run(rw io.ReadWriter) *wamp.Refusal {
 			return nil
 		},
 		OnHost: func(host []byte) error {
+			u.hosts++
 			u.host = string(host)
 			return nil
 		},
@@ -293,6 +310,7 @@ func (u *upgrade) run(rw io.ReadWriter) *wamp.Refusal {
 func (u *upgrade) note(key, value string) {
 	switch key {
 	case "Origin":
+		u.origins++
 		u.origin = value
 	case "Cookie", "Authorization":
 	case "X-Forwarded-For":
@@ -326,7 +344,9 @@ func (u *upgrade) choose(name string) bool {
 // judge says whether the request is granted, after all of it was read.
 func (u *upgrade) judge() error {
 	switch {
-	case !u.opts.allows(u.origin, u.host):
+	case u.hosts > 1 || u.origins > 1: // RFC 9112, section 3.2; RFC 6454, section 7.3
+		return u.refuse(http.StatusBadRequest, refuseRequest)
+	case !u.opts.allows(u.origin, u.ownHost()):
 		return u.refuse(http.StatusForbidden, refuseOrigin)
 	case u.serializer == 0:
 		return u.refuse(http.StatusBadRequest, refuseSerializer)
@@ -335,6 +355,29 @@ func (u *upgrade) judge() error {
 		return u.refuse(http.StatusServiceUnavailable, refusal)
 	}
 	return nil
+}
+
+// ownHost is the host whose pages may connect without being listed, or "". A name
+// that leads to the loopback may be that of an attacker's page, which had it
+// resolved anew (DNS rebinding): there, only localhost and numbers are own, unless a
+// proxy that is believed says what it was asked for.
+func (u *upgrade) ownHost() string {
+	if !u.loopback || u.trusted {
+		return u.host
+	}
+	name := u.host
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil || strings.EqualFold(name, "localhost") {
+		return u.host
+	}
+	return ""
+}
+
+func onLoopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
 }
 
 func (u *upgrade) describe(info *Info) {
@@ -385,5 +428,5 @@ func (o *ListenOptions) allows(origin, host string) bool {
 		return true
 	}
 	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
+	return err == nil && host != "" && strings.EqualFold(u.Host, host)
 }

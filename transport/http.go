@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -16,7 +17,8 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l, limits := s.hijacking(), s.limitsNow()
 	from, trusted := s.HTTP.peerOf(r.RemoteAddr)
-	u := upgrade{opts: &s.HTTP, host: r.Host, trusted: trusted}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	u := upgrade{opts: &s.HTTP, host: r.Host, trusted: trusted, loopback: onLoopback(local)}
 	address, entered := r.RemoteAddr, false
 	u.admit = func(u *upgrade) *wamp.Refusal {
 		if most := l.opts.MaxConnections; most > 0 && int(l.open.Load()) >= most {

@@ -151,6 +151,11 @@ func request(path string, fields ...string) string {
 	return b.String() + "\r\n"
 }
 
+// toHost asks for another host.
+func toHost(host, request string) string {
+	return strings.Replace(request, "router.example:8080", host, 1)
+}
+
 const offerJSON = "Sec-WebSocket-Protocol: wamp.2.json"
 
 func TestWebSocketHandshake(t *testing.T) {
@@ -169,7 +174,13 @@ func TestWebSocketHandshake(t *testing.T) {
 		{"several subprotocols", request("/ws", "Sec-WebSocket-Protocol: wamp.2.ubjson, wamp.2.json.batched, wamp.2.json"), 101, nil, false},
 		{"subprotocols in two fields", request("/ws", "Sec-WebSocket-Protocol: mqtt", offerJSON), 101, nil, false},
 		{"compression is offered", request("/ws", offerJSON, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"), 101, nil, false},
-		{"from a page of this host", request("/ws", offerJSON, "Origin: http://router.example:8080"), 101, nil, false},
+		{"from a page of this host", toHost("localhost:8080", request("/ws", offerJSON, "Origin: http://localhost:8080")), 101, nil, false},
+		{"from a page of this host by its number", toHost("[::1]:8080", request("/ws", offerJSON, "Origin: http://[::1]:8080")), 101, nil, false},
+		{"from a page of a name that leads to the loopback", request("/ws", offerJSON, "Origin: http://router.example:8080"), 403, refuseOrigin, false},
+		{"from a page of no host", toHost("", request("/ws", offerJSON, "Origin: http://")), 403, refuseOrigin, false},
+		{"two origins", request("/ws", offerJSON, "Origin: https://app.example", "Origin: https://app.example"), 400, refuseRequest, false},
+		{"two hosts", request("/ws", offerJSON, "Host: localhost"), 400, refuseRequest, false},
+		{"a control character", request("/ws", offerJSON, "Cookie: a\x00b"), 400, refuseRequest, false},
 		{"from a page that is allowed", request("/ws", offerJSON, "Origin: https://app.example"), 101, nil, false},
 		{"from anywhere, where all is allowed", request("/wamp", offerJSON, "Origin: https://evil.example"), 101, nil, true},
 		{"from a foreign page", request("/ws", offerJSON, "Origin: https://evil.example"), 403, refuseOrigin, false},
