@@ -21,9 +21,9 @@ func adminHandler(g prometheus.Gatherer, ready func() error, recorder *dashboard
 	mux.Handle("/", dashboard.Handler(recorder))
 	mux.Handle("/loglevel", dashboard.OwnHost(logLevel{level}))
 	measured := metrics.Handler(g, ready)
-	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
-		mux.Handle(path, measured)
-	}
+	mux.Handle("/metrics", dashboard.OwnHost(measured))
+	mux.Handle("/healthz", measured)
+	mux.Handle("/readyz", measured)
 	return mux
 }
 

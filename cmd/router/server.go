@@ -184,6 +184,10 @@ func describe(c listenerConfig, addr net.Addr) string {
 		ws, rs = "wss://", "rss://"
 	}
 	switch {
+	case addr.Network() == "unix" && !c.rawsocket:
+		return "WebSocket  unix:" + addr.String()
+	case addr.Network() == "unix" && c.websocket:
+		return "WebSocket and RawSocket  unix:" + addr.String()
 	case addr.Network() == "unix":
 		return "RawSocket  unix:" + addr.String()
 	case c.websocket && c.rawsocket:
@@ -227,13 +231,15 @@ func (s *server) listenAdmin(c *config, handler http.Handler) error {
 
 // withPprof adds the profiles of net/http/pprof to what handler serves.
 func withPprof(handler http.Handler) http.Handler {
+	profiles := http.NewServeMux()
+	profiles.HandleFunc("/debug/pprof/", pprof.Index)
+	profiles.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	profiles.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	profiles.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	profiles.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux := http.NewServeMux()
 	mux.Handle("/", handler)
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/debug/pprof/", dashboard.OwnHost(profiles))
 	return mux
 }
 
