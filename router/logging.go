@@ -2,7 +2,9 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +43,7 @@ const (
 func (l *logObserver) Observe(e *Observation) {
 	switch e.Kind {
 	case SessionOpened:
-		l.log.Info("session opened", append(peerAttrs(e.Peer), "agent", e.Peer.Agent, "address", e.Peer.Address)...)
+		l.log.Info("session opened", append(peerAttrs(e.Peer), "agent", short(e.Peer.Agent), "address", e.Peer.Address)...)
 	case SessionClosed:
 		l.log.Info("session closed", peerAttrs(e.Peer)...)
 	case Refused:
@@ -68,7 +70,7 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 		attrs = append(attrs, peerAttrs(e.Peer)...)
 	}
 	if e.Transit != nil && e.Transit.Message != nil {
-		attrs = append(attrs, "type", e.Transit.Message.Type().String(), "uri", string(e.Transit.URI))
+		attrs = append(attrs, "type", e.Transit.Message.Type().String(), "uri", short(string(e.Transit.URI)))
 		if p := e.Transit.Payload(); p != nil {
 			attrs = append(attrs, "payload", *p)
 		}
@@ -77,6 +79,16 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 		attrs = append(attrs, "left_out", hidden)
 	}
 	l.log.Log(context.Background(), level, what, attrs...)
+}
+
+// short is what a line shows of a text that a peer sent, which may have thousands of
+// times that length, and come again and again.
+func short(text string) string {
+	const most = 255
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:most], ""), len(text))
 }
 
 // window counts a line, and says whether to write it, and how many were not
