@@ -3,17 +3,21 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	bigendian "encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,9 +35,11 @@ type hostileRow struct {
 	Name       string
 	Transport  string
 	To         string
+	TLS        bool
 	Serializer string
 	Session    bool
 	Unread     bool
+	Allocates  int // over what every row may, in bytes
 	Steps      []hostileStep
 	Expect     string
 	URI        wamp.URI
@@ -57,9 +63,17 @@ type hostileStep struct {
 
 // TestHostileCorpus sends every row to the built server.
 func TestHostileCorpus(t *testing.T) {
-	p := startServer(t, hostileConfig)
-	urls := p.urls
+	log := filepath.Join(t.TempDir(), "log")
+	dir := t.TempDir()
+	certificate(t, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), "router")
+	p := startServer(t, fmt.Sprintf(hostileConfig, dir), "sh", "-c", `log=$1; shift; exec "$@" 2>"$log"`, "sh", log)
+	for _, name := range []string{"rawsocket-full", "websocket-full", "tls", "both"} {
+		p.urls[name] = "unix://" + filepath.Join(dir, name)
+	}
 	around := newSurroundings(t, p)
+	for _, over := range []string{"rawsocket", "websocket"} {
+		around.occupy(over, over+"-full")
+	}
 	series := countSeries(p)
 	files, err := filepath.Glob("../testdata/hostile/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -77,12 +91,37 @@ func TestHostileCorpus(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		for _, row := range rows {
-			name := strings.TrimSuffix(filepath.Base(file), ".yaml") + "/" + row.Transport + " " + row.Serializer + " " + row.Name
-			t.Run(name, func(t *testing.T) {
-				runHostile(t, urls, &row, around)
-				around.check(t)
-			})
+			over := []string{row.Transport}
+			if row.Transport == "any" {
+				over = []string{"rawsocket", "websocket"}
+			}
+			for _, row.Transport = range over {
+				name := strings.TrimSuffix(filepath.Base(file), ".yaml") + "/" + row.Transport + " " + row.Serializer + " " + row.Name
+				t.Run(name, func(t *testing.T) {
+					before := p.memory()
+					sent := runHostile(t, p.urls, &row, around, before)
+					around.checkMemory(t, before, sent+row.Allocates)
+					around.check(t)
+				})
+			}
 		}
+	}
+	// Whatever was sent is shown nowhere.
+	text, err := os.ReadFile(log)
+	noError(t, err)
+	if !bytes.Contains(text, []byte("refused")) {
+		t.Error("the log says nothing of what was refused")
+	}
+	for line := range bytes.Lines(text) {
+		if len(line) > 1<<10 {
+			t.Errorf("a line of %d bytes is logged: %.200s", len(line), line)
+		}
+		if bytes.Contains(line, []byte("CANARY")) && !bytes.Contains(line, []byte(`"uri":`)) {
+			t.Errorf("logged: %s", line)
+		}
+	}
+	if strings.Contains(p.get("/metrics"), "CANARY") {
+		t.Error("a metric shows what was sent")
 	}
 	if n := countSeries(p); n != series {
 		t.Errorf("there are %d metric series, and were %d", n, series)
@@ -93,24 +132,73 @@ const hostileConfig = `
 listeners:
   - websocket: 127.0.0.1:0
   - rawsocket: 127.0.0.1:0
-admin: 127.0.0.1:0
-log: {level: error}
+  - {rawsocket: "unix:%[1]s/rawsocket-full", connections: 1}
+  - {websocket: "unix:%[1]s/websocket-full", connections: 1}
+  - {both: "unix:%[1]s/tls", tls: {cert: "%[1]s/cert.pem", key: "%[1]s/key.pem"}}
+  - both: unix:%[1]s/both
+admin: {address: "127.0.0.1:0", pprof: true}
+log: {level: debug, format: json}
 limits: {hello: 1s, message: 16MiB, ping_every: 5m}
 `
 
 // surroundings are the ordinary users of a server under attack.
 type surroundings struct {
+	t         *testing.T
 	p         *process
 	bystander *peer
+	started   float64 // when the server was
 	n         int
 }
 
 const bystanderTopic wamp.URI = "com.example.bystander"
 
 func newSurroundings(t *testing.T, p *process) *surroundings {
-	s := &surroundings{p: p, bystander: joinServer(t, p, "bystander", wamp.JSON)}
+	s := &surroundings{t: t, p: p, started: p.metric("process_start_time_seconds"), bystander: joinServer(t, p, "bystander", wamp.JSON)}
 	s.bystander.subscribe(bystanderTopic, wamp.MatchExact)
 	return s
+}
+
+// occupy takes a place on a listener, and keeps it.
+func (s *surroundings) occupy(over, listener string) {
+	w := dialWire(s.t, s.p.urls, &hostileRow{Transport: over, To: listener})
+	w.hello()
+}
+
+// memory is what a process holds after collecting garbage, and what it has ever
+// allocated, in bytes.
+type memory struct{ live, total int }
+
+func (p *process) memory() memory {
+	p.t.Helper()
+	var m memory
+	text := p.get("/debug/pprof/heap?gc=1&debug=1")
+	for line := range strings.Lines(text) {
+		_, _ = fmt.Sscanf(line, "# HeapAlloc = %d", &m.live)
+		_, _ = fmt.Sscanf(line, "# TotalAlloc = %d", &m.total)
+	}
+	if m.live == 0 || m.total == 0 {
+		p.t.Fatalf("the profile does not say how much memory there is: %.200q", text)
+	}
+	return m
+}
+
+// spare is how much more memory a hostile client may make the server take.
+const spare = 1 << 20
+
+// checkMemory shows that the server has allocated no more than spare beside what
+// was sent, whose buffers double while it arrives, and a copy or two; and that it
+// holds no more than spare when the client has gone.
+func (s *surroundings) checkMemory(t *testing.T, before memory, sent int) {
+	t.Helper()
+	after := s.p.memory()
+	if n := after.total - before.total; n > spare+4*sent {
+		t.Errorf("the server allocated %d bytes for the %d that were sent", n, sent)
+	}
+	for deadline := time.Now().Add(patience); after.live > before.live+spare; after = s.p.memory() {
+		if time.Now().After(deadline) {
+			t.Fatalf("the server holds %d bytes, and held %d before", after.live, before.live)
+		}
+	}
 }
 
 // joinServer opens a session with a built server.
@@ -132,8 +220,8 @@ func joinServer(t testing.TB, p *process, name string, s wamp.Serializer) *peer 
 // reaches a fresh subscriber, and that the bystander misses nothing.
 func (s *surroundings) check(t *testing.T) {
 	t.Helper()
-	if err := s.p.cmd.Process.Signal(syscall.Signal(0)); err != nil {
-		t.Fatalf("the server is gone: %v", err)
+	if started := s.p.metric("process_start_time_seconds"); started != s.started {
+		t.Fatalf("another server, started at %f and not at %f", started, s.started)
 	}
 	alice, bob := joinServer(t, s.p, "alice", wamp.MsgPack), joinServer(t, s.p, "bob", wamp.MsgPack)
 	bob.subscribe(bystanderTopic, wamp.MatchExact)
@@ -168,6 +256,7 @@ type wire struct {
 	conn       net.Conn
 	in         *bufio.Reader
 	seen       bytes.Buffer // everything that came
+	sent       atomic.Int64 // bytes
 	web        bool
 	serializer wamp.Serializer
 	framing    transport.Framing
@@ -175,19 +264,24 @@ type wire struct {
 
 func dialWire(t *testing.T, urls map[string]string, row *hostileRow) *wire {
 	t.Helper()
-	to := row.Transport
+	to := cmp.Or(row.To, row.Transport)
 	if to == "tcp" {
-		if to = row.To; to == "" {
-			to = "rawsocket"
-		}
+		to = "rawsocket"
 	}
 	u, err := url.Parse(urls[to])
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.DialTimeout("tcp", u.Host, patience)
+	network, address := "tcp", u.Host
+	if u.Scheme == "unix" {
+		network, address = "unix", u.Path
+	}
+	conn, err := net.DialTimeout(network, address, patience)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if row.TLS {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	w := &wire{t: t, conn: conn, serializer: wamp.JSON, framing: transport.FramingRaw}
@@ -230,7 +324,8 @@ func dialWire(t *testing.T, urls map[string]string, row *hostileRow) *wire {
 // row is about, so that is no failure.
 func (w *wire) write(b []byte) error {
 	_ = w.conn.SetWriteDeadline(time.Now().Add(patience))
-	_, err := w.conn.Write(b)
+	n, err := w.conn.Write(b)
+	w.sent.Add(int64(n))
 	return err
 }
 
@@ -301,28 +396,36 @@ func (w *wire) receive() (wamp.Message, error) {
 	}
 }
 
+// hello opens a session.
+func (w *wire) hello() {
+	w.t.Helper()
+	h := &wamp.Hello{Realm: realm}
+	allFeatures(h)
+	if err := w.send(h); err != nil {
+		w.t.Fatal(err)
+	}
+	if m, err := w.receive(); err != nil || m.Type() != wamp.TypeWelcome {
+		w.t.Fatalf("no WELCOME: %v, %v", m, err)
+	}
+}
+
 // ended reports whether the connection has ended, however.
 func ended(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-func runHostile(t *testing.T, urls map[string]string, row *hostileRow, around *surroundings) {
+// runHostile plays a row, and returns how many bytes it sent.
+func runHostile(t *testing.T, urls map[string]string, row *hostileRow, around *surroundings, before memory) (bytesSent int) {
 	w := dialWire(t, urls, row)
 	if row.Session {
-		h := &wamp.Hello{Realm: realm}
-		allFeatures(h)
-		if err := w.send(h); err != nil {
-			t.Fatal(err)
-		}
-		if m, err := w.receive(); err != nil || m.Type() != wamp.TypeWelcome {
-			t.Fatalf("no WELCOME: %v, %v", m, err)
-		}
+		w.hello()
 	}
 	sent := make(chan error, 1)
 	go func() { sent <- w.play(row.Steps, around) }()
 	defer func() {
 		_ = w.conn.Close()
 		<-sent
+		bytesSent = int(w.sent.Load())
 		if bytes.Contains(w.seen.Bytes(), []byte("CANARY")) {
 			t.Errorf("what was sent is echoed: %q", w.seen.Bytes())
 		}
@@ -335,7 +438,8 @@ func runHostile(t *testing.T, urls map[string]string, row *hostileRow, around *s
 		}
 		return
 	}
-	w.judge(row)
+	w.judge(row, around, before)
+	return
 }
 
 // play sends what the steps say, until the server has closed the connection.
@@ -398,7 +502,7 @@ func (s *hostileStep) bytes(w *wire) []byte {
 }
 
 // judge compares what the server does with what the row expects.
-func (w *wire) judge(row *hostileRow) {
+func (w *wire) judge(row *hostileRow, around *surroundings, before memory) {
 	t := w.t
 	switch row.Expect {
 	case "closed":
@@ -422,19 +526,33 @@ func (w *wire) judge(row *hostileRow) {
 		if err != nil || !strings.HasPrefix(line, fmt.Sprintf("HTTP/1.1 %d ", row.Code)) {
 			t.Errorf("the answer is %q, want %d (%v)", line, row.Code, err)
 		}
-	case "close":
-		for {
-			_, status, err := w.frame()
-			if err != nil {
-				t.Fatalf("no close frame: %v", err)
-			}
-			if status == row.Code {
-				return
-			}
-			if status != 0 {
-				t.Fatalf("closed with status %d, want %d", status, row.Code)
-			}
+	case "tls-closed":
+		// There may be an alert before the end.
+		if got, err := io.ReadAll(w.in); err != nil && !ended(err) || len(got) > 7 || len(got) > 0 && got[0] != 21 {
+			t.Errorf("the answer is %x, want an alert or nothing (%v)", got, err)
 		}
+	case "welcome":
+		if m, err := w.receive(); err != nil || m.Type() != wamp.TypeWelcome {
+			t.Errorf("no WELCOME: %v, %v", m, err)
+		}
+	case "upgraded":
+		// No extension, and nothing that was not offered.
+		got := http.Header{}
+		response, err := http.ReadResponse(w.in, nil)
+		if err == nil {
+			got = response.Header
+		}
+		if err != nil || response.StatusCode != 101 || len(got) != 4 || got.Get("Sec-Websocket-Protocol") != "wamp.2.json" {
+			t.Fatalf("the answer is %v (%v)", got, err)
+		}
+		w.web = true
+		w.wantClose(row.Code)
+	case "held":
+		// Nothing comes, and nothing is held for what was promised: the memory is
+		// looked at while the connection is there.
+		around.checkMemory(t, before, 0)
+	case "close":
+		w.wantClose(row.Code)
 	case "abort":
 		m, err := w.receive()
 		abort, ok := m.(*wamp.Abort)
@@ -462,6 +580,23 @@ func (w *wire) judge(row *hostileRow) {
 		}
 	default:
 		t.Fatalf("unknown expectation %q", row.Expect)
+	}
+}
+
+// wantClose reads until a close frame with that status, if it is not 0.
+func (w *wire) wantClose(code int) {
+	w.t.Helper()
+	for code != 0 {
+		_, status, err := w.frame()
+		if err != nil {
+			w.t.Fatalf("no close frame: %v", err)
+		}
+		if status == code {
+			return
+		}
+		if status != 0 {
+			w.t.Fatalf("closed with status %d, want %d", status, code)
+		}
 	}
 }
 
