@@ -332,8 +332,9 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 		l.s.report(err)
 		m.Error = wamp.ErrRuntime
 	}
-	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0) {
-		on := subject{uri: e.URI, failure: true, sealed: inv.secret()}
+	on := subject{uri: e.URI, failure: true, sealed: inv.secret()}
+	// Where the URI has a key, the caller takes no error that is not sealed.
+	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0 || l.s.keyed(on)) {
 		if m.Payload, m.Details.Attributes, _, err = l.seal(on, e.Args, e.Kwargs); err != nil {
 			l.s.report(err)
 		}

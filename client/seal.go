@@ -142,7 +142,8 @@ func (s *Session) scramble(uri wamp.URI, match wamp.Match) (wamp.URI, error) {
 	}
 	wire, err := s.config.Scrambler.Scramble(uri, match)
 	if err != nil {
-		return "", invalid(uriOf(err, wamp.ErrInvalidURI), "the URI can't be scrambled", err)
+		reason := uriOf(err, wamp.ErrInvalidURI)
+		return "", invalid(reason, strings.TrimPrefix(err.Error(), string(reason)+": "), err)
 	}
 	return wire, nil
 }

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -365,6 +366,34 @@ func TestErrorsOfSealedCallsDontTalk(t *testing.T) {
 	}
 	r.send(&wamp.Invocation{Request: 2, Registration: 7, Payload: values("none")})
 	r.expectError(2, wamp.ErrRuntime, "the secret is none")
+}
+
+// An error without arguments is sealed like any other, where its URI has a key:
+// the caller would not believe it.
+func TestEmptyErrorsAreSealed(t *testing.T) {
+	v := newVault(t, "com.secret.")
+	reported := make(chan error, 10)
+	s, r := dial(t, client.Config{Sealer: v.box(), OnError: func(err error) { reported <- err }})
+	for id, uri := range map[wamp.ID]wamp.URI{6: "com.secret.error", 7: "com.open.error"} {
+		r.register(s, id, wamp.URI(fmt.Sprintf("com.secret.procedure%d", id)), func(context.Context, *client.Invocation) (*client.Result, error) {
+			return nil, &client.Error{URI: uri}
+		}, client.RegisterOptions{})
+		inv := &wamp.Invocation{Request: id, Registration: id}
+		inv.Details.Attributes, inv.Payload = seal(t, v.box(), wamp.URI(fmt.Sprintf("com.secret.procedure%d", id)), true, "42")
+		r.send(inv)
+		e := expect[*wamp.Error](r)
+		if e.Error != uri || e.Payload.Opaque() != (uri == "com.secret.error") || e.Payload.Args() > 0 {
+			t.Errorf("%s: %+v", e.Error, e)
+		}
+		// And the caller, who is the same here, takes it.
+		call, m := calling(t, within(t), s, r, client.CallOptions{})
+		e.RequestType, e.Request = wamp.TypeCall, m.Request
+		r.send(e)
+		call.bad(t, client.ErrURI(uri))
+	}
+	if len(reported) > 0 {
+		t.Error(<-reported)
+	}
 }
 
 // Otherwise such a router drops the message without a word, and the call hangs.

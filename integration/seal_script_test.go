@@ -23,10 +23,11 @@ import (
 //	serve NAME WORD CMD...   starts a command, and waits until WORD is in what it writes to
 //	                         standard error
 //	await NAME [STATUS]      waits for its end; what it wrote is in NAME.out and NAME.err
-//	stop NAME                ends it by SIGINT, and awaits status 0
+//	interrupt NAME           ends it by SIGINT, and awaits status 0
 //	status STATUS CMD...     runs a command, which must end with that status
 //	seal ARG...              runs seal, as exec does
 func TestSeal(t *testing.T) {
+	noScriptStops(t)
 	bin := filepath.Dir(sealBinary(t))
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "seal"),
@@ -36,16 +37,37 @@ func TestSeal(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"router": scriptRouter,
-			"serve":  scriptServe,
-			"await":  scriptAwait,
-			"stop":   scriptStop,
-			"status": scriptStatus,
-			"seal":   scriptSeal,
+			"router":    scriptRouter,
+			"serve":     scriptServe,
+			"await":     scriptAwait,
+			"interrupt": scriptInterrupt,
+			"status":    scriptStatus,
+			"seal":      scriptSeal,
 		},
 		RequireUniqueNames: true,
 	})
 }
+
+// noScriptStops makes sure that scripts are run to their end: testscript's own
+// command "stop" ends one there, as passed.
+func noScriptStops(t *testing.T) {
+	t.Helper()
+	scripts, err := filepath.Glob(filepath.Join("testdata", "seal", "*.txtar"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stopCommand.Match(text) {
+			t.Errorf("%s is not run to its end", name)
+		}
+	}
+}
+
+var stopCommand = regexp.MustCompile(`(?m)^\s*stop\b`)
 
 // scriptTest is the testing.TB of what a script starts: its failures are the
 // script's.
@@ -188,7 +210,7 @@ func statusText(err error) string {
 	return err.Error()
 }
 
-func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+func scriptInterrupt(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(servants{}).(map[string]*servant)[args[0]]
 	if s == nil {
 		ts.Fatalf("there is no %s", args[0])
