@@ -76,6 +76,7 @@ func NewPermissions(roles []Role) (*Permissions, error) {
 						Allow:    !slices.Contains(permission.Deny, action),
 						Disclose: permission.Disclose,
 						Explicit: permission.URI.Reserved(),
+						Standing: true,
 					},
 				})
 			}

@@ -65,7 +65,7 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 	}
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
 		from.realm.retained.set(event, m, from.peer.Session)
-		_ = b.match(t, from, m.Topic) // whoever has just missed it as a retained one gets it as any other
+		b.find(t, m.Topic) // whoever has just missed it as a retained one gets it as any other
 	}
 	deliveries := 0
 	for _, sub := range t.matched {
@@ -81,35 +81,33 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 	return nil
 }
 
-// admit checks all that a PUBLISH must fulfil before anybody gets it.
+// admit checks all that a PUBLISH must fulfil before anybody gets it, and finds
+// its subscriptions. What was found for the publication before holds for one to
+// the same topic, unless something has changed.
 func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
-	if refusal := b.match(t, from, m.Topic); refusal != nil {
-		return false, refusal
+	now := way{from: from, topic: m.Topic, changes: b.topics.changes.Load(), plugins: from.realm.plugins.Load()}
+	if t.way != now {
+		t.way = way{}
+		if refusal := from.badURI(m.Topic, wamp.MatchExact); refusal != nil {
+			return false, refusal
+		}
+		if m.Topic.Reserved() {
+			return false, reservedURI
+		}
+		b.find(t, m.Topic)
+		decision, refusal := t.authorized(from, ActionPublish, m.Topic, wamp.MatchExact)
+		if refusal != nil {
+			return false, refusal
+		}
+		if t.disclose = decision.Disclose; decision.Standing {
+			t.way = now
+		}
 	}
-	disclose, refusal = t.authorized(from, ActionPublish, m.Topic, wamp.MatchExact)
-	if refusal != nil {
-		return false, refusal
-	}
-	return disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+	return t.disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
 }
 
-// match finds the subscriptions of a topic, for the turn to keep in matched. A
-// topic that is none, or the router's own, is refused.
-func (b *broker) match(t *turn, from *session, topic wamp.URI) *wamp.Refusal {
-	now := matching{broker: b, topic: topic, changes: b.topics.changes.Load()}
-	if t.matching == now {
-		return nil
-	}
-	if refusal := from.badURI(topic, wamp.MatchExact); refusal != nil {
-		return refusal
-	}
-	if topic.Reserved() {
-		return reservedURI
-	}
-	t.matched = b.topics.all(t.matched[:0], topic)
-	t.matching = now
-	return nil
-}
+// find looks up the subscriptions of a topic, for the turn to keep in matched.
+func (b *broker) find(t *turn, topic wamp.URI) { t.matched = b.topics.all(t.matched[:0], topic) }
 
 // deliver puts the turn's event into the outboxes of the subscription's
 // members that are to have it, and returns how many there are.

@@ -105,8 +105,8 @@ func (a Action) String() string {
 }
 
 // Authorizer says who may do what; all of a realm's must agree. It is asked for
-// every PUBLISH and CALL, so what takes long should be remembered. The
-// message's payload refuses to be decoded if it is opaque.
+// every PUBLISH and CALL, so what takes long should be remembered; see also
+// Decision.Standing.
 type Authorizer interface {
 	Authorize(ctx context.Context, who *wamp.Peer, action Action, uri wamp.URI, match wamp.Match) (Decision, error)
 }
@@ -120,6 +120,10 @@ type Decision struct {
 	// and what begins with it). The router's procedures that act on other
 	// sessions ask for that.
 	Explicit bool
+	// Standing says that the same question will get the same answer as long as
+	// the Authorizer is in place. Then it may be asked once for many messages in
+	// a row, and not for each.
+	Standing bool
 }
 
 // RealmStats counts what a realm holds at one moment.

@@ -48,11 +48,11 @@ func (d *dealer) admit(t *turn, from *session, m *wamp.Call) (disclose bool, ref
 	if refusal := from.badURI(m.Procedure, wamp.MatchExact); refusal != nil {
 		return false, refusal
 	}
-	disclose, refusal = t.authorized(from, ActionCall, m.Procedure, wamp.MatchExact)
+	decision, refusal := t.authorized(from, ActionCall, m.Procedure, wamp.MatchExact)
 	if refusal != nil {
 		return false, refusal
 	}
-	return disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+	return decision.Disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
 }
 
 // invoke finds a registration for the call, and a callee of it that takes the

@@ -112,8 +112,8 @@ func (api *metaAPI) publish(t *turn, e *metaEvent) {
 	m := &wamp.Publish{Topic: e.topic, Payload: payload}
 	t.begin(api.service, e.topic, m)
 	t.event = wamp.Event{Publication: wamp.RandomID(), Payload: payload}
-	t.matching = matching{}
-	t.matched = api.realm.broker.topics.all(t.matched[:0], e.topic)
+	t.way = way{}
+	api.realm.broker.find(t, e.topic)
 	for _, sub := range t.matched {
 		sub.deliver(t, api.service, m)
 	}

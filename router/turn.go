@@ -45,16 +45,18 @@ type turn struct {
 	patient  bool       // flush may wait for receivers that are behind
 	slow     []*session // those of them to wait for
 	scratch  writeScratch
-	matched  []*subscription
-	matching matching // what matched is the answer to
+
+	way      way             // of the publication before
+	matched  []*subscription // its subscriptions
+	disclose bool            // its publisher, asked or not
 }
 
-// matching remembers for which topic a broker was asked last: the next
-// publication of a batch mostly goes to the same.
-type matching struct {
-	broker  *broker
+// way is what decides who gets a publication, but for its options and payload.
+type way struct {
+	from    *session
 	topic   wamp.URI
-	changes uint64 // of the broker's index, at that time
+	changes uint64 // of the broker's index
+	plugins *plugins
 }
 
 // encoding is an outbound message for receivers of one serializer and framing.
@@ -96,7 +98,7 @@ func (t *turn) end() {
 		t.buffer = nil
 	}
 	clear(t.matched[:cap(t.matched)])
-	t.matching = matching{}
+	t.way = way{}
 	clear(t.scratch.segments[:cap(t.scratch.segments)])
 	clear(t.scratch.vector[:cap(t.scratch.vector)])
 	t.router, t.patient = nil, false
@@ -273,23 +275,26 @@ func (t *turn) received(realm *realm) *wamp.Refusal {
 	return nil
 }
 
-// authorized asks the authorizers whether a session may do something.
-func (t *turn) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (disclose bool, refusal *wamp.Refusal) {
+// authorized asks the authorizers whether a session may do something. Of the
+// decision, Disclose and Standing are all their doing.
+func (t *turn) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (Decision, *wamp.Refusal) {
+	all := Decision{Allow: true, Standing: true}
 	if s.own {
-		return false, nil
+		return all, nil
 	}
 	for _, a := range s.realm.plugins.Load().authorizers {
 		d, err := a.Authorize(context.Background(), &s.peer, action, uri, match)
 		if err != nil {
 			t.router.log.Warn("authorizer failed", "realm", s.peer.Realm, "error", err)
-			return false, authorizationFailed
+			return Decision{}, authorizationFailed
 		}
 		if !d.Allow {
-			return false, notAuthorized
+			return Decision{}, notAuthorized
 		}
-		disclose = disclose || d.Disclose
+		all.Disclose = all.Disclose || d.Disclose
+		all.Standing = all.Standing && d.Standing
 	}
-	return disclose, nil
+	return all, nil
 }
 
 var (
