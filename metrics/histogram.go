@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 // histogram counts whole numbers in buckets whose bounds are powers of two, so
@@ -37,6 +39,22 @@ func (h *histogram) observe(n uint64) {
 	h.sum.Add(n)
 }
 
+// add adds what another histogram of the same bounds has counted.
+func (h *histogram) add(other *histogram) {
+	for i := range h.counts {
+		h.counts[i].Add(other.counts[i].Load())
+	}
+	h.sum.Add(other.sum.Load())
+}
+
+// total is how many numbers were observed.
+func (h *histogram) total() (n uint64) {
+	for i := range h.counts {
+		n += h.counts[i].Load()
+	}
+	return n
+}
+
 // Describe and Collect make it a prometheus.Collector.
 func (h *histogram) Describe(ch chan<- *prometheus.Desc) { ch <- h.desc }
 
@@ -52,20 +70,40 @@ func (h *histogram) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstHistogram(h.desc, total, h.unit*float64(h.sum.Load()), buckets, h.labels...)
 }
 
-// histograms collects the histograms of all realms.
-type histograms struct{ m *Metrics }
+// opaqueSizes collects all that is known of the opaque payloads of all realms.
+// A message is counted once, in the histogram of its type, form and scheme; the
+// other metrics are sums of these.
+type opaqueSizes struct{ m *Metrics }
 
-func (c histograms) Describe(ch chan<- *prometheus.Desc) { ch <- sizeDesc }
+func (opaqueSizes) Describe(ch chan<- *prometheus.Desc) {
+	ch <- messagesDesc
+	ch <- bytesDesc
+	ch <- sizeDesc
+}
 
-func (c histograms) Collect(ch chan<- prometheus.Metric) {
-	for _, r := range *c.m.realms.Load() {
-		for _, h := range r.size {
-			h.Collect(ch)
+func (c opaqueSizes) Collect(ch chan<- prometheus.Metric) {
+	for name, r := range *c.m.realms.Load() {
+		for t := range carriers {
+			all := newSizes(name, typeNames[t])
+			for f, form := range wamp.Forms {
+				for s, scheme := range schemes {
+					h := r.opaque[t][f][s]
+					all.add(h)
+					labels := []string{name, typeNames[t], form.String(), scheme}
+					ch <- prometheus.MustNewConstMetric(messagesDesc, prometheus.CounterValue, float64(h.total()), labels...)
+					ch <- prometheus.MustNewConstMetric(bytesDesc, prometheus.CounterValue, float64(h.sum.Load()), labels...)
+				}
+			}
+			all.Collect(ch)
 		}
 	}
 }
 
 var (
+	messagesDesc = prometheus.NewDesc("blindfold_opaque_messages_total",
+		"Messages with an opaque payload that were routed.", []string{"realm", "type", "form", "scheme"}, nil)
+	bytesDesc = prometheus.NewDesc("blindfold_opaque_payload_bytes_total",
+		"Content bytes of the opaque payloads that were routed.", []string{"realm", "type", "form", "scheme"}, nil)
 	sizeDesc = prometheus.NewDesc("blindfold_opaque_payload_size_bytes",
 		"Content bytes of the opaque payloads that were routed.", []string{"realm", "type"}, nil)
 	routeDesc = prometheus.NewDesc("blindfold_route_seconds",

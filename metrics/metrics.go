@@ -11,7 +11,7 @@
 //	clear_messages_total{realm,type}                    messages with a clear payload, or none, that were routed
 //	clear_payload_bytes_total{realm,type}               bytes of their payloads, as they stood on the wire
 //	deliveries_total{realm,type}                        messages handed to receivers' queues
-//	route_seconds                                       histogram: from a frame's arrival to the last queue
+//	route_seconds                                       histogram: from a frame's arrival to the last queue, to eight deliveries
 //	opaque_refused_total{realm,type,reason}             refused messages, and skipped events, whose payload is opaque or had to be
 //	refused_total{realm,type,reason}                    all refused messages, opaque or not
 //	dropped_total{realm,reason}                         deliveries of events that were skipped, opaque or not
@@ -98,7 +98,7 @@ func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 	for _, name := range o.Realms {
 		m.AddRealm(name)
 	}
-	all := append(m.vectors.collectors(), m.route, histograms{m}, m.unknown, stats{m}, buildInfo(o.Version))
+	all := append(m.vectors.collectors(), m.route, opaqueSizes{m}, m.unknown, stats{m}, buildInfo(o.Version))
 	for n, c := range all {
 		if err := reg.Register(c); err != nil {
 			for _, done := range all[:n] {

@@ -9,8 +9,7 @@ import (
 
 // realm holds every series of one realm, so that Observe only has to index.
 type realm struct {
-	opaque        [carriers][forms][schemeCount]opaque
-	size          [carriers]*histogram
+	opaque        [carriers][forms][schemeCount]*histogram // of sizes
 	clear         [carriers]clear
 	deliveries    [carriers]prometheus.Counter
 	opaqueRefused [carriers + 1][len(wamp.Reasons)]prometheus.Counter // and typeEvent
@@ -20,8 +19,6 @@ type realm struct {
 	closed        [len(wamp.Reasons) + 1]prometheus.Counter // and ordinary
 	sessions      [len(transports)][len(serializers)]prometheus.Gauge
 }
-
-type opaque struct{ messages, bytes prometheus.Counter }
 
 type clear struct{ messages, bytes prometheus.Counter }
 
@@ -38,19 +35,15 @@ func (r *realm) routed(e *router.Observation) {
 		r.deliveries[t].Add(float64(e.Deliveries))
 	}
 	p, a, form := carried(e.Transit)
-	if form == wamp.FormNone {
-		cell := &r.clear[t]
-		cell.messages.Inc()
-		if p != nil {
-			cell.bytes.Add(float64(p.Size()))
-		}
+	if form != wamp.FormNone {
+		r.opaque[t][form-1][schemeIndex(a.Scheme())].observe(uint64(p.Size()))
 		return
 	}
-	size := float64(p.Size())
-	cell := &r.opaque[t][form-1][schemeIndex(a.Scheme())]
+	cell := &r.clear[t]
 	cell.messages.Inc()
-	cell.bytes.Add(size)
-	r.size[t].observe(uint64(p.Size()))
+	if p != nil {
+		cell.bytes.Add(float64(p.Size()))
+	}
 }
 
 func (r *realm) refuse(e *router.Observation) {
@@ -80,8 +73,7 @@ func carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes, wamp.Form) {
 
 // vectors make the series of a realm.
 type vectors struct {
-	opaqueMessages, opaqueBytes, clearMessages      *prometheus.CounterVec
-	clearBytes, deliveries                          *prometheus.CounterVec
+	clearMessages, clearBytes, deliveries           *prometheus.CounterVec
 	opaqueRefused, refused, dropped, opened, closed *prometheus.CounterVec
 	turned, limits                                  *prometheus.CounterVec
 	sessions                                        *prometheus.GaugeVec
@@ -92,18 +84,16 @@ func newVectors() vectors {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "blindfold_" + name, Help: help}, labels)
 	}
 	return vectors{
-		opaqueMessages: counter("opaque_messages_total", "Messages with an opaque payload that were routed.", "realm", "type", "form", "scheme"),
-		opaqueBytes:    counter("opaque_payload_bytes_total", "Content bytes of the opaque payloads that were routed.", "realm", "type", "form", "scheme"),
-		clearMessages:  counter("clear_messages_total", "Messages with a clear payload, or none, that were routed.", "realm", "type"),
-		clearBytes:     counter("clear_payload_bytes_total", "Bytes of the clear payloads that were routed, as they stood on the wire.", "realm", "type"),
-		deliveries:     counter("deliveries_total", "Messages handed to receivers' queues.", "realm", "type"),
-		opaqueRefused:  counter("opaque_refused_total", "Refused messages, and skipped deliveries of events, whose payload is opaque or had to be.", "realm", "type", "reason"),
-		refused:        counter("refused_total", "Refused messages, opaque or not.", "realm", "type", "reason"),
-		dropped:        counter("dropped_total", "Skipped deliveries of events, opaque or not.", "realm", "reason"),
-		opened:         counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
-		closed:         counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
-		turned:         counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
-		limits:         counter("limits_total", "How often each limit struck.", "limit"),
+		clearMessages: counter("clear_messages_total", "Messages with a clear payload, or none, that were routed.", "realm", "type"),
+		clearBytes:    counter("clear_payload_bytes_total", "Bytes of the clear payloads that were routed, as they stood on the wire.", "realm", "type"),
+		deliveries:    counter("deliveries_total", "Messages handed to receivers' queues.", "realm", "type"),
+		opaqueRefused: counter("opaque_refused_total", "Refused messages, and skipped deliveries of events, whose payload is opaque or had to be.", "realm", "type", "reason"),
+		refused:       counter("refused_total", "Refused messages, opaque or not.", "realm", "type", "reason"),
+		dropped:       counter("dropped_total", "Skipped deliveries of events, opaque or not.", "realm", "reason"),
+		opened:        counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
+		closed:        counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
+		turned:        counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
+		limits:        counter("limits_total", "How often each limit struck.", "limit"),
 		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "blindfold_sessions", Help: "Sessions now.",
 		}, []string{"realm", "transport", "serializer"}),
@@ -112,7 +102,7 @@ func newVectors() vectors {
 
 func (v *vectors) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		v.opaqueMessages, v.opaqueBytes, v.clearMessages, v.clearBytes, v.deliveries, v.opaqueRefused, v.refused,
+		v.clearMessages, v.clearBytes, v.deliveries, v.opaqueRefused, v.refused,
 		v.dropped, v.opened, v.closed, v.turned, v.limits, v.sessions,
 	}
 }
@@ -121,15 +111,11 @@ func (v *vectors) realm(name string) *realm {
 	r := &realm{opened: v.opened.WithLabelValues(name)}
 	for t := range carriers {
 		sent := typeNames[t]
-		r.size[t] = newSizes(name, sent)
 		r.clear[t] = clear{v.clearMessages.WithLabelValues(name, sent), v.clearBytes.WithLabelValues(name, sent)}
 		r.deliveries[t] = v.deliveries.WithLabelValues(name, deliveredNames[t])
-		for f, form := range wamp.Forms {
-			for s, scheme := range schemes {
-				r.opaque[t][f][s] = opaque{
-					messages: v.opaqueMessages.WithLabelValues(name, sent, form.String(), scheme),
-					bytes:    v.opaqueBytes.WithLabelValues(name, sent, form.String(), scheme),
-				}
+		for f := range r.opaque[t] {
+			for s := range r.opaque[t][f] {
+				r.opaque[t][f][s] = newSizes(name, sent)
 			}
 		}
 	}

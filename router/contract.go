@@ -59,7 +59,9 @@ type Observation struct {
 	Transit    *wamp.Transit
 	Refusal    *wamp.Refusal
 	Deliveries int
-	// Elapsed is the time from the frame's arrival to its handing over.
+	// Elapsed is the time from the arrival of the batch with the message's frame
+	// to its handing over. It is taken for every eighth delivery; those in
+	// between have that of one before.
 	Elapsed time.Duration
 }
 

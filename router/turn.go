@@ -23,6 +23,8 @@ type turn struct {
 	decoder *codec.Decoder
 	encoder *codec.Encoder
 	arrived time.Time
+	elapsed time.Duration // since then, when the clock was last read
+	unread  int           // deliveries since that
 
 	transit wamp.Transit // the inbound message, for interceptors and observers
 	out     wamp.Transit // the outbound one
@@ -82,7 +84,7 @@ var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder()
 func (r *Router) newTurn() *turn {
 	t := turns.Get().(*turn)
 	t.router = r
-	t.arrived = time.Now()
+	t.arrived, t.elapsed, t.unread = time.Now(), 0, clockEvery
 	t.decoder.Bound(r.limits().Nesting, r.limits().Elements)
 	return t
 }
@@ -249,10 +251,23 @@ func (t *turn) routed(from *session, deliveries int) {
 		return
 	}
 	t.seen = Observation{Kind: Routed, Realm: from.peer.Realm, Peer: &from.peer, Transit: &t.transit,
-		Deliveries: deliveries, Elapsed: time.Since(t.arrived)}
+		Deliveries: deliveries, Elapsed: t.sinceArrival(deliveries)}
 	for _, observer := range t.router.observers {
 		observer.Observe(&t.seen)
 	}
+}
+
+// clockEvery is for how many deliveries one reading of the clock is good: it
+// costs as much as two of them.
+const clockEvery = 8
+
+// sinceArrival is the time since the batch arrived, at clockEvery deliveries ago
+// or later.
+func (t *turn) sinceArrival(deliveries int) time.Duration {
+	if t.unread += 1 + deliveries; t.unread >= clockEvery {
+		t.elapsed, t.unread = time.Since(t.arrived), 0
+	}
+	return t.elapsed
 }
 
 // refused tells the observers that the inbound message was refused.
