@@ -61,8 +61,14 @@ type decoding struct {
 	builder builder
 	strings interner
 	memos   readMemos
-	key     []byte  // of the option being read: one of our own vocabulary
-	seen    [32]any // fields of the dict being read
+	kept    repeats
+	news    bool // of the options or the URI of this message, no memo knew
+	// payloadAt is where what precedes the payload ends, and toPayload what is
+	// left of the message there.
+	payloadAt int
+	toPayload left
+	key       []byte  // of the option being read: one of our own vocabulary
+	seen      [32]any // fields of the dict being read
 	messages
 }
 
@@ -111,6 +117,10 @@ func (d *decoding) message(s wamp.Serializer, frame []byte) wamp.Message {
 		d.fail("serializer", "is unknown")
 		return nil
 	}
+	if m := d.again(); m != nil {
+		return m
+	}
+	d.news = false
 	d.r.open(frame, 1)
 	if !d.read("message") {
 		return nil
@@ -133,8 +143,10 @@ func (d *decoding) message(s wamp.Serializer, frame []byte) wamp.Message {
 		return nil
 	}
 	d.of = m.Type()
+	before, toID := d.r.pos(), d.left
 	m.Elements(d)
 	d.finish()
+	d.keep(m, before, toID)
 	return m
 }
 
@@ -242,6 +254,7 @@ func (d *decoding) URI(name string, uri *wamp.URI) {
 		d.r.jump(start + n)
 		return
 	}
+	d.news = true
 	if d.read(name) {
 		d.text(name, (*string)(uri))
 	}
@@ -276,6 +289,7 @@ func (d *decoding) Dict(name string, dict wamp.Dict) {
 		d.r.jump(start + n)
 		return
 	}
+	d.news = true
 	if d.read(name) {
 		d.dict(name, dict)
 	}

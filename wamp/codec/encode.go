@@ -38,16 +38,25 @@ func (x *Encoder) Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte,
 		}
 	}
 	e.dst, e.in, e.err = dst, container{}, nil
-	outer, at := e.open(kindArray)
-	e.uint(uint64(m.Type()))
-	m.Elements(e)
-	e.close(outer, at)
+	if !e.again(m) {
+		e.whole(m)
+	}
 	out, err := e.dst, e.err
 	e.dst, e.err = nil, nil
 	if err != nil {
 		return dst, err
 	}
 	return out, nil
+}
+
+// whole appends a message element by element.
+func (e *encoding) whole(m wamp.Message) {
+	e.news, e.idCount = false, 0
+	outer, at := e.open(kindArray)
+	e.uint(uint64(m.Type()))
+	m.Elements(e)
+	e.close(outer, at)
+	e.keep(m, at)
 }
 
 var (
@@ -65,6 +74,13 @@ type encoding struct {
 	err error // the first
 
 	memos *[4]writeMemos // by serializer; nil remembers nothing
+
+	// What keep asks for: where in dst the first ids begin and end, where the
+	// payload begins, and whether there were details that no memo knew.
+	ids       [2][2]int
+	idCount   int
+	payloadAt int
+	news      bool
 }
 
 // container is the container that is being written.
@@ -126,12 +142,21 @@ func (e *encoding) fail(err error) {
 	}
 }
 
-func (e *encoding) ID(_ string, id *wamp.ID)                  { e.uint(uint64(*id)) }
 func (e *encoding) RevocableID(_ string, id *wamp.ID)         { e.uint(uint64(*id)) }
 func (e *encoding) URI(_ string, uri *wamp.URI)               { e.text(string(*uri)) }
 func (e *encoding) String(_ string, s *string)                { e.text(*s) }
 func (e *encoding) MessageType(_ string, t *wamp.MessageType) { e.uint(uint64(*t)) }
 func (e *encoding) Values(_ string, v *map[string]any)        { e.dict(*v, maxEnvelopeDepth) }
+
+func (e *encoding) ID(_ string, id *wamp.ID) {
+	e.before()
+	start := len(e.dst)
+	e.dst = e.w.uint(e.dst, uint64(*id))
+	if e.idCount < len(e.ids) {
+		e.ids[e.idCount] = [2]int{start, len(e.dst)}
+		e.idCount++
+	}
+}
 
 func (e *encoding) Dict(_ string, d wamp.Dict) {
 	if e.memos != nil {
@@ -141,6 +166,7 @@ func (e *encoding) Dict(_ string, d wamp.Dict) {
 			return
 		}
 	}
+	e.news = true
 	outer, at := e.open(kindMap)
 	d.Write(options{e})
 	e.close(outer, at)
@@ -169,6 +195,7 @@ func (e *encoding) Payload(p *wamp.Payload, _ *wamp.Attributes) {
 		return
 	}
 	e.before()
+	e.payloadAt = len(e.dst)
 	e.dst = p.AppendTail(e.dst)
 	e.in.n += p.Elements() - 1
 }

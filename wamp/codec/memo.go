@@ -84,6 +84,7 @@ type writeMemos struct {
 	event      memo[wamp.EventDetails]
 	invocation memo[wamp.InvocationDetails]
 	result     memo[wamp.ResultDetails]
+	resends    resends
 }
 
 // recall returns the bytes of a dict equal to one remembered, or nil.

@@ -6,6 +6,7 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 // the bytes that it is.
 func (d *decoding) Payload(p *wamp.Payload, a *wamp.Attributes) {
 	facts := wamp.PayloadFacts{Opaque: a.Declared() != wamp.FormNone}
+	d.payloadAt, d.toPayload = d.r.pos(), d.left
 	if !d.optional("Arguments") {
 		*p = wamp.NewPayload(nil, nil, facts)
 		return

@@ -82,7 +82,7 @@ func TestGoodVectors(t *testing.T) {
 			if v.Payload != nil {
 				checkPayload(t, &v, m)
 			}
-			if got := envelope(t, m); got != v.Envelope && !sameJSON(t, got, v.Envelope) {
+			if got := envelopeOf(t, m); got != v.Envelope && !sameJSON(t, got, v.Envelope) {
 				t.Errorf("envelope\n got %s\nwant %s", got, v.Envelope)
 			}
 		})
@@ -94,8 +94,8 @@ func TestGoodVectors(t *testing.T) {
 	}
 }
 
-// envelope returns the message without its payload, in JSON.
-func envelope(t *testing.T, m wamp.Message) string {
+// envelopeOf returns the message without its payload, in JSON.
+func envelopeOf(t *testing.T, m wamp.Message) string {
 	t.Helper()
 	if c, ok := m.(wamp.Carrier); ok {
 		p, _ := c.Carried()
