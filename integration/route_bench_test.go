@@ -158,16 +158,16 @@ func BenchmarkRoundTrip(b *testing.B) {
 			feeds[0].say(encoded(b, s, &wamp.Register{Request: 1, Procedure: procedure}))
 			payload, attributes := codec.BinaryPayload(s, wamp.FormPassthru, make([]byte, 256)), attributesOf(wamp.FormPassthru)
 			calls, yields := make([][]byte, 16), make([][]byte, 16)
-			next := wamp.ID(1)
+			call := &wamp.Call{Procedure: procedure, Payload: payload, Options: wamp.CallOptions{Attributes: attributes}}
+			yield := &wamp.Yield{Payload: payload, Options: wamp.ResultDetails{Attributes: attributes}}
 			b.ReportAllocs()
 			b.ResetTimer()
 			for n := 0; n < b.N; n += len(calls) {
 				for i := range calls {
-					calls[i], _ = codec.Append(calls[i][:0], s, &wamp.Call{Request: next, Procedure: procedure, Payload: payload,
-						Options: wamp.CallOptions{Attributes: attributes}})
-					yields[i], _ = codec.Append(yields[i][:0], s, &wamp.Yield{Request: next, Payload: payload,
-						Options: wamp.ResultDetails{Attributes: attributes}})
-					next++
+					call.Request++
+					yield.Request++
+					calls[i], _ = codec.Append(calls[i][:0], s, call)
+					yields[i], _ = codec.Append(yields[i][:0], s, yield)
 				}
 				feeds[1].say(calls)
 				feeds[0].say(yields)

@@ -68,7 +68,7 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 		b.find(t, m.Topic) // whoever has just missed it as a retained one gets it as any other
 	}
 	deliveries := 0
-	for _, sub := range t.matched {
+	for _, sub := range t.published.matched {
 		if sub.history != nil {
 			sub.history.record(event, m, from.peer.Session)
 		}
@@ -85,9 +85,10 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 // its subscriptions. What was found for the publication before holds for one to
 // the same topic, unless something has changed.
 func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
-	now := way{from: from, topic: m.Topic, changes: b.topics.changes.Load(), plugins: from.realm.plugins.Load()}
-	if t.way != now {
-		t.way = way{}
+	now := way{from: from, uri: m.Topic, changes: b.topics.changes.Load(), plugins: from.realm.plugins.Load()}
+	published := &t.published
+	if published.way != now {
+		published.way = way{}
 		if refusal := from.badURI(m.Topic, wamp.MatchExact); refusal != nil {
 			return false, refusal
 		}
@@ -99,15 +100,17 @@ func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, 
 		if refusal != nil {
 			return false, refusal
 		}
-		if t.disclose = decision.Disclose; decision.Standing {
-			t.way = now
+		if published.disclose = decision.Disclose; decision.Standing {
+			published.way = now
 		}
 	}
-	return t.disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+	return published.disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
 }
 
-// find looks up the subscriptions of a topic, for the turn to keep in matched.
-func (b *broker) find(t *turn, topic wamp.URI) { t.matched = b.topics.all(t.matched[:0], topic) }
+// find looks up the subscriptions of a topic, for the turn to keep.
+func (b *broker) find(t *turn, topic wamp.URI) {
+	t.published.matched = b.topics.all(t.published.matched[:0], topic)
+}
 
 // deliver puts the turn's event into the outboxes of the subscription's
 // members that are to have it, and returns how many there are.

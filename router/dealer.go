@@ -22,19 +22,20 @@ func newDealer(t *timeouts) *dealer {
 // call routes a CALL to a callee, as an INVOCATION.
 func (d *dealer) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 	t.begin(from, m.Procedure, m)
-	if inv := from.callInFlight(m.Request); inv != nil {
+	if m.Request > from.lastCalled {
+		from.lastCalled = m.Request
+	} else if inv := from.callInFlight(m.Request); inv != nil {
 		return d.callMore(t, from, inv, m)
+	} else if from.stale.has(m.Request) {
+		t.routed(from, 0) // the rest of a progressive call that has ended
+		return nil
 	}
 	if m.Procedure.Reserved() {
 		return from.realm.meta.call(t, from, m)
 	}
-	if from.stale.has(m.Request) {
-		t.routed(from, 0) // the rest of a progressive call that has ended
-		return nil
-	}
-	disclose, refusal := d.admit(t, from, m)
+	reg, disclose, refusal := d.admit(t, from, m)
 	if refusal == nil {
-		refusal = d.invoke(t, from, m, disclose)
+		refusal = d.invoke(t, from, m, reg, disclose)
 	}
 	if refusal != nil {
 		return from.refuse(t, wamp.TypeCall, m.Request, true, refusal)
@@ -43,24 +44,37 @@ func (d *dealer) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 	return nil
 }
 
-// admit checks all that a CALL must fulfil before a callee is looked for.
-func (d *dealer) admit(t *turn, from *session, m *wamp.Call) (disclose bool, refusal *wamp.Refusal) {
-	if refusal := from.badURI(m.Procedure, wamp.MatchExact); refusal != nil {
-		return false, refusal
+// admit checks all that a CALL must fulfil, and finds the registration that it is
+// for, if there is one. What was found for the call before holds for one of the same procedure,
+// unless something has changed.
+func (d *dealer) admit(t *turn, from *session, m *wamp.Call) (reg *registration, disclose bool, refusal *wamp.Refusal) {
+	now := way{from: from, uri: m.Procedure, changes: d.procedures.changes.Load(), plugins: from.realm.plugins.Load()}
+	called := &t.called
+	if called.way != now {
+		called.way = way{}
+		if refusal := from.badURI(m.Procedure, wamp.MatchExact); refusal != nil {
+			return nil, false, refusal
+		}
+		decision, refusal := t.authorized(from, ActionCall, m.Procedure, wamp.MatchExact)
+		if refusal != nil {
+			return nil, false, refusal
+		}
+		called.registration, _ = d.procedures.best(m.Procedure)
+		if called.disclose = decision.Disclose; decision.Standing {
+			called.way = now
+		}
 	}
-	decision, refusal := t.authorized(from, ActionCall, m.Procedure, wamp.MatchExact)
-	if refusal != nil {
-		return false, refusal
+	if refusal := t.received(from.realm); refusal != nil {
+		return nil, false, refusal
 	}
-	return decision.Disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+	return called.registration, called.disclose || m.Options.DiscloseMe == wamp.True, nil
 }
 
-// invoke finds a registration for the call, and a callee of it that takes the
-// call. Where the callee whose turn it is would have to be refused an opaque
-// payload, another one of the same registration is asked.
-func (d *dealer) invoke(t *turn, from *session, m *wamp.Call, disclose bool) *wamp.Refusal {
-	reg, ok := d.procedures.best(m.Procedure)
-	if !ok {
+// invoke finds a callee of the registration, if there is one, that takes the call. Where the
+// callee whose turn it is would have to be refused an opaque payload, another one
+// is asked.
+func (d *dealer) invoke(t *turn, from *session, m *wamp.Call, reg *registration, disclose bool) *wamp.Refusal {
+	if reg == nil {
 		return noSuchProcedure
 	}
 	d.invocationOf(t, from, m, reg, disclose)

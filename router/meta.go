@@ -76,7 +76,7 @@ func (api *metaAPI) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 }
 
 func (api *metaAPI) answer(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
-	if _, refusal := from.realm.dealer.admit(t, from, m); refusal != nil {
+	if _, _, refusal := from.realm.dealer.admit(t, from, m); refusal != nil {
 		return refusal
 	}
 	procedure, ok := api.procedures[m.Procedure]

@@ -112,9 +112,9 @@ func (api *metaAPI) publish(t *turn, e *metaEvent) {
 	m := &wamp.Publish{Topic: e.topic, Payload: payload}
 	t.begin(api.service, e.topic, m)
 	t.event = wamp.Event{Publication: wamp.RandomID(), Payload: payload}
-	t.way = way{}
+	t.published.way = way{}
 	api.realm.broker.find(t, e.topic)
-	for _, sub := range t.matched {
+	for _, sub := range t.published.matched {
 		sub.deliver(t, api.service, m)
 	}
 }

@@ -32,6 +32,7 @@ type session struct {
 	tokens tokens                       // for Limits.MessageRate; only its reading goroutine uses them
 
 	testaments *testaments // nil: none; only its reading goroutine uses them
+	lastCalled wamp.ID     // the highest CALL.Request so far; the same
 	stale      stale
 
 	mu            sync.Mutex // guards what follows; no other lock is taken under it

@@ -48,16 +48,24 @@ type turn struct {
 	slow     []*session // those of them to wait for
 	scratch  writeScratch
 
-	way      way             // of the publication before
-	matched  []*subscription // its subscriptions
-	disclose bool            // its publisher, asked or not
+	published struct { // the publication before
+		way
+		matched  []*subscription
+		disclose bool // its publisher, asked or not
+	}
+	called struct { // the call before
+		way
+		registration *registration // nil: none
+		disclose     bool
+	}
 }
 
-// way is what decides who gets a publication, but for its options and payload.
+// way is what decides who gets a publication or call, but for its options and
+// payload, and the turns that callees take.
 type way struct {
 	from    *session
-	topic   wamp.URI
-	changes uint64 // of the broker's index
+	uri     wamp.URI
+	changes uint64 // of the index that is asked
 	plugins *plugins
 }
 
@@ -99,8 +107,8 @@ func (t *turn) end() {
 	if cap(t.buffer) > 1<<20 {
 		t.buffer = nil
 	}
-	clear(t.matched[:cap(t.matched)])
-	t.way = way{}
+	clear(t.published.matched[:cap(t.published.matched)])
+	t.published.way, t.called.way, t.called.registration = way{}, way{}, nil
 	clear(t.scratch.segments[:cap(t.scratch.segments)])
 	clear(t.scratch.vector[:cap(t.scratch.vector)])
 	t.router, t.patient = nil, false
