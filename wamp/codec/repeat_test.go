@@ -31,11 +31,9 @@ func TestDecodersForget(t *testing.T) {
 		}
 		for n := range first {
 			checkForgets(t, a.serializer(), first, first[:n:n])
-			for _, to := range []byte{0, '"', 0xc4} {
-				changed := bytes.Clone(first)
-				changed[n] = to
-				checkForgets(t, a.serializer(), first, changed)
-			}
+			changed := bytes.Clone(first)
+			changed[n] ^= byte(1 + n%255)
+			checkForgets(t, a.serializer(), first, changed)
 		}
 	}
 }
