@@ -62,7 +62,9 @@ func run(ctx context.Context, address, admin string) error {
 	server := &transport.Server{Handle: r.Accept, Turned: r.Turned}
 	metricsServer := &http.Server{Addr: admin, Handler: metrics.Handler(registry, r.Ready), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = metricsServer.ListenAndServe() }()
+	closed := make(chan struct{})
 	go func() {
+		defer close(closed)
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -71,5 +73,9 @@ func run(ctx context.Context, address, admin string) error {
 		_ = metricsServer.Close()
 	}()
 	log.Printf("WAMP on %s, metrics on http://%s/metrics", listener.Addr(), admin)
-	return server.Serve(listener, transport.ListenOptions{})
+	if err := server.Serve(listener, transport.ListenOptions{}); ctx.Err() == nil {
+		return err
+	}
+	<-closed
+	return nil
 }
