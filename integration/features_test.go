@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"cmp"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -55,6 +57,47 @@ func testsOf(t *testing.T) map[string]bool {
 		}
 	}
 	return found
+}
+
+// Every test that a page of the documentation names is there, in some package.
+func TestDocumentedTestsExist(t *testing.T) {
+	found := make(map[string]bool)
+	defined, named := regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(`), regexp.MustCompile(`\bTest[A-Z]\w*`)
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git") {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range defined.FindAllSubmatch(text, -1) {
+			found[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range named.FindAllString(string(text), -1) {
+			if names++; !found[name] {
+				t.Errorf("%s: there is no %s", page, name)
+			}
+		}
+	}
+	if names < 50 {
+		t.Errorf("the documentation names only %d tests", names)
+	}
 }
 
 // docs/features.md claims what is announced, and nothing without a test.

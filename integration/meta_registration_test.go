@@ -76,56 +76,65 @@ func TestRegistrationMeta(t *testing.T) {
 
 // Root revokes registrations (WAMP, "Registration Revocation").
 func TestRegistrationRevocation(t *testing.T) {
-	w := newWorld(t, withRoles(t))
-	root := w.join("root", "websocket", wamp.JSON, as("root", "admin"))
-	bob := w.join("bob", "rawsocket", wamp.CBOR)
-	carol := w.join("carol", "unix", wamp.MsgPack, noFeatures)
-	id := bob.register(procedure, wamp.RegisterOptions{Invoke: "first"})
-	carol.register(procedure, wamp.RegisterOptions{Invoke: "first"})
+	payloads(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
+		w := newWorld(t, withRoles(t))
+		root := w.join("root", "websocket", s, as("root", "admin"))
+		bob := w.join("bob", "rawsocket", s)
+		carol := w.join("carol", "unix", s, noFeatures)
+		id := bob.register(procedure, wamp.RegisterOptions{Invoke: "first"})
+		carol.register(procedure, wamp.RegisterOptions{Invoke: "first"})
 
-	// What Bob has begun he may finish.
-	request := root.call(procedure, wamp.Attributes{}, root.clear("last one"))
-	invocation := expect[*wamp.Invocation](bob)
-	root.ask("wamp.registration.remove_callee", map[string]any{"reason": "com.example.moved"}, id, bob.id)
-	if u := expect[*wamp.Unregistered](bob); u.Request != 0 || u.Details.Registration != id || u.Details.Reason != "com.example.moved" {
-		t.Errorf("revocation: %+v", u)
-	}
-	bob.send(&wamp.Yield{Request: invocation.Request, Payload: bob.clear("done")})
-	if r := expect[*wamp.Result](root); r.Request != request {
-		t.Errorf("result: %+v", r)
-	}
-	root.ask("wamp.registration.remove_callee", nil, id, carol.id)
-	carol.expectNothing() // Carol does not understand, and is not told
-	root.expectError(root.call(procedure, wamp.Attributes{}, root.clear()), wamp.ErrNoSuchProcedure)
-	root.expectError(root.asks("wamp.registration.remove_callee", nil, id, bob.id), wamp.ErrNoSuchRegistration)
+		// What Bob has begun he may finish.
+		request := root.callWith(procedure, form, "last one", wamp.CallOptions{})
+		invocation := expect[*wamp.Invocation](bob)
+		root.ask("wamp.registration.remove_callee", map[string]any{"reason": "com.example.moved"}, id, bob.id)
+		if u := expect[*wamp.Unregistered](bob); u.Request != 0 || u.Details.Registration != id || u.Details.Reason != "com.example.moved" {
+			t.Errorf("revocation: %+v", u)
+		}
+		bob.carries(invocation, form, "last one")
+		bob.yield(invocation, form, "done", false)
+		r := expect[*wamp.Result](root)
+		if r.Request != request {
+			t.Errorf("result: %+v", r)
+		}
+		root.carries(r, form, "done")
+		root.ask("wamp.registration.remove_callee", nil, id, carol.id)
+		carol.expectNothing() // Carol does not understand, and is not told
+		root.expectError(root.callWith(procedure, form, "anybody?", wamp.CallOptions{}), wamp.ErrNoSuchProcedure)
+		root.expectError(root.asks("wamp.registration.remove_callee", nil, id, bob.id), wamp.ErrNoSuchRegistration)
+	})
 }
 
 // Bob has registered a procedure; Carol takes it over with force_reregister.
 func TestForceReregister(t *testing.T) {
-	w := newWorld(t)
-	alice := w.join("alice", "websocket", wamp.JSON)
-	bob, carol := w.join("bob", "rawsocket", wamp.CBOR), w.join("carol", "unix", wamp.MsgPack)
-	old := bob.register(procedure, wamp.RegisterOptions{})
-	request := carol.next()
-	carol.send(&wamp.Register{Request: request, Procedure: procedure})
-	carol.expectError(request, wamp.ErrProcedureExists)
+	payloads(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
+		w := newWorld(t)
+		alice := w.join("alice", "websocket", s)
+		bob, carol := w.join("bob", "rawsocket", s), w.join("carol", "unix", s)
+		old := bob.register(procedure, wamp.RegisterOptions{})
+		request := carol.next()
+		carol.send(&wamp.Register{Request: request, Procedure: procedure})
+		carol.expectError(request, wamp.ErrProcedureExists)
 
-	deleted := alice.subscribe("wamp.registration.on_delete", wamp.MatchExact)
-	created := alice.subscribe("wamp.registration.on_create", wamp.MatchExact)
-	id := carol.register(procedure, wamp.RegisterOptions{ForceReregister: wamp.True})
-	if u := expect[*wamp.Unregistered](bob); u.Request != 0 || u.Details.Registration != old {
-		t.Errorf("revocation: %+v", u)
-	}
-	alice.wantEvent(deleted, bob.id, old)
-	if got := alice.event(created); got[0] != int64(carol.id) {
-		t.Errorf("on_create: %v", got)
-	}
-	alice.call(procedure, wamp.Attributes{}, alice.clear("who?"))
-	if i := expect[*wamp.Invocation](carol); i.Registration != id {
-		t.Errorf("invocation: %+v", i)
-	}
-	bob.expectNothing()
-	unregister := bob.next()
-	bob.send(&wamp.Unregister{Request: unregister, Registration: old})
-	bob.expectError(unregister, wamp.ErrNoSuchRegistration)
+		deleted := alice.subscribe("wamp.registration.on_delete", wamp.MatchExact)
+		created := alice.subscribe("wamp.registration.on_create", wamp.MatchExact)
+		id := carol.register(procedure, wamp.RegisterOptions{ForceReregister: wamp.True})
+		if u := expect[*wamp.Unregistered](bob); u.Request != 0 || u.Details.Registration != old {
+			t.Errorf("revocation: %+v", u)
+		}
+		alice.wantEvent(deleted, bob.id, old)
+		if got := alice.event(created); got[0] != int64(carol.id) {
+			t.Errorf("on_create: %v", got)
+		}
+		alice.callWith(procedure, form, "who?", wamp.CallOptions{})
+		i := expect[*wamp.Invocation](carol)
+		if i.Registration != id {
+			t.Errorf("invocation: %+v", i)
+		}
+		carol.carries(i, form, "who?")
+		bob.expectNothing()
+		unregister := bob.next()
+		bob.send(&wamp.Unregister{Request: unregister, Registration: old})
+		bob.expectError(unregister, wamp.ErrNoSuchRegistration)
+	})
 }

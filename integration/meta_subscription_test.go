@@ -94,25 +94,32 @@ func (p *peer) wantEvent(subscription, session, id wamp.ID) {
 // Root revokes subscriptions: Bob, who understands, is told; Carol, who doesn't,
 // is not; neither gets events any more (WAMP, "Subscription Revocation").
 func TestSubscriptionRevocation(t *testing.T) {
-	w := newWorld(t, withRoles(t))
-	root := w.join("root", "websocket", wamp.JSON, as("root", "admin"))
-	removed := root.subscribe("wamp.subscription.on_unsubscribe", wamp.MatchExact)
-	bob := w.join("bob", "rawsocket", wamp.CBOR)
-	carol := w.join("carol", "unix", wamp.MsgPack, noFeatures)
-	id := bob.subscribe(topic, wamp.MatchExact)
-	carol.subscribe(topic, wamp.MatchExact)
+	payloads(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
+		w := newWorld(t, withRoles(t))
+		root := w.join("root", "websocket", s, as("root", "admin"))
+		dave := w.join("dave", "websocket", s) // stays
+		dave.subscribe(topic, wamp.MatchExact)
+		removed := root.subscribe("wamp.subscription.on_unsubscribe", wamp.MatchExact)
+		bob := w.join("bob", "rawsocket", s)
+		carol := w.join("carol", "unix", s, noFeatures, announcing(form))
+		id := bob.subscribe(topic, wamp.MatchExact)
+		carol.subscribe(topic, wamp.MatchExact)
 
-	root.ask("wamp.subscription.remove_subscriber", map[string]any{"reason": "com.example.moved"}, id, bob.id)
-	if u := expect[*wamp.Unsubscribed](bob); u.Request != 0 || u.Details.Subscription != id || u.Details.Reason != "com.example.moved" {
-		t.Errorf("revocation: %+v", u)
-	}
-	root.wantEvent(removed, bob.id, id)
-	root.ask("wamp.subscription.remove_subscriber", nil, id, carol.id)
-	root.wantEvent(removed, carol.id, id)
-	root.publish(topic, wamp.Attributes{}, root.clear("anybody?"))
-	expect[*wamp.Published](root)
-	bob.expectNothing()
-	carol.expectNothing()
-	root.expectError(root.asks("wamp.subscription.remove_subscriber", nil, id, bob.id), wamp.ErrNoSuchSubscription)
-	root.expectError(root.asks("wamp.subscription.remove_subscriber", nil, id, 1), wamp.ErrNoSuchSubscription)
+		root.ask("wamp.subscription.remove_subscriber", map[string]any{"reason": "com.example.moved"}, id, bob.id)
+		if u := expect[*wamp.Unsubscribed](bob); u.Request != 0 || u.Details.Subscription != id || u.Details.Reason != "com.example.moved" {
+			t.Errorf("revocation: %+v", u)
+		}
+		root.wantEvent(removed, bob.id, id)
+		root.ask("wamp.subscription.remove_subscriber", nil, id, carol.id)
+		root.wantEvent(removed, carol.id, id)
+		root.say(topic, form, "anybody?")
+		dave.carries(expect[*wamp.Event](dave), form, "anybody?")
+		bob.expectNothing()
+		carol.expectNothing()
+		root.expectError(root.asks("wamp.subscription.remove_subscriber", nil, id, bob.id), wamp.ErrNoSuchSubscription)
+		root.expectError(root.asks("wamp.subscription.remove_subscriber", nil, id, 1), wamp.ErrNoSuchSession)
+		dave.leave()
+		root.wantEvent(removed, dave.id, id)
+		root.expectError(root.asks("wamp.subscription.remove_subscriber", nil, id, 1), wamp.ErrNoSuchSubscription)
+	})
 }

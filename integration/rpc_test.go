@@ -95,22 +95,25 @@ func flag(b bool) wamp.Flag {
 // Bob ends a call while Alice still sends parts of it: these begin nothing new. And
 // who can't cope with parts gets none.
 func TestProgressiveCallInvocationsEnded(t *testing.T) {
-	w := newWorld(t)
-	alice, bob := w.join("alice", "websocket", wamp.JSON), w.join("bob", "rawsocket", wamp.CBOR)
-	carol := w.join("carol", "unix", wamp.CBOR, noFeatures)
-	bob.register(procedure, wamp.RegisterOptions{})
-	carol.register("com.example.old", wamp.RegisterOptions{})
-	request := alice.callWith(procedure, wamp.FormNone, "one", wamp.CallOptions{Progress: wamp.True})
-	i := expect[*wamp.Invocation](bob)
-	bob.send(&wamp.Error{RequestType: wamp.TypeInvocation, Request: i.Request, Error: failure})
-	alice.expectError(request, failure)
-	for _, more := range []wamp.Flag{wamp.True, wamp.Unset} {
-		alice.send(&wamp.Call{Request: request, Procedure: procedure, Options: wamp.CallOptions{Progress: more}})
-	}
-	alice.expectNothing()
-	bob.expectNothing()
-	alice.expectError(alice.callWith("com.example.old", wamp.FormNone, "one", wamp.CallOptions{Progress: wamp.True}), wamp.ErrFeatureNotSupported)
-	carol.expectNothing()
+	payloads(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
+		w := newWorld(t)
+		alice, bob := w.join("alice", "websocket", s), w.join("bob", "rawsocket", s)
+		carol := w.join("carol", "unix", s, noFeatures, announcing(form))
+		bob.register(procedure, wamp.RegisterOptions{})
+		carol.register("com.example.old", wamp.RegisterOptions{})
+		request := alice.callWith(procedure, form, "one", wamp.CallOptions{Progress: wamp.True})
+		i := expect[*wamp.Invocation](bob)
+		bob.send(&wamp.Error{RequestType: wamp.TypeInvocation, Request: i.Request, Error: failure})
+		alice.expectError(request, failure)
+		for _, more := range []wamp.Flag{wamp.True, wamp.Unset} {
+			a, payload := alice.payload(form, "more")
+			alice.send(&wamp.Call{Request: request, Procedure: procedure, Payload: payload, Options: wamp.CallOptions{Progress: more, Attributes: a}})
+		}
+		alice.expectNothing()
+		bob.expectNothing()
+		alice.expectError(alice.callWith("com.example.old", form, "one", wamp.CallOptions{Progress: wamp.True}), wamp.ErrFeatureNotSupported)
+		carol.expectNothing()
+	})
 }
 
 // Alice cancels, in every mode (WAMP, "Call Canceling").

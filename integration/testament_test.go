@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/router"
@@ -109,6 +111,63 @@ func TestTestamentsOptions(t *testing.T) {
 	eve.expectNothing()
 	old.expectNothing()
 	w.wantMetric(`blindfold_dropped_total{realm="realm1",reason="receiver_lacks_form"} 1`)
+}
+
+// What kill_all ends leaves no testaments; what is killed by name does.
+func TestTestamentsOfTheKilled(t *testing.T) {
+	payloads(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
+		w := newWorld(t, withRoles(t), withTestaments(router.TestamentLimits{}))
+		root := w.join("root", "websocket", s, as("root", "admin"))
+		root.subscribe(topic, wamp.MatchExact)
+		killed := func(procedure wamp.URI, args ...any) {
+			bob := w.join("bob", "rawsocket", s)
+			bob.addTestament(topic, form, "will", "")
+			expect[*wamp.Result](bob)
+			if len(args) > 0 {
+				args[0] = bob.id
+			}
+			root.ask(procedure, nil, args...)
+			expect[*wamp.Goodbye](bob)
+			bob.send(&wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
+			w.settle(1)
+		}
+		killed("wamp.session.kill_all")
+		root.expectNothing()
+		killed("wamp.session.kill", nil)
+		root.carries(expect[*wamp.Event](root), form, "will")
+		root.expectNothing()
+	})
+}
+
+// fickle is an authorizer that forbids everything to Bob once it is told to.
+type fickle struct{ forbids atomic.Bool }
+
+func (f *fickle) Authorize(_ context.Context, p *wamp.Peer, _ router.Action, _ wamp.URI, _ wamp.Match) (router.Decision, error) {
+	return router.Decision{Allow: p.AuthID != "bob" || !f.forbids.Load()}, nil
+}
+
+// A testament that may not be published any more when its time comes is not.
+func TestTestamentsForbiddenSince(t *testing.T) {
+	payloads(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
+		authorizer := new(fickle)
+		w := newWorld(t, withRoles(t), withTestaments(router.TestamentLimits{}),
+			withRealm(func(c *router.RealmConfig) { c.Authorizers = append(c.Authorizers, authorizer) }))
+		alice := w.join("alice", "rawsocket", s)
+		alice.subscribe(topic, wamp.MatchExact)
+		for _, forbidden := range []bool{false, true} {
+			authorizer.forbids.Store(false)
+			bob := w.join("bob", "websocket", s, as("bob", "staff"))
+			bob.addTestament(topic, form, "will", "")
+			expect[*wamp.Result](bob)
+			authorizer.forbids.Store(forbidden)
+			bob.leave()
+			w.settle(1)
+			if !forbidden {
+				alice.carries(expect[*wamp.Event](alice), form, "will")
+			}
+			alice.expectNothing()
+		}
+	})
 }
 
 // Testaments don't exist unless configured.
