@@ -96,6 +96,7 @@ func (s *Session) Begin(procedure wamp.URI, o CallOptions) (*ProgressiveCall, er
 // ended; so does the end of ctx.
 func (c *ProgressiveCall) Send(ctx context.Context, args []any, kwargs map[string]any) error {
 	if !c.l.welcome.Roles.Dealer.Has(wamp.ProgressiveCallInvocations) {
+		c.stop()
 		return invalid(wamp.ErrFeatureNotSupported, "the router does not announce progressive_call_invocations", nil)
 	}
 	if _, ended, err := c.arrived(); ended {

@@ -261,3 +261,22 @@ func TestProgressiveCallAnsweredEarly(t *testing.T) {
 	}
 	r.quiet(s)
 }
+
+// A call that can't go out in parts has ended; what is left of it is not sent as
+// if it were all.
+func TestProgressiveCallThatIsNotAnnounced(t *testing.T) {
+	s, r := dial(t, client.Config{}, func(w *wamp.Welcome) { w.Details.Roles.Dealer.Features = 0 })
+	c, err := s.Begin("com.procedure", client.CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(within(t), []any{1}, nil); !errors.Is(err, client.ErrURI(wamp.ErrFeatureNotSupported)) {
+		t.Error(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.Finish(soon, []any{2}, nil); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the rest: %v", err)
+	}
+	r.quiet(s)
+}

@@ -139,7 +139,7 @@ func (l Limits) withDefaults() Limits {
 
 // Authenticator is the client's side of one authentication method. Those of
 // package auth/answer are such. Hello begins a handshake; there is a new one for
-// each reconnect.
+// each reconnect. Sessions may share one: it is used for one handshake at a time.
 type Authenticator interface {
 	// Method is its name in HELLO.Details.authmethods.
 	Method() string

@@ -17,6 +17,11 @@ const mostChallenges = 16
 func (s *Session) connect(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Handshake)
 	defer cancel()
+	release, err := occupy(ctx, s.config.Auth)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	hello, err := s.hello()
 	if err != nil {
 		return nil, err
