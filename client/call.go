@@ -154,7 +154,7 @@ func (c *ProgressiveCall) send(ctx context.Context, args []any, kwargs map[strin
 		return errAnswered
 	}
 	m := &wamp.Call{Request: c.request, Procedure: c.wire}
-	payload, attributes, sealed, err := c.l.seal(subject{uri: c.procedure, originator: true}, args, kwargs)
+	payload, attributes, sealed, err := c.l.seal(subject{uri: c.procedure, originator: true, sealed: c.sealed}, args, kwargs)
 	if err == nil {
 		c.sealed = c.sealed || sealed
 		m.Payload = payload

@@ -68,7 +68,7 @@ var (
 	ErrNoSealer     = errors.New("client: the payload is sealed, and there is no Sealer")
 	ErrClear        = errors.New("client: the payload is in the clear, and the URI has a key")
 	ErrNotOneBinary = errors.New("client: the payload is not one binary")
-	ErrNotSealed    = errors.New("client: the call was sealed, and its answer has no key")
+	ErrNotSealed    = errors.New("client: the call was sealed, and what follows has no key")
 	ErrUnsupported  = errors.New("client: the router does not announce this form of sealed payload")
 )
 

@@ -327,12 +327,13 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 		return
 	}
 	m := &wamp.Error{RequestType: wamp.TypeInvocation, Request: inv.id}
+	uri := e.URI
 	var err error
-	if m.Error, err = l.s.errorURI(e.URI); err != nil {
+	if m.Error, err = l.s.errorURI(uri); err != nil {
 		l.s.report(err)
-		m.Error = wamp.ErrRuntime
+		uri, m.Error = wamp.ErrRuntime, wamp.ErrRuntime
 	}
-	on := subject{uri: e.URI, failure: true, sealed: inv.secret()}
+	on := subject{uri: uri, failure: true, sealed: inv.secret()}
 	// Where the URI has a key, the caller takes no error that is not sealed.
 	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0 || l.s.keyed(on)) {
 		if m.Payload, m.Details.Attributes, _, err = l.seal(on, e.Args, e.Kwargs); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/cryptobox"
@@ -394,6 +396,47 @@ func TestEmptyErrorsAreSealed(t *testing.T) {
 	if len(reported) > 0 {
 		t.Error(<-reported)
 	}
+}
+
+// An error URI that is none is told as another, for which its arguments are then
+// sealed.
+func TestErrorURIThatIsNone(t *testing.T) {
+	v := newVault(t, "")
+	s, r := dial(t, client.Config{Sealer: v.box(), OnError: func(error) {}})
+	r.register(s, 6, "com.procedure", func(context.Context, *client.Invocation) (*client.Result, error) {
+		return nil, &client.Error{URI: "not a uri", Args: []any{"why"}}
+	}, client.RegisterOptions{})
+	inv := &wamp.Invocation{Request: 1, Registration: 6}
+	inv.Details.Attributes, inv.Payload = seal(t, v.box(), "com.procedure", true)
+	r.send(inv)
+	e := expect[*wamp.Error](r)
+	if e.Error != wamp.ErrRuntime || !reflect.DeepEqual(opened(t, v.box(), wamp.ErrRuntime, true, e), []any{"why"}) {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A call that began sealed does not go on in the clear, though its key be gone.
+func TestKeyRemovedInMidCall(t *testing.T) {
+	v := newVault(t, "com.")
+	s, r := dial(t, client.Config{Sealer: v.box()})
+	c, err := s.Begin("com.procedure", client.CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(within(t), []any{"hush"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if m := expect[*wamp.Call](r); !m.Payload.Opaque() {
+		t.Errorf("CALL %+v", m)
+	}
+	v.ring.RemovePrefix("com.")
+	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Finish(soon, []any{"hush"}, nil); !errors.Is(err, client.ErrNotSealed) {
+		t.Error(err)
+	}
+	expect[*wamp.Cancel](r)
+	r.quiet(s)
 }
 
 // Otherwise such a router drops the message without a word, and the call hangs.
