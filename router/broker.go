@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -41,6 +42,31 @@ type member struct {
 	session      *session
 	subscription *subscription
 	at           int
+}
+
+// holdings are the parts that one session has in subscriptions, in the order of
+// their ids. Most sessions have a few, and a map costs some 200 bytes.
+type holdings []*member
+
+func (h holdings) find(id wamp.ID) (at int, found bool) {
+	return slices.BinarySearchFunc(h, id, func(m *member, id wamp.ID) int { return cmp.Compare(m.subscription.id, id) })
+}
+
+func (h holdings) of(id wamp.ID) *member {
+	if at, found := h.find(id); found {
+		return h[at]
+	}
+	return nil
+}
+
+func (h *holdings) add(m *member) {
+	at, _ := h.find(m.subscription.id)
+	*h = slices.Insert(*h, at, m)
+}
+
+func (h *holdings) remove(m *member) {
+	at, _ := h.find(m.subscription.id)
+	*h = slices.Delete(*h, at, at+1)
 }
 
 func newBroker() *broker { return &broker{topics: newIndex[*subscription]()} }
@@ -213,17 +239,14 @@ func (b *broker) subscribable(t *turn, s *session, m *wamp.Subscribe) (wamp.Matc
 func (sub *subscription) add(s *session) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.subscriptions[sub.id] != nil {
+	if s.subscriptions.of(sub.id) != nil {
 		return nil
 	}
 	if refusal := overLimit(len(s.subscriptions), s.router.limits().Subscriptions, tooManySubscriptions); refusal != nil {
 		return refusal
 	}
-	if s.subscriptions == nil {
-		s.subscriptions = make(map[wamp.ID]*member)
-	}
 	me := &member{session: s, subscription: sub, at: len(sub.members)}
-	s.subscriptions[sub.id] = me
+	s.subscriptions.add(me)
 	sub.members = append(sub.members, me)
 	return nil
 }
@@ -232,7 +255,7 @@ func (sub *subscription) add(s *session) *wamp.Refusal {
 func (b *broker) unsubscribe(t *turn, s *session, m *wamp.Unsubscribe) *wamp.Refusal {
 	t.begin(s, "", m)
 	s.mu.Lock()
-	me := s.subscriptions[m.Subscription]
+	me := s.subscriptions.of(m.Subscription)
 	s.mu.Unlock()
 	if me == nil {
 		return s.refuse(t, wamp.TypeUnsubscribe, m.Request, true, noSuchSubscription)
@@ -252,9 +275,9 @@ var noSuchSubscription = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.Er
 func (b *broker) remove(me *member) (removed bool) {
 	sub, s := me.subscription, me.session
 	s.mu.Lock()
-	removed = s.subscriptions[sub.id] == me
+	removed = s.subscriptions.of(sub.id) == me
 	if removed {
-		delete(s.subscriptions, sub.id)
+		s.subscriptions.remove(me)
 	}
 	s.mu.Unlock()
 	if !removed {
@@ -283,10 +306,7 @@ func (b *broker) remove(me *member) (removed bool) {
 // leave removes a session that is gone from all its subscriptions.
 func (b *broker) leave(s *session) {
 	s.mu.Lock()
-	members := make([]*member, 0, len(s.subscriptions))
-	for _, me := range s.subscriptions {
-		members = append(members, me)
-	}
+	members := slices.Clone(s.subscriptions)
 	s.mu.Unlock()
 	for _, me := range members {
 		b.remove(me)

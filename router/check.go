@@ -40,7 +40,7 @@ func (m *realm) check() (err error) {
 		}
 		for i, me := range sub.members {
 			me.session.mu.Lock()
-			held := me.session.subscriptions[sub.id] == me
+			held := me.session.subscriptions.of(sub.id) == me
 			me.session.mu.Unlock()
 			if me.at != i || me.subscription != sub || !held || !sessions[me.session] {
 				err = fmt.Errorf("subscription %d: a member that does not know of it, or is gone", sub.id)

@@ -54,7 +54,7 @@ func silentRouter(t testing.TB) *Router {
 func attach(r *Router, s wamp.Serializer, framing transport.Framing) *session {
 	everything := wamp.Role{Present: true, Features: ^wamp.Features(0)}
 	joined := &session{router: r, realm: r.order[0],
-		out: outbox{conn: &sink{framing: framing, info: transport.Info{Serializer: s}}, limit: 1 << 20, stall: time.Second},
+		out: outbox{conn: &sink{framing: framing, info: transport.Info{Serializer: s}}, limits: &Limits{Queue: 1 << 20, Stall: time.Second}},
 		peer: wamp.Peer{Session: wamp.RandomID(), Realm: "realm1", Serializer: s,
 			Roles: wamp.Roles{Publisher: everything, Subscriber: everything, Caller: everything, Callee: everything}}}
 	r.order[0].join(joined)

@@ -32,7 +32,7 @@ var subscriptions = metaTable[*subscription]{
 	},
 	expel: func(c *metaCall, sub *subscription, s *session, reason string) bool {
 		s.mu.Lock()
-		me := s.subscriptions[sub.id]
+		me := s.subscriptions.of(sub.id)
 		s.mu.Unlock()
 		if me == nil || !c.realm.broker.remove(me) {
 			return false

@@ -23,26 +23,17 @@ type outbox struct {
 	total   *atomic.Int64 // of the router; nil: not accounted
 	onStall func()        // called, without mu, when the peer takes nothing; nil: close
 
-	mu      sync.Mutex
-	waiting []segment
-	size    int // bytes waiting or being written
-	state   outboxState
-	begun   bool          // the first waiting segment is the rest of a frame
-	closing bool          // end the connection once everything is written
-	lingers bool          // there may be much to be read, and ignored, before its end
-	room    chan struct{} // closed when size falls to roomAt; nil if nobody waits
-	roomAt  int
-
-	limit     int           // bytes that may wait
-	stall     time.Duration // how long the peer may take nothing
-	farewell  time.Duration // the same for the last frame after cut
-	slowDown  time.Duration // how long senders wait in all; see behind
-	accounted int           // what total has of size
-	taken     int           // bytes that the peer took, ever
-	waited    time.Duration // for it, by senders, since taken was waitedAt
-	waitedAt  int
-	progress  time.Time // when the peer last took something, while something waits
-	isLast    bool      // cut, or stalled once: the next stall is the end
+	mu        sync.Mutex
+	waiting   []segment
+	size      int // bytes waiting or being written
+	accounted int // what total has of size
+	state     outboxState
+	begun     bool // the first waiting segment is the rest of a frame
+	closing   bool // end the connection once everything is written
+	lingers   bool // there may be much to be read, and ignored, before its end
+	isLast    bool // cut, or stalled once: the next stall is the end
+	limits    *Limits
+	lag       *lag // nil: the peer keeps up
 }
 
 type outboxState uint8
@@ -113,7 +104,7 @@ func (o *outbox) take(frame []byte, shared bool) putResult {
 	if o.state == outboxClosed || o.closing {
 		return putClosed
 	}
-	if o.size > 0 && o.size+len(frame) > o.limit {
+	if o.size > 0 && o.size+len(frame) > o.limits.Queue {
 		return putFull
 	}
 	o.append(frame, shared)
@@ -121,7 +112,7 @@ func (o *outbox) take(frame []byte, shared bool) putResult {
 		o.state = outboxOwed
 		return putOwed
 	}
-	if o.size > o.limit/2 {
+	if o.size > o.limits.Queue/2 {
 		return putBehind
 	}
 	return putDone
@@ -168,7 +159,7 @@ func (o *outbox) flush(scratch *writeScratch) {
 		n, err := o.conn.TryWrite(scratch.vector)
 		o.mu.Lock()
 		if o.wrote(scratch, n, err) {
-			o.progress = time.Now()
+			o.lagging().progress = time.Now()
 			if o.state == outboxWriting {
 				go o.write()
 			}
@@ -185,15 +176,15 @@ func (o *outbox) write() {
 	defer o.mu.Unlock()
 	for len(o.waiting) > 0 && o.state == outboxWriting {
 		scratch.take(o, maxWrite)
-		stall, last := o.stall, o.isLast
+		stall, last := o.limits.Stall, o.isLast
 		if last {
-			stall = o.farewell
+			stall = o.limits.Farewell
 		}
 		o.mu.Unlock()
 		n, err := o.conn.Write(scratch.vector, stall)
 		o.mu.Lock()
 		if n > 0 {
-			o.progress = time.Now()
+			o.lagging().progress = time.Now()
 		}
 		if !last && errors.Is(err, os.ErrDeadlineExceeded) && o.onStall != nil && o.state == outboxWriting {
 			o.isLast = true
@@ -239,7 +230,9 @@ func (w *writeScratch) take(o *outbox, limit int) {
 // reports whether the peer took less than all.
 func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
 	o.size -= n
-	o.taken += n
+	if o.lag != nil {
+		o.lag.taken += n
+	}
 	o.account()
 	done := 0
 	for done < len(w.segments) && n >= len(w.segments[done].bytes) {
@@ -271,13 +264,12 @@ func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
 
 // written is reached when nothing waits any more.
 func (o *outbox) written() {
-	o.state = outboxIdle
+	o.state, o.lag = outboxIdle, nil
 	if cap(o.waiting) > 64 {
 		o.waiting = nil // a burst is over; an idle session holds no memory for it
 	}
 	if o.closing {
 		o.state = outboxClosed
-		o.signalRoom()
 		o.mu.Unlock() // closing TLS may wait a little
 		_ = o.conn.CloseWrite()
 		o.mu.Lock()
@@ -349,8 +341,8 @@ func (o *outbox) close() {
 }
 
 func (o *outbox) signalRoom() {
-	if o.room != nil && (o.size <= o.roomAt || o.state == outboxClosed) {
-		close(o.room)
-		o.room = nil
+	if l := o.lag; l != nil && l.room != nil && (o.size <= l.roomAt || o.state == outboxClosed) {
+		close(l.room)
+		l.room = nil
 	}
 }

@@ -80,7 +80,7 @@ func (c *slowConn) bytes() []byte {
 // whole, and each sender's in its order.
 func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 	conn := newSlowConn(func() int { return rand.IntN(3 << 10) })
-	o := &outbox{conn: conn, limit: 1 << 30, stall: time.Second}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 30, Stall: time.Second}}
 	const senders, each = 4, 2000
 	var all sync.WaitGroup
 	for sender := range senders {
@@ -129,7 +129,7 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 
 func TestOutboxIsBounded(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
-	o := &outbox{conn: conn, limit: 1000, stall: time.Second}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Second}}
 	if got := o.put(make([]byte, 5000), false); got != putOwed {
 		t.Errorf("a large frame into an empty outbox: %v", got)
 	}
@@ -163,7 +163,7 @@ func TestOutboxCut(t *testing.T) {
 			return 0
 		}
 	}
-	o := &outbox{conn: conn, limit: 1 << 20, stall: time.Second}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
 	var scratch writeScratch
 	o.put([]byte("first frame;"), false)
 	o.flush(&scratch) // 3 bytes go out, a writer goroutine is at the rest
@@ -183,7 +183,7 @@ func TestOutboxCut(t *testing.T) {
 func TestOutboxClosesOnError(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
 	conn.err = io.ErrClosedPipe
-	o := &outbox{conn: conn, limit: 1000, stall: time.Second}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Second}}
 	var scratch writeScratch
 	o.put([]byte("frame"), false)
 	o.flush(&scratch)
@@ -208,7 +208,7 @@ func TestOutboxRoom(t *testing.T) {
 			return 0
 		}
 	}
-	o := &outbox{conn: conn, limit: 1500, stall: time.Second, slowDown: time.Hour}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1500, Stall: time.Second, SlowDown: time.Hour}}
 	var scratch writeScratch
 	o.put(make([]byte, 1000), false)
 	o.flush(&scratch)
@@ -228,25 +228,25 @@ func TestOutboxRoom(t *testing.T) {
 // taken half a queue.
 func TestPatienceIsBounded(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
-	o := &outbox{conn: conn, limit: 1000, stall: time.Hour, slowDown: 50 * time.Millisecond}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Hour, SlowDown: 50 * time.Millisecond}}
 	o.put(make([]byte, 1000), false)
-	o.progress = time.Now()
+	o.lagging().progress = time.Now()
 	o.awaitRoom(time.Now())
 	if o.behind() {
 		t.Error("patience with a peer that takes nothing has no end")
 	}
-	if o.waited != o.slowDown {
-		t.Errorf("waited %v", o.waited)
+	if o.lag.waited != o.limits.SlowDown {
+		t.Errorf("waited %v", o.lag.waited)
 	}
-	o.taken += 499
+	o.lag.taken += 499
 	if o.behind() {
 		t.Error("patience came back too early")
 	}
-	o.taken++
+	o.lag.taken++
 	if !o.behind() {
 		t.Fatal("patience did not come back")
 	}
-	o.progress = time.Now()
+	o.lagging().progress = time.Now()
 	// A trickle: some bytes in each slice.
 	done := make(chan struct{})
 	go func() {
@@ -259,13 +259,13 @@ func TestPatienceIsBounded(t *testing.T) {
 			ticking = false
 		default:
 			o.mu.Lock()
-			o.taken, o.progress = o.taken+1, time.Now()
+			o.lag.taken, o.lag.progress = o.lag.taken+1, time.Now()
 			o.mu.Unlock()
 			time.Sleep(time.Millisecond)
 		}
 	}
-	if o.waited < o.slowDown {
-		t.Errorf("patience ended after %v", o.waited)
+	if o.lag.waited < o.limits.SlowDown {
+		t.Errorf("patience ended after %v", o.lag.waited)
 	}
 	o.close()
 }
@@ -275,7 +275,7 @@ func TestOutboxAccounts(t *testing.T) {
 	var total atomic.Int64
 	room := 0
 	conn := newSlowConn(func() int { return room })
-	o := &outbox{conn: conn, total: &total, limit: 1 << 20, stall: time.Second}
+	o := &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
 	o.put(make([]byte, 100), false)
 	if total.Load() != 0 {
 		t.Errorf("%d bytes for less than a granule", total.Load())
@@ -288,7 +288,7 @@ func TestOutboxAccounts(t *testing.T) {
 	if total.Load() != 0 {
 		t.Errorf("%d bytes are accounted after the end", total.Load())
 	}
-	o = &outbox{conn: conn, total: &total, limit: 1 << 20, stall: time.Second}
+	o = &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
 	o.put(make([]byte, 5*granule), true)
 	room = 10 * granule
 	var scratch writeScratch

@@ -29,7 +29,7 @@ type session struct {
 	silent atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
 	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
-	tokens tokens                       // for Limits.MessageRate; only its reading goroutine uses them
+	tokens *tokens                      // for Limits.MessageRate; only its reading goroutine uses them
 
 	testaments *testaments // nil: none; only its reading goroutine uses them
 	lastCalled wamp.ID     // the highest CALL.Request so far; the same
@@ -37,7 +37,7 @@ type session struct {
 
 	mu            sync.Mutex // guards what follows; no other lock is taken under it
 	gone          bool       // left: nothing may be added any more
-	subscriptions map[wamp.ID]*member
+	subscriptions holdings
 	registrations map[wamp.ID]*registration
 	calls         map[wamp.ID]*invocation // by CALL.Request, made by this session
 	invocations   map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session

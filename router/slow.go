@@ -22,17 +22,46 @@ import (
 //
 // Nothing is dropped for a session that goes on.
 
+// lag is what an outbox knows of a peer that does not take everything at once.
+type lag struct {
+	taken    int           // bytes that the peer took since it lags
+	waited   time.Duration // for it, by senders, since taken was waitedAt
+	waitedAt int
+	progress time.Time     // when the peer last took something
+	room     chan struct{} // closed when size falls to roomAt; nil if nobody waits
+	roomAt   int
+}
+
+// lagging returns the outbox's lag, which begins if there is none.
+func (o *outbox) lagging() *lag {
+	if o.lag == nil {
+		o.lag = &lag{progress: time.Now()}
+	}
+	return o.lag
+}
+
+// roomFor returns a channel that is closed when at most size bytes wait, or the
+// outbox takes nothing any more.
+func (l *lag) roomFor(size int) <-chan struct{} {
+	if l.room == nil {
+		l.room = make(chan struct{})
+	}
+	l.roomAt = size
+	return l.room
+}
+
 // behind reports whether senders should wait for the peer.
 func (o *outbox) behind() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.size <= o.limit/2 || o.state == outboxClosed || o.closing {
+	if o.size <= o.limits.Queue/2 || o.state == outboxClosed || o.closing {
 		return false
 	}
-	if o.taken-o.waitedAt >= o.limit/2 {
-		o.waited, o.waitedAt = 0, o.taken
+	l := o.lagging()
+	if l.taken-l.waitedAt >= o.limits.Queue/2 {
+		l.waited, l.waitedAt = 0, l.taken
 	}
-	return o.waited < o.slowDown
+	return l.waited < o.limits.SlowDown
 }
 
 // mostSlow is for how many receivers a sender waits at once.
@@ -65,27 +94,29 @@ func (t *turn) awaitSlow() {
 func (o *outbox) awaitRoom(begin time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for charged := begin; o.size > o.limit/2 && o.state != outboxClosed && !o.closing; {
-		now := time.Now()
-		o.waited += now.Sub(charged)
+	for charged := begin; o.size > o.limits.Queue/2 && o.state != outboxClosed && !o.closing; {
+		now, l, most := time.Now(), o.lagging(), o.limits.SlowDown
+		l.waited += now.Sub(charged)
 		charged = now
-		left := min(o.slowDown/10-now.Sub(o.progress), o.slowDown-o.waited)
+		left := min(most/10-now.Sub(l.progress), most-l.waited)
 		if left <= 0 {
-			o.waited = o.slowDown
+			l.waited = most
 			return
 		}
-		if o.room == nil {
-			o.room, o.roomAt = make(chan struct{}), o.limit/2
-		}
-		room, timer := o.room, time.NewTimer(left)
-		o.mu.Unlock()
-		select {
-		case <-room:
-		case <-timer.C:
-		}
-		timer.Stop()
-		o.mu.Lock()
+		o.wait(l.roomFor(o.limits.Queue/2), left)
 	}
+}
+
+// wait waits until room is closed, or for limit. mu is held, but meanwhile.
+func (o *outbox) wait(room <-chan struct{}, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	o.mu.Unlock()
+	select {
+	case <-room:
+	case <-timer.C:
+	}
+	timer.Stop()
+	o.mu.Lock()
 }
 
 // account brings the router's total up to date, in steps of a granule, so that
@@ -106,7 +137,7 @@ const granule = 16 << 10
 func (o *outbox) bound(l *Limits) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.limit, o.stall, o.farewell, o.slowDown = l.Queue, l.Stall, l.Farewell, l.SlowDown
+	o.limits = l
 }
 
 // queued returns the bytes waiting.
@@ -143,18 +174,7 @@ func (o *outbox) linger(limit time.Duration) {
 		o.mu.Lock()
 	}
 	for o.closing && o.state == outboxWriting && time.Now().Before(end) {
-		if o.room == nil {
-			o.room = make(chan struct{})
-		}
-		o.roomAt = 0
-		room, timer := o.room, time.NewTimer(time.Until(end))
-		o.mu.Unlock()
-		select {
-		case <-room:
-		case <-timer.C:
-		}
-		timer.Stop()
-		o.mu.Lock()
+		o.wait(o.lagging().roomFor(0), time.Until(end))
 	}
 	o.mu.Unlock()
 	o.close()
@@ -237,8 +257,8 @@ func (s *session) pace(t *turn) {
 		return
 	}
 	now := time.Now()
-	if s.tokens.since.IsZero() {
-		s.tokens.n = rate
+	if s.tokens == nil {
+		s.tokens = &tokens{n: rate, since: now}
 	}
 	s.tokens.n = min(rate, s.tokens.n+now.Sub(s.tokens.since).Seconds()*rate) - 1
 	s.tokens.since = now
