@@ -129,6 +129,7 @@ func FuzzParseKeyRing(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(compact)
+	f.Add([]byte(`{"format":"blindfold-keyring","version":1,"keys":[],"scramble":[{"prefix":"com.","key":"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ring, err := ParseKeyRing(data)
 		if err != nil {
