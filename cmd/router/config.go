@@ -31,6 +31,7 @@ type config struct {
 	limits    router.Limits
 	addresses transport.Limits // PerAddress and ConnectRate
 	realms    []realmConfig
+	given     bool // realms are those of a file, and not the default's
 }
 
 type listenerConfig struct {
@@ -110,7 +111,7 @@ func load(name string) (*config, error) {
 		field{"log", func(v value) { c.log.read(v) }},
 		field{"limits", func(v value) { readLimits(v, &c.limits, &c.addresses) }},
 		field{"realms", func(v value) {
-			c.realms = readList(v, readRealm)
+			c.realms, c.given = readList(v, readRealm), true
 			if len(c.realms) == 0 {
 				v.fail("must name at least one realm")
 			}

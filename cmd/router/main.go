@@ -72,14 +72,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	hangup := make(chan os.Signal, 1) // before anything listens: it would end the process
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	log := newLogger(c.log, stderr)
 	s, err := start(c, log)
 	if err != nil {
 		fmt.Fprintf(stderr, "router: %v\n", err)
 		return 1
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
 	var kept sync.WaitGroup
 	kept.Go(func() { s.keepUp(ctx, *file, c, hangup) })
 	s.describe(stdout)

@@ -99,6 +99,10 @@ func (s *server) reload(name string, old *config) *config {
 
 // apply puts a new configuration to work, as far as that goes without a restart.
 func (s *server) apply(c, old *config) error {
+	if old.given && !c.given {
+		// Such is a file that is only half written; and the default lets anybody in.
+		return fmt.Errorf("realms is no longer there: to go back to the default takes a restart")
+	}
 	if len(c.listeners) != len(old.listeners) {
 		return fmt.Errorf("listeners can't be added or removed without a restart")
 	}

@@ -213,7 +213,7 @@ func (s *server) listenAdmin(c *config, handler http.Handler) error {
 		scheme = webScheme(c.webConfig)
 	}
 	s.lines = append(s.lines, "admin      "+scheme+l.Addr().String()+"  (/metrics /healthz /readyz)")
-	s.admin = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second,
+	s.admin = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.running.Go(func() {
 		serve := s.admin.Serve

@@ -57,6 +57,9 @@ func passedSocket(name string) (net.Listener, error) {
 		if strconv.Itoa(i) != name && (i >= len(names) || names[i] != name) {
 			continue
 		}
+		if listens, err := unix.GetsockoptInt(firstSocket+i, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+			return nil, fmt.Errorf("systemd:%s: what was passed is no socket that listens", name)
+		}
 		f := os.NewFile(uintptr(firstSocket+i), "systemd:"+name)
 		defer func() { _ = f.Close() }() // net.FileListener has a copy
 		l, err := net.FileListener(f)
