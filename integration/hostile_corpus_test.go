@@ -66,7 +66,7 @@ func TestHostileCorpus(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	dir := t.TempDir()
 	certificate(t, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), "router")
-	p := startServer(t, fmt.Sprintf(hostileConfig, dir), "sh", "-c", `log=$1; shift; exec "$@" 2>"$log"`, "sh", log)
+	p := startServer(t, fmt.Sprintf(hostileConfig, dir), logTo(log)...)
 	for _, name := range []string{"rawsocket-full", "websocket-full", "tls", "both"} {
 		p.urls[name] = "unix://" + filepath.Join(dir, name)
 	}
@@ -126,6 +126,11 @@ func TestHostileCorpus(t *testing.T) {
 	if n := countSeries(p); n != series {
 		t.Errorf("there are %d metric series, and were %d", n, series)
 	}
+}
+
+// logTo has startServer write the log to a file.
+func logTo(file string) []string {
+	return []string{"sh", "-c", `log=$1; shift; exec "$@" 2>"$log"`, "sh", file}
 }
 
 const hostileConfig = `
