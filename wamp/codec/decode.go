@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"hash/maphash"
 	"math"
 	"strings"
 
@@ -67,8 +68,10 @@ type decoding struct {
 	// left of the message there.
 	payloadAt int
 	toPayload left
-	key       []byte  // of the option being read: one of our own vocabulary
-	seen      [32]any // fields of the dict being read
+	key       []byte              // of the option being read: one of our own vocabulary
+	seen      [32]any             // fields of the dict being read
+	unknown   map[uint64]struct{} // hashes of its other keys
+	hash      maphash.Seed
 	messages
 }
 

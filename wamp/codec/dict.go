@@ -1,16 +1,23 @@
 package codec
 
 import (
+	"hash/maphash"
+
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 // dict reads the options or details whose head is in d.tok. Unknown keys are
-// skipped, and null is as good as absent.
+// skipped, and null is as good as absent. No key may be there twice: what others
+// that read the message make of one differs.
 func (d *decoding) dict(name string, dict wamp.Dict) {
-	seen := 0
+	seen, unknown := 0, 0
 	for l, i := d.entries(name), 0; d.entry(name, &l, i); i++ {
 		field := dict.Field(view(d.tok.text))
 		if field == nil {
+			if unknown++; d.unknownAgain(d.tok.text, unknown) {
+				d.fail(name, "has a key twice")
+				return
+			}
 			d.pass(name)
 			continue
 		}
@@ -39,6 +46,21 @@ func (d *decoding) repeated(field any, seen int) bool {
 	}
 	d.seen[seen] = field
 	return false
+}
+
+// unknownAgain reports whether a dict, of which key is the n-th unknown one, has
+// had it before. What is kept of keys is a hash that nobody else can foretell.
+func (d *decoding) unknownAgain(key []byte, n int) bool {
+	if n == 1 {
+		clear(d.unknown)
+	}
+	if d.unknown == nil {
+		d.unknown, d.hash = make(map[uint64]struct{}), maphash.MakeSeed()
+	}
+	h := maphash.Bytes(d.hash, key)
+	_, again := d.unknown[h]
+	d.unknown[h] = struct{}{}
+	return again
 }
 
 // entries takes d.tok for the head of a dict.
