@@ -112,7 +112,8 @@ func TestRequestIDInFlight(t *testing.T) {
 	})
 }
 
-// Bob's INVOCATIONs count from 1, by 1, whatever they are of and from whom.
+// Bob's INVOCATIONs count from 1, by 1, whatever they are of and from whom: those
+// that are refused on the way to him are not among them.
 func TestInvocationIDs(t *testing.T) {
 	w := newWorld(t)
 	bob := w.join("bob", "rawsocket", wamp.CBOR)
@@ -131,6 +132,9 @@ func TestInvocationIDs(t *testing.T) {
 		return i
 	}
 	for range 3 {
+		dave := callers[2]
+		dave.expectError(dave.callWith("com.example.a", wamp.FormPassthru, "x", wamp.CallOptions{}), wamp.ErrConversionRefused)
+		dave.expectError(dave.callWith("com.example.limited", wamp.FormPassthru, "x", wamp.CallOptions{}), wamp.ErrConversionRefused)
 		for _, p := range callers {
 			for _, procedure := range []wamp.URI{"com.example.a", "com.example.b.c", "com.example.limited"} {
 				request := p.callWith(procedure, wamp.FormNone, "x", wamp.CallOptions{})

@@ -183,7 +183,7 @@ func (l *concurrency) give(t *turn, w *waitingCall, callee *session) {
 	id, there := callee.nextInvocation(w.inv, false)
 	if there {
 		if !w.inv.assign(callee, id) { // it has ended meanwhile
-			callee.dropInvocation(id)
+			callee.takeBackInvocation(id)
 			l.giveBack(callee)
 			return
 		}
@@ -198,6 +198,7 @@ func (l *concurrency) give(t *turn, w *waitingCall, callee *session) {
 		if !w.inv.assign(nil, 0) {
 			return // it has ended, and given its place back
 		}
+		callee.takeBackInvocation(id)
 	}
 	l.giveBack(callee)
 	w.refusedBy = append(w.refusedBy, callee)

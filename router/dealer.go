@@ -143,7 +143,7 @@ func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, 
 	t.invocation.Request = inv.id
 	t.fresh()
 	if refusal := t.deliver(&from.peer, m.Procedure, &t.invocation, callee); refusal != nil {
-		inv.end()
+		inv.takeBack()
 		return refusal
 	}
 	d.startTimeout(inv, m)
@@ -340,7 +340,7 @@ func (d *dealer) leave(t *turn, s *session) {
 	}
 	calls, invocations := s.inFlight()
 	for _, inv := range calls {
-		if inv.end() {
+		if inv.end() && inv.callee != s {
 			inv.interrupt(t, "killnowait", wamp.ErrCanceled)
 		}
 	}

@@ -84,6 +84,17 @@ func (s *session) dropInvocation(id wamp.ID) {
 	delete(s.invocations, id)
 }
 
+// takeBackInvocation drops an invocation that the callee was never sent: its id is
+// the next one's, if none has been drawn since (WAMP, "IDs": session scope).
+func (s *session) takeBackInvocation(id wamp.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.invocations, id)
+	if s.lastInvoked == id {
+		s.lastInvoked--
+	}
+}
+
 // assign gives a call that waits its callee, or takes it back (nil). It reports
 // false if the call has ended.
 func (inv *invocation) assign(callee *session, id wamp.ID) bool {
@@ -105,7 +116,12 @@ func (inv *invocation) assigned() *session {
 
 // end takes the invocation out of all tables, and reports whether it was this
 // call that ended it.
-func (inv *invocation) end() bool {
+func (inv *invocation) end() bool { return inv.conclude((*session).dropInvocation) }
+
+// takeBack ends an invocation that was refused on the way to its callee.
+func (inv *invocation) takeBack() bool { return inv.conclude((*session).takeBackInvocation) }
+
+func (inv *invocation) conclude(drop func(callee *session, id wamp.ID)) bool {
 	inv.caller.mu.Lock()
 	ended := inv.caller.calls[inv.request] == inv
 	if ended {
@@ -120,7 +136,7 @@ func (inv *invocation) end() bool {
 	}
 	inv.timer.stop(inv)
 	if inv.callee != nil {
-		inv.callee.dropInvocation(inv.id)
+		drop(inv.callee, inv.id)
 	}
 	switch {
 	case inv.limit == nil:

@@ -166,6 +166,9 @@ var (
 func (r *Router) turnAway(conn transport.Conn, refusal *wamp.Refusal) {
 	r.tell(Observation{Kind: Turned, Refusal: refusal})
 	err := sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits().Stall)
+	if closing := conn.Framing().AppendFrame(nil, transport.OpClose, closeNormal); err == nil && len(closing) > 0 {
+		_, err = conn.Write([][]byte{closing}, r.limits().Stall)
+	}
 	if err == nil && conn.CloseWrite() == nil {
 		conn.Linger(r.limits().linger(r.deadline(conn)))
 	}

@@ -35,7 +35,7 @@ type session struct {
 	lastCalled wamp.ID     // the highest CALL.Request so far; the same
 	stale      stale
 
-	mu            sync.Mutex // guards what follows; no other lock is taken under it
+	mu            sync.Mutex // guards what follows; of locks, only out's is taken under it
 	gone          bool       // left: nothing may be added any more
 	subscriptions holdings
 	registrations map[wamp.ID]*registration
@@ -141,8 +141,7 @@ func (s *session) message(t *turn, body []byte) (on bool) {
 	if s.ending.Load() {
 		_, answered := m.(*wamp.Goodbye)
 		if answered {
-			s.leave()
-			s.out.finish(&t.scratch)
+			s.finish(t, "")
 		}
 		return !answered
 	}
@@ -167,15 +166,10 @@ func (s *session) message(t *turn, body []byte) (on bool) {
 	case *wamp.Cancel:
 		refusal = s.realm.dealer.cancel(t, s, m)
 	case *wamp.Goodbye:
-		s.ending.Store(true)
-		s.leave()
-		t.send(s, &wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
-		t.flush()
-		s.out.finish(&t.scratch)
+		s.finish(t, wamp.CloseGoodbyeAndOut)
 		return false
 	case *wamp.Abort:
-		s.leave()
-		s.out.finish(&t.scratch)
+		s.finish(t, "")
 		return false
 	default:
 		refusal = outOfPlace
@@ -186,6 +180,26 @@ func (s *session) message(t *turn, body []byte) (on bool) {
 	}
 	return true
 }
+
+// finish ends a session whose client has said that it goes, and then, in the way
+// of its transport, the connection. The client is told reason by GOODBYE, unless
+// that is empty or the router's own GOODBYE has crossed the client's.
+func (s *session) finish(t *turn, reason wamp.URI) {
+	s.mu.Lock() // not while dismiss is at it
+	told := s.ending.Swap(true)
+	s.mu.Unlock()
+	s.leave()
+	if reason != "" && !told {
+		t.send(s, &wamp.Goodbye{Reason: reason})
+	}
+	s.control(t, transport.OpClose, closeNormal)
+	t.flush()
+	s.out.abort(&t.scratch) // or what is unread would take what was sent with it
+}
+
+// closeNormal ends a WebSocket connection whose session has ended (RFC 6455,
+// section 7.4.1). RawSocket has no such frame.
+var closeNormal = transport.CloseBody(1000, "")
 
 var outOfPlace = wamp.Violation("a message of this type is not for the router, or not at this time")
 
@@ -211,6 +225,7 @@ func (s *session) abort(t *turn, r *wamp.Refusal) (on bool) {
 	s.ended.CompareAndSwap(nil, r)
 	s.leave()
 	t.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
+	s.control(t, transport.OpClose, closeNormal)
 	t.flush()
 	s.out.abort(&t.scratch)
 	return false
@@ -239,6 +254,10 @@ func (s *session) lost(err error) {
 		t.end()
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.isCut():
 		// What it is to read stays there for a while: see outbox.linger.
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.queued() == 0: // has taken GOODBYE, and is silent
+		t := s.router.newTurn()
+		s.finish(t, "")
+		t.end()
 	case errors.Is(err, io.EOF), errors.Is(err, transport.ErrClosed):
 		s.out.close()
 	default:
@@ -247,9 +266,12 @@ func (s *session) lost(err error) {
 	}
 }
 
-// control queues a control frame of the transport, which no session counts.
+// control queues a control frame of the transport, if that has it. No session
+// counts them.
 func (s *session) control(t *turn, op transport.Op, body []byte) {
-	t.queue(s, s.out.conn.Framing().AppendFrame(nil, op, body), false)
+	if frame := s.out.conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
+		t.queue(s, frame, false)
+	}
 }
 
 // ping asks a silent session for a sign of life.
@@ -265,12 +287,19 @@ const dismissal = time.Second
 // dismiss ends the session on the router's side: GOODBYE, then the client's
 // own within a second, then the connection is closed.
 func (s *session) dismiss(reason wamp.URI, text string) {
-	if s.ending.Swap(true) {
+	t := s.router.newTurn()
+	defer t.end()
+	goodbye := t.encode(&wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}}, nil, s)
+	s.mu.Lock()
+	first := !s.ending.Swap(true)
+	owed := first && goodbye.refusal == nil && s.out.put(goodbye.frame, false) == putOwed
+	s.mu.Unlock()
+	if !first {
 		return
 	}
-	t := s.router.newTurn()
-	t.send(s, &wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}})
-	t.end()
+	if owed {
+		s.out.flush(&t.scratch)
+	}
 	_ = s.out.conn.SetReadDeadline(time.Now().Add(dismissal))
 }
 

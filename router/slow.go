@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -196,7 +197,7 @@ func (s *session) cutOff(t *turn, why *wamp.Refusal) {
 	defer mine.end()
 	e := mine.encode(&wamp.Abort{Reason: why.URI, Details: wamp.Closing{Message: why.Text}}, nil, s)
 	if e.refusal == nil {
-		s.out.cut(e.frame)
+		s.out.cut(s.out.conn.Framing().AppendFrame(e.frame, transport.OpClose, closeNormal))
 	}
 	_ = s.out.conn.SetReadDeadline(time.Unix(1, 0)) // it leaves now
 }
