@@ -132,7 +132,7 @@ func TestAdminAddressAnswersToItsOwnNameOnly(t *testing.T) {
 	server := startServer(t, config)
 	client := http.Client{Timeout: patience}
 	defer client.CloseIdleConnections()
-	for path, want := range map[string]int{"/": 421, "/envelopes": 421, "/loglevel": 421, "/metrics": 200} {
+	for path, want := range map[string]int{"/": 421, "/envelopes": 421, "/loglevel": 421, "/metrics": 421, "/healthz": 200, "/readyz": 200} {
 		request, err := http.NewRequest("GET", server.urls["admin"]+path, nil)
 		if err != nil {
 			t.Fatal(err)
