@@ -11,7 +11,7 @@
 //	clear_messages_total{realm,type}                    messages with a clear payload, or none, that were routed
 //	clear_payload_bytes_total{realm,type}               bytes of their payloads, as they stood on the wire
 //	deliveries_total{realm,type}                        messages handed to receivers' queues
-//	route_seconds                                       histogram: from a frame's arrival to the last queue, to eight deliveries
+//	route_seconds                                       histogram: from a frame's arrival to the last queue, of a sample: see router.Observation
 //	opaque_refused_total{realm,type,reason}             refused messages, and skipped events, whose payload is opaque or had to be
 //	refused_total{realm,type,reason}                    all refused messages, opaque or not
 //	dropped_total{realm,reason}                         deliveries of events that were skipped, opaque or not
@@ -136,8 +136,8 @@ func (m *Metrics) Observe(e *router.Observation) {
 		m.turned[reasonIndex(e.Refusal)].Inc()
 		return
 	}
-	if e.Kind == router.Routed {
-		m.route.observe(uint64(max(e.Elapsed, 0)))
+	if e.Kind == router.Routed && e.Elapsed > 0 {
+		m.route.observe(uint64(e.Elapsed))
 	}
 	r := (*m.realms.Load())[e.Realm]
 	if r == nil {

@@ -60,8 +60,8 @@ type Observation struct {
 	Refusal    *wamp.Refusal
 	Deliveries int
 	// Elapsed is the time from the arrival of the batch with the message's frame
-	// to its handing over. It is taken for every eighth delivery; those in
-	// between have that of one before.
+	// to its handing over. It is taken of the first message of a batch, and then
+	// once in eight deliveries; otherwise it is 0.
 	Elapsed time.Duration
 }
 

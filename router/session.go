@@ -131,9 +131,9 @@ func (s *session) handle(t *turn, frame transport.Frame) (on bool) {
 // message decodes one message and routes it by its type. This is the hub of a
 // message's way: broker.go and dealer.go have what follows.
 func (s *session) message(t *turn, body []byte) (on bool) {
-	t.transit = wamp.Transit{From: &s.peer}
 	m, err := t.decoder.Decode(s.peer.Serializer, body)
 	if err != nil {
+		t.transit = wamp.Transit{From: &s.peer}
 		refusal := asRefusal(err)
 		t.refused(s, refusal)
 		return s.abort(t, refusal)
@@ -172,6 +172,7 @@ func (s *session) message(t *turn, body []byte) (on bool) {
 		s.finish(t, "")
 		return false
 	default:
+		t.transit = wamp.Transit{From: &s.peer}
 		refusal = outOfPlace
 		t.refused(s, refusal)
 	}

@@ -23,8 +23,7 @@ type turn struct {
 	decoder *codec.Decoder
 	encoder *codec.Encoder
 	arrived time.Time
-	elapsed time.Duration // since then, when the clock was last read
-	unread  int           // deliveries since that
+	unread  int // deliveries since the clock was read
 
 	transit wamp.Transit // the inbound message, for interceptors and observers
 	out     wamp.Transit // the outbound one
@@ -92,7 +91,7 @@ var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder()
 func (r *Router) newTurn() *turn {
 	t := turns.Get().(*turn)
 	t.router = r
-	t.arrived, t.elapsed, t.unread = time.Now(), 0, clockEvery
+	t.arrived, t.unread = time.Now(), clockEvery
 	t.decoder.Bound(r.limits().Nesting, r.limits().Elements)
 	return t
 }
@@ -139,38 +138,54 @@ func (t *turn) encode(m wamp.Message, payload *wamp.Payload, to *session) *encod
 		return e
 	}
 	t.used = append(t.used, uint8(slot))
-	if payload != nil && payload.Serializer() != 0 && payload.Serializer() != to.peer.Serializer {
-		converted, err := codec.Convert(payload, to.peer.Serializer)
-		if err != nil {
-			e.refusal = asRefusal(err)
+	s, size := to.peer.Serializer, 0
+	if payload != nil {
+		if from := payload.Serializer(); from != s && from != 0 {
+			t.convert(e, m, payload, framing, s)
 			return e
 		}
-		original := *payload
-		*payload = converted
-		defer func() { *payload = original }()
+		size = payload.WireSize()
 	}
-	e.shared = payload != nil && payload.WireSize() >= largeFrame
+	t.frame(e, m, framing, s, size)
+	return e
+}
+
+// convert is frame for a payload, m's, that has to be converted.
+func (t *turn) convert(e *encoding, m wamp.Message, payload *wamp.Payload, framing transport.Framing, s wamp.Serializer) {
+	converted, err := codec.Convert(payload, s)
+	if err != nil {
+		e.refusal = asRefusal(err)
+		return
+	}
+	original := *payload
+	*payload = converted
+	t.frame(e, m, framing, s, converted.WireSize())
+	*payload = original
+}
+
+// frame makes e the message m as a frame. Its payload takes size bytes.
+func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s wamp.Serializer, size int) {
+	e.shared = size >= largeFrame
 	buffer := t.buffer
 	if e.shared {
-		buffer = make([]byte, 0, payload.WireSize()+512)
+		buffer = make([]byte, 0, size+512)
 	}
 	buffer = framing.Begin(buffer)
 	start := len(buffer)
-	buffer, err := t.encoder.Append(buffer, to.peer.Serializer, m)
+	buffer, err := t.encoder.Append(buffer, s, m)
 	if err != nil {
 		e.refusal = asRefusal(err)
-		return e
+		return
 	}
 	e.body = len(buffer) - start
 	if e.body > framing.MaxMessage() {
 		e.refusal = tooLarge
-		return e
+		return
 	}
 	e.frame = framing.Finish(buffer, start, transport.OpMessage)
 	if !e.shared {
 		t.buffer = buffer
 	}
-	return e
 }
 
 var tooLarge = &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded,
@@ -265,17 +280,18 @@ func (t *turn) routed(from *session, deliveries int) {
 	}
 }
 
-// clockEvery is for how many deliveries one reading of the clock is good: it
+// clockEvery is the number of deliveries after which the clock is read again: that
 // costs as much as two of them.
 const clockEvery = 8
 
-// sinceArrival is the time since the batch arrived, at clockEvery deliveries ago
-// or later.
+// sinceArrival is the time since the batch arrived, or 0 if the clock is not to be
+// read for this message.
 func (t *turn) sinceArrival(deliveries int) time.Duration {
-	if t.unread += 1 + deliveries; t.unread >= clockEvery {
-		t.elapsed, t.unread = time.Since(t.arrived), 0
+	if t.unread += 1 + deliveries; t.unread < clockEvery {
+		return 0
 	}
-	return t.elapsed
+	t.unread = 0
+	return time.Since(t.arrived)
 }
 
 // refused tells the observers that the inbound message was refused.

@@ -64,7 +64,7 @@ func (d *decoding) arguments(facts *wamp.PayloadFacts) int {
 			single = d.tok.size
 		}
 		facts.Args++
-		if !d.finishInTail(name) {
+		if d.tok.opens() && !d.finishInTail(name) {
 			return -1
 		}
 	}
