@@ -1,6 +1,10 @@
 package codec
 
-import "github.com/blindfold-wamp/blindfold/wamp"
+import (
+	"unsafe"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
 
 // What repeat.go is for reading, this is for writing: the EVENT, INVOCATION or
 // RESULT before, once more, but for one id and the payload. The bytes on both
@@ -26,7 +30,7 @@ type resend[D comparable] struct {
 
 // again appends the message, if it is the one kept but for its id and payload.
 func (r *resend[D]) again(e *encoding, fixed, id wamp.ID, details *D, p *wamp.Payload) bool {
-	if r.elements == 0 || r.elements != p.Elements() || r.fixed != fixed || r.details != *details || p.Serializer() != e.s {
+	if r.elements == 0 || r.elements != p.Elements() || r.fixed != fixed || !alike(&r.details, details) || p.Serializer() != e.s {
 		return false
 	}
 	e.dst = append(e.dst, r.before...)
@@ -36,6 +40,16 @@ func (r *resend[D]) again(e *encoding, fixed, id wamp.ID, details *D, p *wamp.Pa
 	e.dst = append(e.dst, r.end...)
 	return true
 }
+
+// alike reports whether a == b, and is quick where the strings in them are not only
+// equal but the same, as those are that a decoder remembers.
+func alike[D comparable](a, b *D) bool {
+	return string(memory(a)) == string(memory(b)) || *a == *b
+}
+
+// memory is the bytes that a value takes itself. What of them is padding may differ
+// between equal values.
+func memory[D any](v *D) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)) }
 
 // keep keeps a message that was appended whole, at start, if the one before had
 // the same details and the same fixed id.
