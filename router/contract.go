@@ -61,7 +61,7 @@ type Observation struct {
 	Deliveries int
 	// Elapsed is the time from the arrival of the batch with the message's frame
 	// to its handing over. It is taken of the first message of a batch, and then
-	// once in eight deliveries; otherwise it is 0.
+	// once in 32 deliveries; otherwise it is 0.
 	Elapsed time.Duration
 }
 

@@ -282,7 +282,7 @@ func (t *turn) routed(from *session, deliveries int) {
 
 // clockEvery is the number of deliveries after which the clock is read again: that
 // costs as much as two of them.
-const clockEvery = 8
+const clockEvery = 32
 
 // sinceArrival is the time since the batch arrived, or 0 if the clock is not to be
 // read for this message.
