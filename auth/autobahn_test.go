@@ -67,7 +67,7 @@ func (p *python) ask(question map[string]any) map[string]any {
 	return reply
 }
 
-// autobahnAnswer is an answer.Answer given by Autobahn.
+// autobahnAnswer is an answer.Method whose answers Autobahn gives.
 type autobahnAnswer struct {
 	*python
 	name, authID string
@@ -76,13 +76,14 @@ type autobahnAnswer struct {
 
 func (a *autobahnAnswer) Method() string { return a.name }
 
-func (a *autobahnAnswer) Hello(d *wamp.HelloDetails) {
+func (a *autobahnAnswer) Begin(d *wamp.HelloDetails) answer.Answer {
 	arguments := map[string]any{"name": a.name, "authid": a.authID}
 	for k, v := range a.arguments {
 		arguments[k] = v
 	}
 	d.AuthID = a.authID
 	d.AuthExtra, _ = a.ask(map[string]any{"new": arguments})["authextra"].(map[string]any)
+	return a
 }
 
 func (a *autobahnAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
@@ -140,7 +141,7 @@ func TestAnswersAreAutobahns(t *testing.T) {
 	challenge := map[string]any{"challenge": "b26c1f87c13fc1da14997f1b5a71995dff8fbe0a62fae8473c7bdbd05bfb607d"}
 	salted := map[string]any{"challenge": `{"nonce":"LHRTC9zeOIrt_9U3"}`, "salt": "salt123", "iterations": 1000, "keylen": 32}
 	for _, c := range []struct {
-		ours      answer.Answer
+		ours      answer.Method
 		arguments map[string]any
 		extra     map[string]any
 	}{
@@ -149,12 +150,12 @@ func TestAnswersAreAutobahns(t *testing.T) {
 		{answer.CRA("joe", NewSecret(password)), map[string]any{"secret": password}, salted},
 	} {
 		message := &wamp.Challenge{AuthMethod: c.ours.Method(), Extra: c.extra}
-		got, _, err := c.ours.Answer(t.Context(), message, info)
+		got, _, err := c.ours.Begin(new(wamp.HelloDetails)).Answer(t.Context(), message, info)
 		if err != nil {
 			t.Fatal(err)
 		}
 		theirs := &autobahnAnswer{py, c.ours.Method(), "joe", c.arguments}
-		theirs.Hello(&wamp.HelloDetails{})
+		theirs.Begin(&wamp.HelloDetails{})
 		if want, _, _ := theirs.Answer(t.Context(), message, info); got != want {
 			t.Errorf("%s: ours %s, Autobahn's %s", c.ours.Method(), got, want)
 		}

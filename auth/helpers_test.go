@@ -35,23 +35,23 @@ func plain() link {
 
 // attempt runs one handshake between an authenticator and an answer. change, if
 // not nil, gets the AUTHENTICATE before the authenticator does.
-func attempt(t *testing.T, a router.Authenticator, by answer.Answer, over link, change func(*wamp.Authenticate)) (*router.Identity, error) {
+func attempt(t *testing.T, a router.Authenticator, by answer.Method, over link, change func(*wamp.Authenticate)) (*router.Identity, error) {
 	t.Helper()
 	hello := &wamp.Hello{Realm: "realm1"}
-	by.Hello(&hello.Details)
-	identity, err := authenticate(t, a, hello, by, over, change)
+	begun := by.Begin(&hello.Details)
+	identity, err := authenticate(t, a, hello, by.Method(), begun, over, change)
 	if err != nil {
 		return nil, err
 	}
-	return identity, by.Welcome(&wamp.WelcomeDetails{AuthExtra: identity.Extra})
+	return identity, begun.Welcome(&wamp.WelcomeDetails{AuthExtra: identity.Extra})
 }
 
-func authenticate(t *testing.T, a router.Authenticator, hello *wamp.Hello, by answer.Answer, over link, change func(*wamp.Authenticate)) (*router.Identity, error) {
+func authenticate(t *testing.T, a router.Authenticator, hello *wamp.Hello, method string, by answer.Answer, over link, change func(*wamp.Authenticate)) (*router.Identity, error) {
 	t.Helper()
-	if a.Method() != by.Method() {
-		t.Fatalf("the authenticator serves %q, the answer is for %q", a.Method(), by.Method())
+	if a.Method() != method {
+		t.Fatalf("the authenticator serves %q, the answer is for %q", a.Method(), method)
 	}
-	hello.Details.AuthMethods = []string{by.Method()}
+	hello.Details.AuthMethods = []string{method}
 	return a.Authenticate(t.Context(), &router.Handshake{
 		Hello: hello, Connection: over.server, Session: 3251278072152162,
 		Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {

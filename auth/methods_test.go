@@ -23,10 +23,10 @@ import (
 type passwordMethod struct {
 	authID string
 	serve  func(Principals) router.Authenticator
-	answer func(authID string, password Secret) answer.Answer
+	answer func(authID string, password Secret) answer.Method
 }
 
-func scramAnswer(authID string, password Secret) answer.Answer {
+func scramAnswer(authID string, password Secret) answer.Method {
 	return answer.SCRAM(authID, password, "")
 }
 
@@ -84,8 +84,7 @@ func TestRoleIsAskedFor(t *testing.T) {
 	} {
 		by := answer.CRA(c.authID, NewSecret(password))
 		hello := &wamp.Hello{Realm: "realm1", Details: wamp.HelloDetails{AuthRole: c.role}}
-		by.Hello(&hello.Details)
-		identity, err := authenticate(t, CRA(everybody), hello, by, plain(), nil)
+		identity, err := authenticate(t, CRA(everybody), hello, by.Method(), by.Begin(&hello.Details), plain(), nil)
 		if c.uri != "" {
 			refusedWith(t, err, c.uri)
 			continue
@@ -96,7 +95,7 @@ func TestRoleIsAskedFor(t *testing.T) {
 		// Who can't prove himself doesn't learn which roles there are.
 		wrong := answer.CRA(c.authID, NewSecret("wrong"))
 		hello.Details.AuthRole = "root"
-		_, err = authenticate(t, CRA(everybody), hello, wrong, plain(), nil)
+		_, err = authenticate(t, CRA(everybody), hello, wrong.Method(), wrong.Begin(new(wamp.HelloDetails)), plain(), nil)
 		refusedWith(t, err, wamp.ErrAuthenticationFailed)
 	}
 }
@@ -205,11 +204,17 @@ func TestSCRAMChecksWhatAUTHENTICATERepeats(t *testing.T) {
 // password's keys accept everything.
 func TestSCRAMMakesTheRouterProveItself(t *testing.T) {
 	by := answer.SCRAM("argon2", NewSecret(password), "")
-	if _, err := attempt(t, SCRAM(principals()), by, plain(), nil); err != nil {
+	hello := &wamp.Hello{Realm: "realm1"}
+	begun := by.Begin(&hello.Details)
+	identity, err := authenticate(t, SCRAM(principals()), hello, by.Method(), begun, plain(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := begun.Welcome(&wamp.WelcomeDetails{AuthExtra: identity.Extra}); err != nil {
 		t.Fatal(err)
 	}
 	for _, extra := range []map[string]any{nil, {"verifier": ""}, {"verifier": "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="}} {
-		if by.Welcome(&wamp.WelcomeDetails{AuthExtra: extra}) == nil {
+		if begun.Welcome(&wamp.WelcomeDetails{AuthExtra: extra}) == nil {
 			t.Errorf("the client took %v for a proof", extra)
 		}
 	}
@@ -237,7 +242,7 @@ func TestChannelBindings(t *testing.T) {
 				}
 				for _, by := range []struct {
 					a router.Authenticator
-					c answer.Answer
+					c answer.Method
 				}{{Cryptosign(everybody), sign}, {SCRAM(everybody), scram}} {
 					if _, err := attempt(t, by.a, by.c, one, nil); err != nil {
 						t.Errorf("%s: %v", by.a.Method(), err)
@@ -260,7 +265,7 @@ func TestCryptosign(t *testing.T) {
 			t.Errorf("authid %q: %+v, %v", authID, identity, err)
 		}
 	}
-	for name, by := range map[string]answer.Answer{
+	for name, by := range map[string]answer.Method{
 		"unknown key":    answer.Cryptosign("", evesKey, ""),
 		"another's key":  answer.Cryptosign("joe", evesKey, ""),
 		"another's name": answer.Cryptosign("cra", joeKey, ""),

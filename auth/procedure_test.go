@@ -56,7 +56,7 @@ func TestProcedureAuthenticates(t *testing.T) {
 	principals := ProcedurePrincipals(c, "com.example.ask")
 	for _, m := range []struct {
 		a            router.Authenticator
-		right, wrong answer.Answer
+		right, wrong answer.Method
 		authID       string
 	}{
 		{Procedure("ticket", c, "com.example.ask"), answer.Ticket("ticket", NewSecret(password)), answer.Ticket("ticket", NewSecret("x")), "ticket"},

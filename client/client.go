@@ -38,6 +38,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/auth/answer"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -137,20 +138,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Authenticator is the client's side of one authentication method. Those of
-// package auth/answer are such. Hello begins a handshake; there is a new one for
-// each reconnect. Sessions may share one: it is used for one handshake at a time.
-type Authenticator interface {
-	// Method is its name in HELLO.Details.authmethods.
-	Method() string
-	// Hello adds what the method needs to HELLO: an authid, authrole, authextra.
-	Hello(d *wamp.HelloDetails)
-	// Answer returns the signature and extra of AUTHENTICATE. info describes
-	// the connection, for channel binding.
-	Answer(ctx context.Context, c *wamp.Challenge, info *transport.Info) (signature string, extra map[string]any, err error)
-	// Welcome checks what the router proves of itself in WELCOME.
-	Welcome(d *wamp.WelcomeDetails) error
-}
+// Authenticator is the client's side of one authentication method. Package
+// auth/answer has those that there are. Sessions may share one.
+type Authenticator = answer.Method
 
 // Scrambler replaces URIs by others that only those with the key understand.
 // Package cryptobox has one. It may be used concurrently.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 
+	"github.com/blindfold-wamp/blindfold/auth/answer"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
@@ -17,12 +18,7 @@ const mostChallenges = 16
 func (s *Session) connect(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Handshake)
 	defer cancel()
-	release, err := occupy(ctx, s.config.Auth)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	hello, err := s.hello()
+	hello, offers, err := s.hello()
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +28,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 	}
 	l := newLink(s, conn)
 	stop := context.AfterFunc(ctx, func() { l.fail(ctx.Err()) })
-	err = l.join(ctx, hello)
+	err = l.join(ctx, hello, offers)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -48,19 +44,26 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
+// offer is a method that HELLO offers, and what answers for it.
+type offer struct {
+	method string
+	answer answer.Answer
+}
+
 // hello makes HELLO, in which all the methods share one authid and one authextra.
 // What they want there they have to agree on: the router could otherwise take a
 // method up and find another's in its place.
-func (s *Session) hello() (*wamp.Hello, error) {
+func (s *Session) hello() (*wamp.Hello, []offer, error) {
 	c := &s.config
 	d := wamp.HelloDetails{Roles: announced(c.Sealer != nil), Agent: c.Agent, AuthID: c.AuthID, AuthRole: c.AuthRole}
+	var offers []offer
 	var bound any
 	for _, a := range c.Auth {
 		var own wamp.HelloDetails
-		a.Hello(&own)
+		offers = append(offers, offer{a.Method(), a.Begin(&own)})
 		d.AuthMethods = append(d.AuthMethods, a.Method())
 		if !agree(&d.AuthID, own.AuthID) || !agree(&d.AuthRole, own.AuthRole) {
-			return nil, &AuthConflictError{Method: a.Method(), Detail: "authid or authrole"}
+			return nil, nil, &AuthConflictError{Method: a.Method(), Detail: "authid or authrole"}
 		}
 		if len(own.AuthExtra) == 0 {
 			continue
@@ -69,16 +72,16 @@ func (s *Session) hello() (*wamp.Hello, error) {
 		if binding := own.AuthExtra["channel_binding"]; d.AuthExtra == nil {
 			d.AuthExtra, bound = make(map[string]any), binding
 		} else if binding != bound {
-			return nil, &AuthConflictError{Method: a.Method(), Detail: "authextra.channel_binding"}
+			return nil, nil, &AuthConflictError{Method: a.Method(), Detail: "authextra.channel_binding"}
 		}
 		for key, value := range own.AuthExtra {
 			if already, ok := d.AuthExtra[key]; ok && !reflect.DeepEqual(already, value) {
-				return nil, &AuthConflictError{Method: a.Method(), Detail: "authextra." + key}
+				return nil, nil, &AuthConflictError{Method: a.Method(), Detail: "authextra." + key}
 			}
 			d.AuthExtra[key] = value
 		}
 	}
-	return &wamp.Hello{Realm: c.Realm, Details: d}, nil
+	return &wamp.Hello{Realm: c.Realm, Details: d}, offers, nil
 }
 
 // agree sets what is not set, and reports whether it now is what is wanted.
@@ -90,11 +93,11 @@ func agree(have *string, want string) bool {
 }
 
 // join takes a connection from HELLO to WELCOME (WAMP, "Session Establishment").
-func (l *link) join(ctx context.Context, hello *wamp.Hello) error {
+func (l *link) join(ctx context.Context, hello *wamp.Hello, offers []offer) error {
 	if err := l.send(ctx, hello); err != nil {
 		return err
 	}
-	var proved Authenticator
+	var proved *offer
 	for range mostChallenges + 1 {
 		m, err := l.receive()
 		if err != nil {
@@ -102,7 +105,7 @@ func (l *link) join(ctx context.Context, hello *wamp.Hello) error {
 		}
 		switch m := m.(type) {
 		case *wamp.Welcome:
-			if err := l.verify(proved, &m.Details); err != nil {
+			if err := l.verify(offers, proved, &m.Details); err != nil {
 				return err
 			}
 			l.id, l.welcome = m.Session, m.Details
@@ -110,7 +113,7 @@ func (l *link) join(ctx context.Context, hello *wamp.Hello) error {
 		case *wamp.Abort:
 			return &Error{URI: m.Reason, Message: m.Details.Message}
 		case *wamp.Challenge:
-			if proved, err = l.prove(ctx, m); err != nil {
+			if proved, err = l.prove(ctx, offers, m); err != nil {
 				return err
 			}
 		default:
@@ -121,12 +124,12 @@ func (l *link) join(ctx context.Context, hello *wamp.Hello) error {
 }
 
 // prove answers a CHALLENGE, and returns whose it was.
-func (l *link) prove(ctx context.Context, m *wamp.Challenge) (Authenticator, error) {
-	a := l.offered(m.AuthMethod)
-	if a == nil {
+func (l *link) prove(ctx context.Context, offers []offer, m *wamp.Challenge) (*offer, error) {
+	of := offered(offers, m.AuthMethod)
+	if of == nil {
 		return nil, l.abort(violation("CHALLENGE.AuthMethod was not offered"))
 	}
-	signature, extra, err := a.Answer(ctx, m, l.conn.Info())
+	signature, extra, err := of.answer.Answer(ctx, m, l.conn.Info())
 	if err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the challenge can't be answered"})
 		return nil, unproved(err)
@@ -134,25 +137,25 @@ func (l *link) prove(ctx context.Context, m *wamp.Challenge) (Authenticator, err
 	if extra == nil {
 		extra = map[string]any{}
 	}
-	return a, l.send(ctx, &wamp.Authenticate{Signature: signature, Extra: extra})
+	return of, l.send(ctx, &wamp.Authenticate{Signature: signature, Extra: extra})
 }
 
 // verify lets the method that was used check the router. One that skips the
 // challenge of a method does not get around its check: where WELCOME names no
 // method, it is taken for the one preferred.
-func (l *link) verify(proved Authenticator, d *wamp.WelcomeDetails) error {
-	switch auth := l.s.config.Auth; {
-	case len(auth) == 0:
+func (l *link) verify(offers []offer, proved *offer, d *wamp.WelcomeDetails) error {
+	switch {
+	case len(offers) == 0:
 		return nil
 	case proved == nil && d.AuthMethod == "":
-		proved = auth[0]
+		proved = &offers[0]
 	case proved == nil:
-		proved = l.offered(d.AuthMethod)
+		proved = offered(offers, d.AuthMethod)
 	}
-	if proved == nil || d.AuthMethod != "" && d.AuthMethod != proved.Method() {
+	if proved == nil || d.AuthMethod != "" && d.AuthMethod != proved.method {
 		return l.abort(violation("WELCOME.Details.authmethod is not the one that was used"))
 	}
-	if err := proved.Welcome(d); err != nil {
+	if err := proved.answer.Welcome(d); err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the router has not proved itself"})
 		return unproved(err)
 	}
@@ -165,10 +168,10 @@ func unproved(err error) *Error {
 	return &Error{URI: wamp.ErrAuthenticationFailed, Message: err.Error(), cause: err}
 }
 
-func (l *link) offered(method string) Authenticator {
-	for _, a := range l.s.config.Auth {
-		if a.Method() == method {
-			return a
+func offered(offers []offer, method string) *offer {
+	for i := range offers {
+		if offers[i].method == method {
+			return &offers[i]
 		}
 	}
 	return nil

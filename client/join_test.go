@@ -7,9 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth/answer"
 	"github.com/blindfold-wamp/blindfold/auth/proof"
@@ -226,8 +224,10 @@ func TestRefusalsOfThisSide(t *testing.T) {
 // refuser is a method that refuses what the router says.
 type refuser struct{ answer, welcome error }
 
-func (refuser) Method() string           { return "refuser" }
-func (refuser) Hello(*wamp.HelloDetails) {}
+func (refuser) Method() string { return "refuser" }
+
+func (r refuser) Begin(*wamp.HelloDetails) answer.Answer { return r }
+
 func (r refuser) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	return "", nil, r.answer
 }
@@ -243,75 +243,24 @@ func TestJoinClosesTheConnection(t *testing.T) {
 	_ = far.Close()
 }
 
-// absentMinded is a method that remembers one handshake only.
-type absentMinded struct {
-	method
-	handshakes atomic.Int32
-	t          *testing.T
-}
-
-type method = client.Authenticator
-
-func (a *absentMinded) Hello(d *wamp.HelloDetails) {
-	if a.handshakes.Add(1) != 1 {
-		a.t.Error("two handshakes at a time")
-	}
-	a.method.Hello(d)
-}
-
-func (a *absentMinded) Welcome(*wamp.WelcomeDetails) error {
-	a.handshakes.Add(-1)
-	return nil
-}
-
-// Sessions that share an authenticator take turns at it; one that isn't let in
-// doesn't keep it.
+// Sessions that share an authenticator don't get into each other's handshakes.
 func TestSharedAuthenticators(t *testing.T) {
-	a := &absentMinded{method: answer.Anonymous(), t: t}
-	c := client.Config{Auth: []client.Authenticator{answer.Ticket("alice", proof.NewSecret("sesame")), a}}
-	first, r1, _ := joining(t, c)
-	near, far := transport.Pipe(wamp.CBOR)
-	defer far.Close()
-	r2 := &server{t, far}
-	c.Realm = "realm1"
-	hello := async(func() (wamp.Message, error) { return r2.receive(), nil })
-	second := async(func() (*client.Session, error) { return client.Join(within(t), near, c) })
-	// A third gives up waiting.
-	soon, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	third, far3 := transport.Pipe(wamp.CBOR)
-	defer far3.Close()
-	if _, err := client.Join(soon, third, c); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	select {
-	case <-hello.done:
-		t.Error("a second HELLO before the first handshake has ended")
-	default:
-	}
-	r1.send(&wamp.Welcome{Session: 9, Details: wamp.WelcomeDetails{AuthMethod: "anonymous"}})
-	joined(t, r1, first)
-	if m, _ := hello.wait(t); m == nil || m.Type() != wamp.TypeHello {
-		t.Fatalf("%v", m)
-	}
-	r2.send(&wamp.Abort{Reason: wamp.ErrNoSuchRealm})
-	second.bad(t, client.ErrURI(wamp.ErrNoSuchRealm))
-	a.handshakes.Add(-1)
-	last, r4, _ := joining(t, c)
-	r4.send(&wamp.Welcome{Session: 9, Details: wamp.WelcomeDetails{AuthMethod: "anonymous"}})
-	joined(t, r4, last)
-}
-
-// Methods that have no memory hold nobody up.
-func TestPlainMethodsAreNotWaitedFor(t *testing.T) {
-	for _, a := range []client.Authenticator{answer.Anonymous(), answer.TLS("alice"), answer.Ticket("alice", proof.NewSecret("sesame"))} {
-		c := client.Config{Auth: []client.Authenticator{a}}
-		o1, r1, _ := joining(t, c)
-		o2, r2, _ := joining(t, c)
-		welcome := &wamp.Welcome{Session: 9, Details: wamp.WelcomeDetails{AuthMethod: a.Method()}}
-		r2.send(welcome)
-		joined(t, r2, o2)
-		r1.send(welcome)
-		joined(t, r1, o1)
+	scram := answer.SCRAM("alice", proof.NewSecret("sesame"), "")
+	c := client.Config{Auth: []client.Authenticator{scram}}
+	first, r1, hello1 := joining(t, c)
+	second, r2, hello2 := joining(t, c)
+	for _, begun := range []struct {
+		o     *outcome[*client.Session]
+		r     *server
+		hello *wamp.Hello
+	}{{first, r1, hello1}, {second, r2, hello2}} {
+		nonce := begun.hello.Details.AuthExtra["nonce"].(string)
+		begun.r.send(&wamp.Challenge{AuthMethod: scram.Method(), Extra: map[string]any{
+			"nonce": nonce + "SBmkFIh7sSo=", "salt": "W22ZaJ0SNY7soEsUEjb6gQ==", "kdf": "pbkdf2", "iterations": 4096}})
+		if a := expect[*wamp.Authenticate](begun.r); a.Extra["nonce"] != nonce+"SBmkFIh7sSo=" {
+			t.Errorf("AUTHENTICATE %+v", a)
+		}
+		begun.r.send(&wamp.Abort{Reason: wamp.ErrAuthenticationFailed})
+		begun.o.bad(t, client.ErrURI(wamp.ErrAuthenticationFailed))
 	}
 }

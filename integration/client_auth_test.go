@@ -80,20 +80,20 @@ type login struct {
 }
 
 // by is a method that needs no more than its answer.
-func by(a func(secret string) answer.Answer) func(*client.Config, string) {
+func by(a func(secret string) answer.Method) func(*client.Config, string) {
 	return func(c *client.Config, secret string) { c.Auth = append(c.Auth, a(secret)) }
 }
 
-func password(authID string, a func(string, answer.Secret) answer.Answer) func(*client.Config, string) {
-	return by(func(secret string) answer.Answer { return a(authID, proof.NewSecret(secret)) })
+func password(authID string, a func(string, answer.Secret) answer.Method) func(*client.Config, string) {
+	return by(func(secret string) answer.Method { return a(authID, proof.NewSecret(secret)) })
 }
 
-func scram(binding string) func(string, answer.Secret) answer.Answer {
-	return func(authID string, secret answer.Secret) answer.Answer { return answer.SCRAM(authID, secret, binding) }
+func scram(binding string) func(string, answer.Secret) answer.Method {
+	return func(authID string, secret answer.Secret) answer.Method { return answer.SCRAM(authID, secret, binding) }
 }
 
 func cryptosign(authID, binding string) func(*client.Config, string) {
-	return by(func(seed string) answer.Answer { return answer.Cryptosign(authID, signer(seed), binding) })
+	return by(func(seed string) answer.Method { return answer.Cryptosign(authID, signer(seed), binding) })
 }
 
 // tlsVersion makes a client speak that version at most.
@@ -294,7 +294,7 @@ type method struct{ name string }
 
 func (m method) Method() string { return m.name }
 
-func (method) Hello(*wamp.HelloDetails) {}
+func (m method) Begin(*wamp.HelloDetails) answer.Answer { return m }
 
 func (method) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	panic("nobody asked for it")

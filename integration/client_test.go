@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/blindfold-wamp/blindfold/auth/answer"
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/cryptobox"
 	"github.com/blindfold-wamp/blindfold/transport"
@@ -19,11 +18,10 @@ import (
 
 // What the client asks for is what the packages beside it have.
 var (
-	_ client.Sealer        = (*cryptobox.Box)(nil)
-	_ client.Sealer        = (*cryptobox.Passthru)(nil)
-	_ client.Sealer        = (*cryptobox.Forms)(nil)
-	_ client.Scrambler     = (*cryptobox.Scrambler)(nil)
-	_ client.Authenticator = (answer.Answer)(nil)
+	_ client.Sealer    = (*cryptobox.Box)(nil)
+	_ client.Sealer    = (*cryptobox.Passthru)(nil)
+	_ client.Sealer    = (*cryptobox.Forms)(nil)
+	_ client.Scrambler = (*cryptobox.Scrambler)(nil)
 )
 
 // session opens a session of package client, which ends with the test.

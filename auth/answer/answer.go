@@ -13,15 +13,19 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Answer is one authentication method, ready for use. It holds what one
-// handshake has seen so far, so it serves one handshake at a time; Hello begins
-// the next.
-type Answer interface {
+// Method is one authentication method, with what one needs to prove oneself by it.
+// It may be used concurrently, for any number of handshakes.
+type Method interface {
 	// Method is the authmethod.
 	Method() string
-	// Hello adds what the method needs to HELLO.Details, besides authmethods.
-	Hello(d *wamp.HelloDetails)
-	// Answer answers a CHALLENGE for Method on the connection that info
+	// Begin begins a handshake: it adds what the method needs to HELLO.Details,
+	// besides authmethods, and returns what answers for it from then on.
+	Begin(d *wamp.HelloDetails) Answer
+}
+
+// Answer is a method's part in one handshake.
+type Answer interface {
+	// Answer answers a CHALLENGE for the method on the connection that info
 	// describes. A challenge that an honest router would not send is an error:
 	// send ABORT.
 	Answer(ctx context.Context, c *wamp.Challenge, info *transport.Info) (signature string, extra map[string]any, err error)
@@ -34,54 +38,61 @@ type Answer interface {
 type Secret = proof.Secret
 
 // Anonymous asks to be let in as nobody in particular.
-func Anonymous() Answer { return silent("anonymous") }
+func Anonymous() Method { return silent("anonymous") }
 
 // TLS relies on the client certificate of the connection. authID may be "".
-func TLS(authID string) Answer {
+func TLS(authID string) Method {
 	return named{authID, silent("tls")}
 }
 
 // Cookie relies on the cookie sent in the WebSocket handshake.
-func Cookie() Answer { return silent("cookie") }
+func Cookie() Method { return silent("cookie") }
 
 // silent is a method without a challenge.
 type silent string
 
 func (s silent) Method() string { return string(s) }
 
-func (silent) Hello(*wamp.HelloDetails) {}
+func (silent) Begin(*wamp.HelloDetails) Answer { return unasked{} }
 
-func (silent) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
+type unasked struct{ unproved }
+
+func (unasked) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	return "", nil, errChallenge
 }
 
-func (silent) Welcome(*wamp.WelcomeDetails) error { return nil }
+// unproved is of the methods by which routers prove nothing of themselves.
+type unproved struct{}
 
-// named is an answer that claims an authid.
+func (unproved) Welcome(*wamp.WelcomeDetails) error { return nil }
+
+// named is a method by which one claims an authid.
 type named struct {
 	authID string
 	method
 }
 
-type method = Answer
+type method = Method
 
-func (n named) Hello(d *wamp.HelloDetails) {
+func (n named) Begin(d *wamp.HelloDetails) Answer {
 	if n.authID != "" {
 		d.AuthID = n.authID
 	}
-	n.method.Hello(d)
+	return n.method.Begin(d)
 }
 
 // Ticket presents a ticket (WAMP, "Ticket-based Authentication"). It crosses the
 // wire as it is: use it over TLS.
-func Ticket(authID string, ticket Secret) Answer { return named{authID, ticketAnswer{ticket: ticket}} }
+func Ticket(authID string, ticket Secret) Method { return named{authID, ticketAnswer{ticket: ticket}} }
 
 type ticketAnswer struct {
-	silent
+	unproved
 	ticket Secret
 }
 
 func (ticketAnswer) Method() string { return "ticket" }
+
+func (t ticketAnswer) Begin(*wamp.HelloDetails) Answer { return t }
 
 func (t ticketAnswer) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	return t.ticket.Reveal(), nil, nil
@@ -89,14 +100,16 @@ func (t ticketAnswer) Answer(context.Context, *wamp.Challenge, *transport.Info) 
 
 // CRA signs with a shared secret, salted or not as the router says (WAMP,
 // "Challenge Response Authentication").
-func CRA(authID string, secret Secret) Answer { return named{authID, craAnswer{secret: secret}} }
+func CRA(authID string, secret Secret) Method { return named{authID, craAnswer{secret: secret}} }
 
 type craAnswer struct {
-	silent
+	unproved
 	secret Secret
 }
 
 func (craAnswer) Method() string { return "wampcra" }
+
+func (a craAnswer) Begin(*wamp.HelloDetails) Answer { return a }
 
 func (a craAnswer) Answer(_ context.Context, c *wamp.Challenge, _ *transport.Info) (string, map[string]any, error) {
 	challenge, ok := c.Extra["challenge"].(string)

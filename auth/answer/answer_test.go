@@ -23,7 +23,7 @@ func TestChallengesThatNoHonestRouterSends(t *testing.T) {
 		return m
 	}
 	for name, c := range map[string]struct {
-		by    Answer
+		by    Method
 		extra map[string]any
 	}{
 		"scram: empty":            {SCRAM("user", password, ""), nil},
@@ -53,7 +53,7 @@ func TestChallengesThatNoHonestRouterSends(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var hello wamp.HelloDetails
-			c.by.Hello(&hello)
+			answer := c.by.Begin(&hello)
 			ours, _ := hello.AuthExtra["nonce"].(string)
 			extra := maps.Clone(c.extra)
 			switch extra["nonce"] {
@@ -62,7 +62,7 @@ func TestChallengesThatNoHonestRouterSends(t *testing.T) {
 			case " ":
 				extra["nonce"] = ours
 			}
-			signature, _, err := c.by.Answer(t.Context(), &wamp.Challenge{AuthMethod: c.by.Method(), Extra: extra}, &transport.Info{})
+			signature, _, err := answer.Answer(t.Context(), &wamp.Challenge{AuthMethod: c.by.Method(), Extra: extra}, &transport.Info{})
 			if err == nil || signature != "" {
 				t.Errorf("answered %q, %v", signature, err)
 			}
@@ -71,12 +71,12 @@ func TestChallengesThatNoHonestRouterSends(t *testing.T) {
 	// What they are variations of is answered.
 	by := SCRAM("user", password, "")
 	var hello wamp.HelloDetails
-	by.Hello(&hello)
+	answer := by.Begin(&hello)
 	challenge := &wamp.Challenge{AuthMethod: by.Method(), Extra: with(good, "nonce", hello.AuthExtra["nonce"].(string)+"SBmkFIh7sSo=")}
-	if _, _, err := by.Answer(t.Context(), challenge, &transport.Info{}); err != nil {
+	if _, _, err := answer.Answer(t.Context(), challenge, &transport.Info{}); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := CRA("user", password).Answer(t.Context(), &wamp.Challenge{Extra: salted}, &transport.Info{}); err != nil {
+	if _, _, err := CRA("user", password).Begin(&hello).Answer(t.Context(), &wamp.Challenge{Extra: salted}, &transport.Info{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -85,12 +85,12 @@ func TestHelloKeepsWhatIsThere(t *testing.T) {
 	mine := map[string]any{"app": "x"}
 	d := wamp.HelloDetails{AuthExtra: mine}
 	by := SCRAM("user", proof.NewSecret("pencil"), "")
-	by.Hello(&d)
+	by.Begin(&d)
 	first := d.AuthExtra["nonce"]
 	if d.AuthID != "user" || d.AuthExtra["app"] != "x" || first == nil || len(mine) != 1 {
 		t.Errorf("%+v, %v", d, mine)
 	}
-	by.Hello(&d)
+	by.Begin(&d)
 	if d.AuthExtra["nonce"] == first {
 		t.Error("the nonce comes twice")
 	}

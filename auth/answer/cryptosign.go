@@ -15,24 +15,25 @@ import (
 // Authentication"). authID may be "": the key identifies its owner. With
 // binding, "tls-unique" or "tls-exporter", a router that doesn't bind the proof
 // to the connection gets none; "" asks for no binding.
-func Cryptosign(authID string, key ed25519.PrivateKey, binding string) Answer {
+func Cryptosign(authID string, key ed25519.PrivateKey, binding string) Method {
 	return named{authID, &cryptosignAnswer{key: func() ed25519.PrivateKey { return key }, binding: binding}}
 }
 
 type cryptosignAnswer struct {
-	silent
+	unproved
 	key     func() ed25519.PrivateKey // a closure, like Secret
 	binding string
 }
 
 func (*cryptosignAnswer) Method() string { return "cryptosign" }
 
-func (a *cryptosignAnswer) Hello(d *wamp.HelloDetails) {
+func (a *cryptosignAnswer) Begin(d *wamp.HelloDetails) Answer {
 	extra := map[string]any{"pubkey": hex.EncodeToString(a.key().Public().(ed25519.PublicKey))}
 	if a.binding != "" {
 		extra["channel_binding"] = a.binding
 	}
 	addExtra(d, extra)
+	return a
 }
 
 func (a *cryptosignAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {

@@ -16,38 +16,44 @@ import (
 // SCRAM proves a password without showing it, and makes the router prove that
 // it knows it too (WAMP, "Salted Challenge Response Authentication"). binding is
 // "tls-unique", "tls-exporter" or "".
-func SCRAM(authID string, password Secret, binding string) Answer {
-	return named{authID, &scramAnswer{password: password, exchange: proof.SCRAMExchange{AuthID: authID, Binding: binding}}}
+func SCRAM(authID string, password Secret, binding string) Method {
+	return named{authID, scram{password, proof.SCRAMExchange{AuthID: authID, Binding: binding}}}
 }
 
 // AutobahnSCRAM is SCRAM as Autobahn and Crossbar speak it; see
 // proof.AutobahnSCRAMMethod.
-func AutobahnSCRAM(authID string, password Secret) Answer {
-	return named{authID, &scramAnswer{password: password, exchange: proof.SCRAMExchange{AuthID: authID, Autobahn: true}}}
+func AutobahnSCRAM(authID string, password Secret) Method {
+	return named{authID, scram{password, proof.SCRAMExchange{AuthID: authID, Autobahn: true}}}
 }
 
-type scramAnswer struct {
-	password  Secret
-	exchange  proof.SCRAMExchange
-	serverKey []byte // once answered
+type scram struct {
+	password Secret
+	exchange proof.SCRAMExchange // as far as it is the same in all handshakes
 }
 
-func (a *scramAnswer) Method() string {
-	if a.exchange.Autobahn {
+func (s scram) Method() string {
+	if s.exchange.Autobahn {
 		return proof.AutobahnSCRAMMethod
 	}
 	return proof.SCRAMMethod
 }
 
-func (a *scramAnswer) Hello(d *wamp.HelloDetails) {
+func (s scram) Begin(d *wamp.HelloDetails) Answer {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:])
+	a := &scramAnswer{scram: s}
 	a.begin(d, nonce[:])
+	return a
+}
+
+// scramAnswer is what is known of one handshake.
+type scramAnswer struct {
+	scram
+	serverKey []byte // once answered
 }
 
 func (a *scramAnswer) begin(d *wamp.HelloDetails, nonce []byte) {
 	a.exchange.ClientNonce = base64.StdEncoding.EncodeToString(nonce)
-	a.exchange.BindingData, a.serverKey = nil, nil
 	extra := map[string]any{"nonce": a.exchange.ClientNonce}
 	if a.exchange.Binding != "" {
 		extra["channel_binding"] = a.exchange.Binding

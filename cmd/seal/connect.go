@@ -186,7 +186,7 @@ func (o *options) authenticators() ([]client.Authenticator, error) {
 			return nil, wrong("--auth %s needs --authid", o.auth)
 		}
 	}
-	var a answer.Answer
+	var a answer.Method
 	switch o.auth {
 	case "":
 		return nil, nil

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/cmd/seal/internal/verify"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -122,7 +121,7 @@ func (o *options) fillVerify(v *verify.Options) error {
 	if v.TLS, err = o.tls(); err != nil {
 		return err
 	}
-	if _, err := o.authenticators(); err != nil {
+	if v.Auth, err = o.authenticators(); err != nil {
 		return err
 	}
 	v.Realm, v.AuthID = wamp.URI(o.realm), o.authID
@@ -131,11 +130,6 @@ func (o *options) fillVerify(v *verify.Options) error {
 	}
 	if len(v.Exec) == 0 && len(v.URLs) == 0 {
 		return wrong("which router? give --url, or --exec and a command that runs it")
-	}
-	// A handshake needs methods of its own: they remember what was said.
-	v.Auth = func() []client.Authenticator {
-		methods, _ := o.authenticators() // tried above
-		return methods
 	}
 	return nil
 }

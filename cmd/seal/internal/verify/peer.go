@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/auth/answer"
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -35,7 +36,7 @@ func (t *target) join(name, url string, s wamp.Serializer) (*peer, error) {
 		return nil, err
 	}
 	p := &peer{name: name, conn: conn, told: t.tell}
-	if err := p.hello(ctx, t.o.Realm, t.o.AuthID, t.o.Auth()); err != nil {
+	if err := p.hello(ctx, t.o.Realm, t.o.AuthID, t.o.Auth); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("%s cannot join: %w", name, err)
 	}
@@ -49,9 +50,10 @@ func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods
 		wamp.PayloadPassthruMode, wamp.PayloadTransparency, wamp.PayloadEncryptionCryptobox)}
 	r := &hello.Details.Roles
 	r.Publisher, r.Subscriber, r.Caller, r.Callee = role, role, role, role
+	answers := make(map[string]answer.Answer)
 	for _, a := range methods {
 		hello.Details.AuthMethods = append(hello.Details.AuthMethods, a.Method())
-		a.Hello(&hello.Details)
+		answers[a.Method()] = a.Begin(&hello.Details)
 	}
 	if err := p.send(hello); err != nil {
 		return err
@@ -65,7 +67,7 @@ func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods
 		case *wamp.Welcome:
 			return nil
 		case *wamp.Challenge:
-			if err := p.prove(ctx, methods, m); err != nil {
+			if err := p.prove(ctx, answers[m.AuthMethod], m); err != nil {
 				return err
 			}
 		default:
@@ -74,20 +76,18 @@ func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods
 	}
 }
 
-func (p *peer) prove(ctx context.Context, methods []client.Authenticator, m *wamp.Challenge) error {
-	for _, a := range methods {
-		if a.Method() == m.AuthMethod {
-			signature, extra, err := a.Answer(ctx, m, p.conn.Info())
-			if err != nil {
-				return err
-			}
-			if extra == nil {
-				extra = map[string]any{}
-			}
-			return p.send(&wamp.Authenticate{Signature: signature, Extra: extra})
-		}
+func (p *peer) prove(ctx context.Context, by answer.Answer, m *wamp.Challenge) error {
+	if by == nil {
+		return errors.New("the router asks for another proof than was offered")
 	}
-	return errors.New("the router asks for another proof than was offered")
+	signature, extra, err := by.Answer(ctx, m, p.conn.Info())
+	if err != nil {
+		return err
+	}
+	if extra == nil {
+		extra = map[string]any{}
+	}
+	return p.send(&wamp.Authenticate{Signature: signature, Extra: extra})
 }
 
 func (p *peer) serializer() wamp.Serializer { return p.conn.Info().Serializer }

@@ -22,11 +22,10 @@ import (
 type Options struct {
 	// URLs of the router. With Exec they may be left out if the router prints
 	// them.
-	URLs  []string
-	Realm wamp.URI
-	TLS   *tls.Config
-	// Auth makes the methods of one handshake; nil is none.
-	Auth   func() []client.Authenticator
+	URLs   []string
+	Realm  wamp.URI
+	TLS    *tls.Config
+	Auth   []client.Authenticator
 	AuthID string
 
 	// Exec is a command that runs the router; "{config}" in it stands for a
@@ -62,9 +61,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
-	}
-	if o.Auth == nil {
-		o.Auth = func() []client.Authenticator { return nil }
 	}
 	for _, name := range o.Optional {
 		if !slices.Contains(Checks, name) {
