@@ -150,6 +150,7 @@ func (sub *subscription) deliver(t *turn, from *session, m *wamp.Publish) (deliv
 	excludeMe := m.Options.ExcludeMe.Or(true)
 	listed := m.Options.Listed()
 	sub.mu.RLock()
+	t.most = len(sub.members)
 	for _, member := range sub.members {
 		to := member.session
 		if to == from && excludeMe || listed && !admits(&m.Options, &to.peer) {

@@ -39,6 +39,7 @@ type turn struct {
 	// and framing that a receiver has needed so far.
 	encoded [4 * int(transport.Framings)]encoding
 	used    []uint8 // slots of encoded in use
+	most    int     // how many receivers it may have
 	buffer  []byte  // holds the encodings that are not shared
 
 	owed     []*session // sessions to flush
@@ -77,10 +78,13 @@ type encoding struct {
 }
 
 const (
-	// largeFrame is the size from which a frame is shared between the queues of
-	// its receivers; copying a smaller one costs less than handling one more
-	// buffer in each write.
-	largeFrame = 16 << 10
+	// largeFrame is the size of payloads from which a frame is shared between the
+	// queues of its receivers; copying a smaller one costs less than handling one
+	// more buffer in each write. Where manyReceivers wait for it, the copies would
+	// push each other out of the processor's caches, and so the bound is lower.
+	largeFrame     = 16 << 10
+	manyReceivers  = 32
+	largeFrameMany = 2 << 10
 	// flushEvery is how many bytes a turn puts into outboxes before it flushes,
 	// so that a long batch to many receivers does not pile up.
 	flushEvery = 8 << 20
@@ -126,6 +130,7 @@ func (t *turn) fresh() {
 	}
 	t.used = t.used[:0]
 	t.buffer = t.buffer[:0]
+	t.most = 1
 }
 
 // encode returns m as a frame for receivers like to. It is made once for each
@@ -165,7 +170,7 @@ func (t *turn) convert(e *encoding, m wamp.Message, payload *wamp.Payload, frami
 
 // frame makes e the message m as a frame. Its payload takes size bytes.
 func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s wamp.Serializer, size int) {
-	e.shared = size >= largeFrame
+	e.shared = size >= largeFrame || size >= largeFrameMany && t.most >= manyReceivers
 	buffer := t.buffer
 	if e.shared {
 		buffer = make([]byte, 0, size+512)
