@@ -117,7 +117,7 @@ func (t *turn) reply(to *session, m wamp.Message) *wamp.Refusal {
 	if to.peer.MaxMessage > 0 && e.body > to.peer.MaxMessage {
 		return tooLarge
 	}
-	t.queue(to, e.frame, e.shared)
+	t.queue(to, e.frame, e.of)
 	return nil
 }
 

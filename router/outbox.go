@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,7 @@ import (
 // a writer goroutine that lives as long as there is something to write. So
 // nobody ever waits for a slow receiver to deliver to a quick one.
 //
-// Frames are copied into chunks, or referred to if they are large and shared.
+// Frames are copied into chunks, or are chunks that several outboxes share.
 // A segment always ends where a frame ends.
 type outbox struct {
 	conn    transport.Conn
@@ -45,14 +46,52 @@ const (
 	outboxClosed                     // takes nothing any more
 )
 
-// segment is bytes to write: a chunk's content, or a shared frame.
+// segment is bytes to write, which are a chunk's.
 type segment struct {
 	bytes []byte
-	chunk *chunk // nil for a shared frame, which belongs to nobody
+	chunk *chunk
 }
 
-// chunk is a pooled buffer that frames are copied into.
-type chunk struct{ buf []byte }
+// chunk is a pooled buffer: one that an outbox copies frames into, or one frame
+// that several outboxes refer to. It goes back when the last has released it.
+type chunk struct {
+	buf  []byte
+	refs atomic.Int32
+}
+
+// newChunk returns an empty chunk with room for size bytes, referred to once.
+func newChunk(size int) *chunk {
+	var c *chunk
+	for i, room := range chunkSizes {
+		if size <= room {
+			c, _ = chunks[i].Get().(*chunk)
+			if c == nil {
+				c = &chunk{buf: make([]byte, 0, room)}
+			}
+			break
+		}
+	}
+	if c == nil {
+		c = &chunk{buf: make([]byte, 0, size)}
+	}
+	c.buf = c.buf[:0]
+	c.refs.Store(1)
+	return c
+}
+
+func (c *chunk) release() {
+	if c.refs.Add(-1) > 0 {
+		return
+	}
+	if i := slices.Index(chunkSizes[:], cap(c.buf)); i >= 0 {
+		chunks[i].Put(c)
+	}
+}
+
+var (
+	chunkSizes = [...]int{smallChunk, 8 << 10, 16 << 10, largeChunk, 128 << 10, 256 << 10, 1<<20 + 4<<10}
+	chunks     [len(chunkSizes)]sync.Pool
+)
 
 const (
 	smallChunk = 4 << 10
@@ -62,21 +101,8 @@ const (
 	maxWrite = 64 << 10
 )
 
-var (
-	smallChunks = sync.Pool{New: func() any { return &chunk{make([]byte, 0, smallChunk)} }}
-	largeChunks = sync.Pool{New: func() any { return &chunk{make([]byte, 0, largeChunk)} }}
-)
-
 func (s *segment) release() {
-	if s.chunk == nil {
-		return
-	}
-	switch cap(s.chunk.buf) {
-	case smallChunk:
-		smallChunks.Put(s.chunk)
-	case largeChunk:
-		largeChunks.Put(s.chunk)
-	}
+	s.chunk.release()
 	*s = segment{}
 }
 
@@ -91,23 +117,23 @@ const (
 	putClosed                  // not taken: the session is gone
 )
 
-// put queues one frame. A shared frame is referred to, not copied, and must not
-// change any more. A frame larger than the limit is taken if nothing waits.
-func (o *outbox) put(frame []byte, shared bool) putResult {
+// put queues one frame. If it is that of a chunk, the chunk is referred to, and
+// must not change any more; otherwise the frame is copied. A frame larger than the limit is taken if nothing waits.
+func (o *outbox) put(frame []byte, of *chunk) putResult {
 	o.mu.Lock()
-	result := o.take(frame, shared)
+	result := o.take(frame, of)
 	o.mu.Unlock()
 	return result
 }
 
-func (o *outbox) take(frame []byte, shared bool) putResult {
+func (o *outbox) take(frame []byte, of *chunk) putResult {
 	if o.state == outboxClosed || o.closing {
 		return putClosed
 	}
 	if o.size > 0 && o.size+len(frame) > o.limits.Queue {
 		return putFull
 	}
-	o.append(frame, shared)
+	o.append(frame, of)
 	if o.state == outboxIdle {
 		o.state = outboxOwed
 		return putOwed
@@ -118,28 +144,25 @@ func (o *outbox) take(frame []byte, shared bool) putResult {
 	return putDone
 }
 
-func (o *outbox) append(frame []byte, shared bool) {
+func (o *outbox) append(frame []byte, of *chunk) {
 	o.size += len(frame)
 	o.account()
-	if shared {
-		o.waiting = append(o.waiting, segment{bytes: frame})
+	if of != nil {
+		of.refs.Add(1)
+		o.waiting = append(o.waiting, segment{bytes: slices.Clip(frame), chunk: of}) // nobody appends to it
 		return
 	}
 	if n := len(o.waiting); n > 0 {
-		if last := &o.waiting[n-1]; last.chunk != nil && cap(last.bytes)-len(last.bytes) >= len(frame) {
+		if last := &o.waiting[n-1]; cap(last.bytes)-len(last.bytes) >= len(frame) {
 			last.bytes = append(last.bytes, frame...)
 			return
 		}
 	}
-	var c *chunk
-	switch {
-	case len(o.waiting) == 0 && len(frame) <= smallChunk:
-		c = smallChunks.Get().(*chunk)
-	case len(frame) <= largeChunk:
-		c = largeChunks.Get().(*chunk)
-	default:
-		c = &chunk{make([]byte, 0, len(frame))}
+	room := len(frame)
+	if len(o.waiting) > 0 || room > smallChunk {
+		room = max(room, largeChunk) // more will come
 	}
+	c := newChunk(room)
 	o.waiting = append(o.waiting, segment{bytes: append(c.buf[:0], frame...), chunk: c})
 }
 
@@ -322,7 +345,7 @@ func (o *outbox) cut(last []byte) {
 		o.waiting[i].release()
 	}
 	o.waiting = o.waiting[:keep]
-	o.append(last, false)
+	o.append(last, nil)
 	o.closing, o.lingers, o.isLast = true, true, true
 	if o.state == outboxIdle || o.state == outboxOwed {
 		o.state = outboxWriting

@@ -76,6 +76,9 @@ func (c *slowConn) bytes() []byte {
 	return bytes.Clone(c.got.Bytes())
 }
 
+// filling is a byte that few other frames are filled with.
+func filling(sender, i int) byte { return byte('a' + (sender*7+i)%26) }
+
 // Whatever the socket takes, and whoever puts and flushes, all frames go out
 // whole, and each sender's in its order.
 func TestOutboxKeepsEverythingInOrder(t *testing.T) {
@@ -92,9 +95,18 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 					size = largeFrame
 				}
 				frame := fmt.Appendf(nil, "%02d %05d %06d ", sender, i, size)
-				frame = append(frame, bytes.Repeat([]byte{'.'}, size-len(frame))...)
-				if o.put(frame, len(frame) >= largeFrame) == putOwed && rand.IntN(4) > 0 {
+				frame = append(frame, bytes.Repeat([]byte{filling(sender, i)}, size-len(frame))...)
+				var of *chunk
+				if size == largeFrame {
+					of = newChunk(size)
+					of.buf = append(of.buf, frame...)
+					frame = of.buf
+				}
+				if o.put(frame, of) == putOwed && rand.IntN(4) > 0 {
 					o.flush(&scratch)
+				}
+				if of != nil {
+					of.release()
 				}
 			}
 			o.flush(&scratch)
@@ -115,6 +127,9 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 			t.Fatalf("sender %d: frame %d came instead of %d", sender, i, next[sender])
 		}
 		next[sender]++
+		if body := rest[16:size]; len(bytes.Trim(body, string(filling(sender, i)))) > 0 {
+			t.Fatalf("sender %d: frame %d is %q", sender, i, body)
+		}
 		rest = rest[size:]
 	}
 	for sender, n := range next {
@@ -130,14 +145,14 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 func TestOutboxIsBounded(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
 	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Second}}
-	if got := o.put(make([]byte, 5000), false); got != putOwed {
+	if got := o.put(make([]byte, 5000), nil); got != putOwed {
 		t.Errorf("a large frame into an empty outbox: %v", got)
 	}
-	if got := o.put(make([]byte, 10), false); got != putFull {
+	if got := o.put(make([]byte, 10), nil); got != putFull {
 		t.Errorf("over the limit: %v", got)
 	}
 	o.close()
-	if got := o.put(make([]byte, 10), false); got != putClosed {
+	if got := o.put(make([]byte, 10), nil); got != putClosed {
 		t.Errorf("after close: %v", got)
 	}
 }
@@ -165,11 +180,11 @@ func TestOutboxCut(t *testing.T) {
 	}
 	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
 	var scratch writeScratch
-	o.put([]byte("first frame;"), false)
+	o.put([]byte("first frame;"), nil)
 	o.flush(&scratch) // 3 bytes go out, a writer goroutine is at the rest
 	<-busy
 	for range 100 {
-		o.put([]byte("never seen;"), false)
+		o.put([]byte("never seen;"), nil)
 	}
 	o.cut([]byte("last"))
 	close(open)
@@ -185,10 +200,10 @@ func TestOutboxClosesOnError(t *testing.T) {
 	conn.err = io.ErrClosedPipe
 	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Second}}
 	var scratch writeScratch
-	o.put([]byte("frame"), false)
+	o.put([]byte("frame"), nil)
 	o.flush(&scratch)
 	<-conn.closed
-	if got := o.put([]byte("frame"), false); got != putClosed {
+	if got := o.put([]byte("frame"), nil); got != putClosed {
 		t.Errorf("after an error: %v", got)
 	}
 	if !errors.Is(conn.err, io.ErrClosedPipe) || o.size != 0 {
@@ -210,7 +225,7 @@ func TestOutboxRoom(t *testing.T) {
 	}
 	o := &outbox{conn: conn, limits: &Limits{Queue: 1500, Stall: time.Second, SlowDown: time.Hour}}
 	var scratch writeScratch
-	o.put(make([]byte, 1000), false)
+	o.put(make([]byte, 1000), nil)
 	o.flush(&scratch)
 	if !o.behind() {
 		t.Fatal("two thirds of the limit are not behind")
@@ -229,7 +244,7 @@ func TestOutboxRoom(t *testing.T) {
 func TestPatienceIsBounded(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
 	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Hour, SlowDown: 50 * time.Millisecond}}
-	o.put(make([]byte, 1000), false)
+	o.put(make([]byte, 1000), nil)
 	o.lagging().progress = time.Now()
 	o.awaitRoom(time.Now())
 	if o.behind() {
@@ -276,11 +291,11 @@ func TestOutboxAccounts(t *testing.T) {
 	room := 0
 	conn := newSlowConn(func() int { return room })
 	o := &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
-	o.put(make([]byte, 100), false)
+	o.put(make([]byte, 100), nil)
 	if total.Load() != 0 {
 		t.Errorf("%d bytes for less than a granule", total.Load())
 	}
-	o.put(make([]byte, 5*granule), true)
+	o.put(make([]byte, 5*granule), nil)
 	if total.Load() != 5*granule {
 		t.Errorf("%d bytes are accounted", total.Load())
 	}
@@ -289,7 +304,7 @@ func TestOutboxAccounts(t *testing.T) {
 		t.Errorf("%d bytes are accounted after the end", total.Load())
 	}
 	o = &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
-	o.put(make([]byte, 5*granule), true)
+	o.put(make([]byte, 5*granule), nil)
 	room = 10 * granule
 	var scratch writeScratch
 	o.flush(&scratch)

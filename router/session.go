@@ -271,7 +271,7 @@ func (s *session) lost(err error) {
 // counts them.
 func (s *session) control(t *turn, op transport.Op, body []byte) {
 	if frame := s.out.conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
-		t.queue(s, frame, false)
+		t.queue(s, frame, nil)
 	}
 }
 
@@ -293,7 +293,7 @@ func (s *session) dismiss(reason wamp.URI, text string) {
 	goodbye := t.encode(&wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}}, nil, s)
 	s.mu.Lock()
 	first := !s.ending.Swap(true)
-	owed := first && goodbye.refusal == nil && s.out.put(goodbye.frame, false) == putOwed
+	owed := first && goodbye.refusal == nil && s.out.put(goodbye.frame, nil) == putOwed
 	s.mu.Unlock()
 	if !first {
 		return

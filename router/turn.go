@@ -72,8 +72,8 @@ type way struct {
 // encoding is an outbound message for receivers of one serializer and framing.
 type encoding struct {
 	frame   []byte
-	body    int // the message's length without framing
-	shared  bool
+	body    int           // the message's length without framing
+	of      *chunk        // nil: it is not shared
 	refusal *wamp.Refusal // why there is none
 }
 
@@ -83,7 +83,7 @@ const (
 	// more buffer in each write. Where manyReceivers wait for it, the copies would
 	// push each other out of the processor's caches, and so the bound is lower.
 	largeFrame     = 16 << 10
-	manyReceivers  = 32
+	manyReceivers  = 8
 	largeFrameMany = 2 << 10
 	// flushEvery is how many bytes a turn puts into outboxes before it flushes,
 	// so that a long batch to many receivers does not pile up.
@@ -126,6 +126,9 @@ func (t *turn) begin(from *session, uri wamp.URI, m wamp.Message) {
 // fresh forgets the encodings of the outbound message before.
 func (t *turn) fresh() {
 	for _, slot := range t.used {
+		if of := t.encoded[slot].of; of != nil {
+			of.release()
+		}
 		t.encoded[slot] = encoding{}
 	}
 	t.used = t.used[:0]
@@ -170,10 +173,10 @@ func (t *turn) convert(e *encoding, m wamp.Message, payload *wamp.Payload, frami
 
 // frame makes e the message m as a frame. Its payload takes size bytes.
 func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s wamp.Serializer, size int) {
-	e.shared = size >= largeFrame || size >= largeFrameMany && t.most >= manyReceivers
 	buffer := t.buffer
-	if e.shared {
-		buffer = make([]byte, 0, size+512)
+	if size >= largeFrame || size >= largeFrameMany && t.most >= manyReceivers {
+		e.of = newChunk(size + 512)
+		buffer = e.of.buf
 	}
 	buffer = framing.Begin(buffer)
 	start := len(buffer)
@@ -188,7 +191,9 @@ func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s w
 		return
 	}
 	e.frame = framing.Finish(buffer, start, transport.OpMessage)
-	if !e.shared {
+	if e.of != nil {
+		e.of.buf = buffer[:0]
+	} else {
 		t.buffer = buffer
 	}
 }
@@ -215,7 +220,7 @@ func (t *turn) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *sessio
 	if to.peer.MaxMessage > 0 && e.body > to.peer.MaxMessage {
 		return tooLarge
 	}
-	t.queue(to, e.frame, e.shared)
+	t.queue(to, e.frame, e.of)
 	return nil
 }
 
@@ -227,13 +232,13 @@ func (t *turn) send(to *session, m wamp.Message) {
 		t.router.log.Error("cannot encode", "type", m.Type().String(), "reason", e.refusal.Text)
 		return
 	}
-	t.queue(to, e.frame, false)
+	t.queue(to, e.frame, nil)
 }
 
 // queue puts a frame into a session's outbox, and cuts off a session that has
 // not read for so long that its outbox is full.
-func (t *turn) queue(to *session, frame []byte, shared bool) {
-	switch to.out.put(frame, shared) {
+func (t *turn) queue(to *session, frame []byte, of *chunk) {
+	switch to.out.put(frame, of) {
 	case putOwed:
 		t.owed = append(t.owed, to)
 	case putBehind:
