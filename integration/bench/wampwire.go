@@ -168,7 +168,8 @@ func (d *wampDialect) subscribe(dst []byte, id int, t topic, _ bool) []byte {
 }
 
 func (d *wampDialect) register(dst []byte, id int, procedure string, _ bool) []byte {
-	return d.frame(dst, &wamp.Register{Request: wamp.ID(id), Procedure: wamp.URI(procedure)})
+	// The callee of the run before may not be known to have gone.
+	return d.frame(dst, &wamp.Register{Request: wamp.ID(id), Procedure: wamp.URI(procedure), Options: wamp.RegisterOptions{ForceReregister: wamp.True}})
 }
 
 func (d *wampDialect) confirmations(requests int) (kind, int) { return kindDone, requests }
