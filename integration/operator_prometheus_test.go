@@ -456,8 +456,12 @@ func (o *operated) causes() map[string]func() {
 	}
 }
 
-// panels checks that each query of the dashboard returns something.
+// panels checks that each query of the dashboard returns something, while
+// somebody is there.
 func (o *operated) panels() {
+	alice := o.join("Alice", "websocket", wamp.CBOR)
+	defer func() { _ = alice.conn.Close() }()
+	o.prom.until("a session is scraped", func() bool { return len(o.prom.values("blindfold_sessions > 0")) > 0 })
 	content, err := os.ReadFile("../deploy/grafana/blindfold.json")
 	if err != nil {
 		o.t.Fatal(err)

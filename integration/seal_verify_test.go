@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,18 +29,6 @@ var buildSeal = sync.OnceValues(func() (string, error) { return buildInto("", ""
 
 // buildSabotaged builds all sabotaged routers.
 var buildSabotaged = sync.OnceValues(func() (string, error) { return buildInto("sabotage", "", "./sabotage/...") })
-
-func buildInto(tags, ldflags string, packages ...string) (string, error) {
-	dir, err := os.MkdirTemp("", "blindfold")
-	if err != nil {
-		return "", err
-	}
-	args := append([]string{"build", "-tags", tags, "-ldflags", ldflags, "-o", dir + string(filepath.Separator)}, packages...)
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %v\n%s", err, out)
-	}
-	return dir, nil
-}
 
 // verdict is what seal verify --json prints.
 type verdict struct {

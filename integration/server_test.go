@@ -27,17 +27,37 @@ func binary(t testing.TB) string {
 }
 
 var buildOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "blindfold")
+	dir, err := buildInto("", "", "../cmd/router")
+	return filepath.Join(dir, "router"), err
+})
+
+// built is the folder of all programs that tests build; TestMain removes it.
+var built struct {
+	sync.Mutex
+	dir string
+}
+
+// buildInto builds packages into a folder of their own.
+func buildInto(tags, ldflags string, packages ...string) (string, error) {
+	built.Lock()
+	defer built.Unlock()
+	if built.dir == "" {
+		dir, err := os.MkdirTemp("", "blindfold")
+		if err != nil {
+			return "", err
+		}
+		built.dir = dir
+	}
+	dir, err := os.MkdirTemp(built.dir, "")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "router")
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/router").CombinedOutput()
-	if err != nil {
+	args := append([]string{"build", "-tags", tags, "-ldflags", ldflags, "-o", dir + string(filepath.Separator)}, packages...)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %v\n%s", err, out)
 	}
-	return path, nil
-})
+	return dir, nil
+}
 
 // process is the built server, running.
 type process struct {
