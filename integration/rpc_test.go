@@ -3,6 +3,7 @@ package integration
 import (
 	"testing"
 
+	"github.com/blindfold-wamp/blindfold/passthrough"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -83,6 +84,24 @@ func TestProgressiveCallInvocations(t *testing.T) {
 			t.Errorf("result: %+v", r)
 		}
 	})
+}
+
+// What Alice declared with the first part of a call holds for a part that
+// declares nothing: it is opaque, too, and not decoded for Bob, who speaks another
+// serializer.
+func TestProgressiveCallInvocationsStayOpaque(t *testing.T) {
+	w := newWorld(t, withPassthrough(func(c *passthrough.Config) { c.Conversion = passthrough.Reframe }))
+	alice, bob := w.join("alice", "websocket", wamp.JSON), w.join("bob", "rawsocket", wamp.MsgPack)
+	bob.register(procedure, wamp.RegisterOptions{})
+	request := alice.callWith(procedure, wamp.FormPassthru, "one", wamp.CallOptions{Progress: wamp.True})
+	bob.carries(expect[*wamp.Invocation](bob), wamp.FormPassthru, "one")
+	_, two := alice.payload(wamp.FormPassthru, "two")
+	alice.send(&wamp.Call{Request: request, Procedure: procedure, Payload: two, Options: wamp.CallOptions{Progress: wamp.True}})
+	bob.carries(expect[*wamp.Invocation](bob), wamp.FormPassthru, "two")
+	alice.send(&wamp.Call{Request: request, Procedure: procedure, Payload: alice.clear(map[string]any{"not": "a binary"}),
+		Options: wamp.CallOptions{Progress: wamp.True}})
+	alice.expectError(request, wamp.ErrConversionRefused)
+	expect[*wamp.Interrupt](bob)
 }
 
 func flag(b bool) wamp.Flag {

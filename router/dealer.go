@@ -178,8 +178,9 @@ func (d *dealer) callMore(t *turn, from *session, inv *invocation, m *wamp.Call)
 		return from.refuse(t, wamp.TypeCall, m.Request, false, requestInUse)
 	}
 	t.transit.URI = inv.procedure
-	if m.Options.Attributes == (wamp.Attributes{}) {
-		m.Options.Attributes = inv.first.Attributes
+	if first := inv.first.Attributes; m.Options.Attributes == (wamp.Attributes{}) && first.Declared() != wamp.FormNone {
+		m.Options.Attributes = first
+		m.Payload.DeclareOpaque()
 	}
 	if refusal := t.received(from.realm); refusal != nil {
 		d.endWith(t, inv, refusal)

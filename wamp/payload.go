@@ -119,6 +119,10 @@ func (p *Payload) AppendTail(dst []byte) []byte { return append(dst, p.tail()...
 
 func (p *Payload) tail() []byte { return unsafe.Slice(p.data, p.length) }
 
+// DeclareOpaque makes the payload opaque, where what declares it so came with
+// another message: the first of a progressive call. There is no way back.
+func (p *Payload) DeclareOpaque() { p.opaque = true }
+
 // Decode returns the values of a clear payload: nil, bool, int64, uint64 (only
 // above 2^63-1), float64, string, []byte, []any and map[string]any. It returns
 // ErrOpaque for an opaque one.
