@@ -245,7 +245,8 @@ func (r *realmConfig) authorizer(caller auth.Caller) (router.Authorizer, error) 
 	return by, nil
 }
 
-// checkRoles makes sure that principals have roles that there are.
+// checkRoles makes sure that principals and trust levels are of roles that there
+// are.
 func (r *realmConfig) checkRoles(v value) {
 	known := func(name string) bool {
 		return slices.ContainsFunc(r.roles, func(role auth.Role) bool { return role.Name == name })
@@ -255,6 +256,11 @@ func (r *realmConfig) checkRoles(v value) {
 			if !known(role) {
 				v.fail("the principal %q has the role %q, but roles has no role of that name", p.AuthID, role)
 			}
+		}
+	}
+	for role := range r.extras.trustLevels {
+		if !known(role) {
+			v.fail("trustlevels names the role %q, but roles has no role of that name", role)
 		}
 	}
 	if len(v.file.problems) > 0 {

@@ -1,15 +1,9 @@
 package main
 
 import (
-	"crypto/tls"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
-	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/blindfold-wamp/blindfold/auth"
 	"github.com/blindfold-wamp/blindfold/passthrough"
@@ -34,26 +28,13 @@ type config struct {
 	given     bool // realms are those of a file, and not the default's
 }
 
-type listenerConfig struct {
-	network, address string // for net.Listen
-	websocket        bool
-	rawsocket        bool
-	paths            []string
-	origins          []string
-	tls              *tls.Config // nil: none
-	connections      int
-	proxies          []netip.Prefix
-	unixProxy        bool
-}
-
-// sameAs reports whether two listeners differ in certificates only.
-func (l *listenerConfig) sameAs(o *listenerConfig) bool {
-	a, b := *l, *o
-	if (a.tls == nil) != (b.tls == nil) {
-		return false
+// namesOf returns the names of a list's elements.
+func namesOf[T any](list []T, name func(*T) string) []string {
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = name(&list[i])
 	}
-	a.tls, b.tls = nil, nil
-	return reflect.DeepEqual(a, b)
+	return names
 }
 
 type logConfig struct {
@@ -72,6 +53,8 @@ type realmConfig struct {
 	passthrough passthrough.Config
 	extras      extras
 }
+
+func (r *realmConfig) id() string { return r.name }
 
 // defaults is the configuration of a server that is given none.
 func defaults() *config {
@@ -106,12 +89,20 @@ func load(name string) (*config, error) {
 	}
 	c := defaults()
 	root.mapping(
-		field{"listeners", func(v value) { c.listeners = readList(v, readListener) }},
+		field{"listeners", func(v value) {
+			c.listeners = readList(v, readListener)
+			v.distinct(namesOf(c.listeners, (*listenerConfig).name))
+			if len(c.listeners) == 0 {
+				v.fail("must name at least one listener")
+			}
+		}},
 		field{"admin", func(v value) { readAdmin(v, c) }},
 		field{"log", func(v value) { c.log.read(v) }},
 		field{"limits", func(v value) { readLimits(v, &c.limits, &c.addresses) }},
 		field{"realms", func(v value) {
 			c.realms, c.given = readList(v, readRealm), true
+			v.distinct(namesOf(c.realms, (*realmConfig).id))
+			v.distinct(namesOf(c.realms, func(r *realmConfig) string { return r.extras.historyFile }))
 			if len(c.realms) == 0 {
 				v.fail("must name at least one realm")
 			}
@@ -126,11 +117,17 @@ func load(name string) (*config, error) {
 
 // readAdmin reads the admin address, alone or with what is to be there.
 func readAdmin(v value, c *config) {
-	if v.resolve().node.Kind != yaml.MappingNode {
+	address := field{"address", func(v value) {
 		text("", &c.admin).read(v)
+		if network, _, err := splitAddress(c.admin); c.admin != "" && (err != nil || network != "tcp") {
+			v.fail("must be an address like 127.0.0.1:8082, or empty for none")
+		}
+	}}
+	if v.resolve().node.Kind != yaml.MappingNode {
+		address.read(v)
 		return
 	}
-	v.mapping(text("address", &c.admin), filePath("web_config", &c.webConfig), boolean("pprof", &c.pprof))
+	v.mapping(address, filePath("web_config", &c.webConfig), boolean("pprof", &c.pprof))
 	if c.webConfig != "" {
 		if err := web.Validate(c.webConfig); err != nil {
 			v.fail("web_config: %v", err)
@@ -149,70 +146,6 @@ func readList[T any](v value, read func(v value) T) []T {
 	out := []T{}
 	v.list(func(v value) { out = append(out, read(v)) })
 	return out
-}
-
-func readListener(v value) (l listenerConfig) {
-	var addresses []string
-	listen := func(key string, websocket, rawsocket bool) field {
-		return field{key, func(v value) {
-			s, ok := v.scalar("an address like 127.0.0.1:8080 or unix:/run/blindfold.sock")
-			if !ok {
-				return
-			}
-			addresses = append(addresses, s)
-			l.websocket, l.rawsocket = websocket, rawsocket
-			var err error
-			if l.network, l.address, err = splitAddress(s); err != nil {
-				v.fail("%v", err)
-			}
-		}}
-	}
-	v.mapping(
-		listen("websocket", true, false),
-		listen("rawsocket", false, true),
-		listen("both", true, true),
-		texts("paths", &l.paths),
-		texts("origins", &l.origins),
-		field{"tls", func(v value) { l.tls = readTLS(v) }},
-		integer("connections", &l.connections, 1),
-		field{"proxies", func(v value) { l.proxies = readList(v, readPrefix) }},
-		boolean("unix_proxy", &l.unixProxy),
-	)
-	if len(addresses) != 1 {
-		v.fail("must have exactly one of websocket, rawsocket and both")
-	}
-	return l
-}
-
-// readPrefix reads an address, or a network of them.
-func readPrefix(v value) netip.Prefix {
-	s, ok := v.scalar("an address or a network, like 10.0.0.0/8")
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p.Masked()
-	}
-	a, err := netip.ParseAddr(s)
-	if ok && err != nil {
-		v.fail("must be an address or a network, like 10.0.0.0/8")
-		return netip.Prefix{}
-	}
-	return netip.PrefixFrom(a, a.BitLen())
-}
-
-// splitAddress turns "host:port" or "unix:/path" into arguments of net.Listen.
-func splitAddress(s string) (network, address string, err error) {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		if path == "" {
-			return "", "", fmt.Errorf("unix: needs a path, like unix:/run/blindfold.sock")
-		}
-		return "unix", path, nil
-	}
-	if name, ok := strings.CutPrefix(s, "systemd:"); ok {
-		return "systemd", name, nil
-	}
-	if _, _, err := net.SplitHostPort(s); err != nil {
-		return "", "", fmt.Errorf("must be an address like 127.0.0.1:8080 or unix:/run/blindfold.sock")
-	}
-	return "tcp", s, nil
 }
 
 func (l *logConfig) read(v value) {
@@ -250,7 +183,6 @@ func readLimits(v value, l *router.Limits, t *transport.Limits) {
 		integer("messages_per_second", &l.MessageRate, 1),
 		integer("connections_per_address", &t.PerAddress, 1),
 		integer("connects_per_second", &t.ConnectRate, 1),
-		integer("waiting_calls", &l.WaitingCalls, 1),
 	)
 }
 
@@ -262,10 +194,18 @@ func readRealm(v value) (r realmConfig) {
 				v.fail("must be a URI, like realm1 or com.example.realm")
 			}
 		}},
-		field{"anonymous", func(v value) { v.mapping(text("role", &r.anonymous)) }},
+		field{"anonymous", func(v value) {
+			v.mapping(text("role", &r.anonymous))
+			if r.anonymous == "" {
+				v.fail("needs a role")
+			}
+		}},
 		field{"auth", func(v value) { r.methods = readAuth(v) }},
 		field{"principals", func(v value) { r.principals = readList(v, readPrincipal) }},
-		field{"roles", func(v value) { r.roles = readList(v, func(v value) auth.Role { return readRole(v, &r) }) }},
+		field{"roles", func(v value) {
+			r.roles = readList(v, func(v value) auth.Role { return readRole(v, &r) })
+			v.distinct(namesOf(r.roles, func(r *auth.Role) string { return r.Name }))
+		}},
 		field{"passthrough", func(v value) { readPassthrough(v, &r.passthrough) }},
 		field{"validation", func(v value) { r.passthrough.Validation = readList(v, readValidation) }},
 	)...)

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/blindfold-wamp/blindfold/router"
-	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 // extras is what a realm does beyond routing; nothing of it is on by default but
@@ -73,21 +72,13 @@ func (x *extras) readHistory(v value) {
 				x.historyFile = filepath.Join(filepath.Dir(v.file.name), x.historyFile)
 			}
 		}},
-		field{"topics", func(v value) { x.history = readList(v, readHistoryRule) }},
+		field{"topics", func(v value) {
+			x.history = readList(v, readHistoryRule)
+			v.distinct(namesOf(x.history, func(r *router.HistoryRule) string { return r.Match.String() + " " + string(r.URI) }))
+		}},
 	)
 	if len(x.history) == 0 {
 		v.fail("needs topics")
-	}
-	type topic struct {
-		uri   wamp.URI
-		match wamp.Match
-	}
-	seen := make(map[topic]bool)
-	for _, r := range x.history {
-		if seen[topic{r.URI, r.Match}] {
-			v.fail("uri %s is there twice", strconv.Quote(string(r.URI)))
-		}
-		seen[topic{r.URI, r.Match}] = true
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"time"
 
@@ -113,6 +114,13 @@ func (s *server) apply(c, old *config) error {
 	}
 	if c.admin != old.admin || c.webConfig != old.webConfig || c.pprof != old.pprof {
 		return fmt.Errorf("admin can't be changed without a restart")
+	}
+	for i := range c.realms {
+		for j := range old.realms {
+			if c.realms[i].name == old.realms[j].name && !reflect.DeepEqual(c.realms[i].extras, old.realms[j].extras) {
+				return fmt.Errorf("realms[%d]: meta, trustlevels, history, retained and testaments can't be changed without a restart", i)
+			}
+		}
 	}
 	realms, err := s.realmsOf(c)
 	if err != nil {

@@ -55,7 +55,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	observer, err := metrics.New(registry, metrics.Options{Realms: namesOf(c), Version: buildVersion()})
+	observer, err := metrics.New(registry, metrics.Options{Realms: namesOf(c.realms, (*realmConfig).id), Version: buildVersion()})
 	if err != nil {
 		return nil, err
 	}
@@ -90,14 +90,6 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 	}
 	return s, nil
-}
-
-func namesOf(c *config) []string {
-	names := make([]string, len(c.realms))
-	for i, r := range c.realms {
-		names[i] = r.name
-	}
-	return names
 }
 
 // realmsOf makes the realms' parts from their configuration.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -59,18 +62,34 @@ type field struct {
 	read func(v value)
 }
 
-// parseYAML reads one YAML document.
+// parseYAML reads the one YAML document that a file must be.
 func parseYAML(name string, text []byte) (value, error) {
 	f := &file{name: name}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return value{}, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+	var doc, more yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	err := documents.Decode(&doc)
+	if err == nil {
+		if err = documents.Decode(&more); err == nil {
+			return value{}, fmt.Errorf("%s:%d: a second YAML document begins here: there must be one", name, more.Line)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return value{}, fmt.Errorf("%s:%s", name, syntaxError(err))
 	}
 	root := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: 1}
 	if len(doc.Content) > 0 && doc.Content[0].Tag != "!!null" {
 		root = doc.Content[0]
 	}
 	return value{file: f, node: root}, nil
+}
+
+// syntaxError returns what package yaml says, as "7: text" if it names a line.
+func syntaxError(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		return rest
+	}
+	return " " + text
 }
 
 // err returns everything that was wrong, a line each, or nil.
@@ -149,6 +168,17 @@ func (v value) list(each func(v value)) {
 	}
 	for i, n := range v.node.Content {
 		each(value{file: v.file, path: fmt.Sprintf("%s[%d]", v.path, i), node: n})
+	}
+}
+
+// distinct notes what is there twice in a list. names are those of its elements;
+// elements without a name may be there as often as they like.
+func (v value) distinct(names []string) {
+	v = v.resolve()
+	for i, name := range names {
+		if name != "" && slices.Contains(names[:i], name) {
+			value{v.file, fmt.Sprintf("%s[%d]", v.path, i), v.node.Content[i]}.fail("%q is there twice", name)
+		}
 	}
 }
 

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Whatever is wrong with a configuration is said before anything starts: the
+// line, the key and what it should be, with exit status 2.
+func TestConfigErrors(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"no YAML":              {"realms:\n\t- name: a\n", "FILE:2: found character that cannot start any token"},
+		"two documents":        {"log: {}\n---\nrealms: []\n", "FILE:2: a second YAML document begins here: there must be one"},
+		"an unknown key":       {"log: {}\nrealmz: []\n", "FILE:2: realmz: unknown key; known here: listeners, admin, log, limits, realms"},
+		"a key twice":          {"log: {level: info}\nlog: {level: info}\n", "FILE:2: log: given twice"},
+		"a size":               {"limits:\n  message: 17MiB\n", "FILE:2: limits.message: must be a size in bytes, like 65536, 64KiB or 1MiB, up to 16MiB"},
+		"no listeners":         {"listeners: []\n", "FILE:1: listeners: must name at least one listener"},
+		"a listener twice":     {"listeners:\n  - websocket: 127.0.0.1:80\n  - rawsocket: 127.0.0.1:80\n", `FILE:3: listeners[1]: "127.0.0.1:80" is there twice`},
+		"a port":               {"listeners:\n  - websocket: 127.0.0.1:99999\n", "FILE:2: listeners[0].websocket: the port must be a number from 0 to 65535"},
+		"the admin address":    {"admin: 5\n", "FILE:1: admin: must be an address like 127.0.0.1:8082, or empty for none"},
+		"the admin's address":  {"admin:\n  address: unix:/run/x\n", "FILE:2: admin.address: must be an address like 127.0.0.1:8082, or empty for none"},
+		"no realms":            {"realms: []\n", "FILE:1: realms: must name at least one realm"},
+		"a realm twice":        {"realms:\n  - name: a\n  - name: a\n", `FILE:3: realms[1]: "a" is there twice`},
+		"a role twice":         {"realms:\n  - name: a\n    roles:\n      - name: r\n      - name: r\n", `FILE:5: realms[0].roles[1]: "r" is there twice`},
+		"anonymous, as nobody": {"realms:\n  - name: a\n    anonymous: {}\n", "FILE:3: realms[0].anonymous: needs a role"},
+		"anonymous, unknown":   {"realms:\n  - name: a\n    anonymous: {role: r}\n", `FILE:2: realms[0]: anonymous.role is "r", but roles has no role of that name`},
+		"trust in nobody": {"realms:\n  - name: a\n    trustlevels: [{role: r, level: 1}]\n",
+			`FILE:2: realms[0]: trustlevels names the role "r", but roles has no role of that name`},
+		"a history twice": {"realms:\n  - name: a\n    history:\n      topics:\n        - uri: com.a\n        - uri: com.a\n",
+			`FILE:6: realms[0].history.topics[1]: "exact com.a" is there twice`},
+		"a history of two": {"realms:\n  - name: a\n    history: &h {file: h.db, topics: [{uri: com.a}]}\n  - name: b\n    history: *h\n",
+			`FILE:4: realms[1]: "DIR/h.db" is there twice`},
+		"a missing schema": {"realms:\n  - name: a\n    validation:\n      - {uri: com.a, schema: none.json}\n",
+			"FILE:4: realms[0].validation[0].schema: schema: open DIR/none.json: no such file or directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "router.yaml")
+			if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr bytes.Buffer
+			status := run([]string{"--check", "--config", file}, &stdout, &stderr)
+			want := strings.NewReplacer("FILE", file, "DIR", filepath.Dir(file)).Replace(c.want) + "\n"
+			if status != 2 || stdout.Len() > 0 || stderr.String() != want {
+				t.Errorf("status %d, %q, %q; want 2 and %q", status, stdout.String(), stderr.String(), want)
+			}
+		})
+	}
+}
+
+// The keys that an error lists are all different.
+func TestConfigErrorsListKeysOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "router.yaml")
+	if err := os.WriteFile(file, []byte("limits: {bogus: 1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := load(file)
+	if err == nil {
+		t.Fatal("an unknown key is taken")
+	}
+	_, keys, _ := strings.Cut(err.Error(), "known here: ")
+	seen := make(map[string]bool)
+	for _, key := range strings.Split(keys, ", ") {
+		if seen[key] {
+			t.Errorf("%s is listed twice", key)
+		}
+		seen[key] = true
+	}
+}
+
+// What a reload can't put to work is refused, and not passed over in silence.
+func TestReloadRefusesWhatTakesARestart(t *testing.T) {
+	read := func(text string) *config {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "router.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	const realm = "listeners: [{websocket: 127.0.0.1:0}]\nadmin: \"\"\nrealms:\n  - name: a\n    roles: [{name: r}]\n"
+	old := read(realm)
+	s, err := start(old, newLogger(old.log, new(bytes.Buffer)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.shutdown()
+	for _, change := range []string{"meta: false", "trustlevels: [{role: r, level: 1}]", "history: {topics: [{uri: com.a}]}", "retained: {}", "testaments: {}"} {
+		if err := s.apply(read(realm+"    "+change+"\n"), old); err == nil || !strings.Contains(err.Error(), "restart") {
+			t.Errorf("%s: %v", change, err)
+		}
+	}
+	if err := s.apply(read(realm+"    passthrough: {conversion: reframe}\n"), old); err != nil {
+		t.Error(err)
+	}
+}
