@@ -23,7 +23,9 @@ type Caller interface {
 // Procedure is an authenticator that asks a WAMP procedure, as Crossbar calls
 // its dynamic authenticators: with the arguments realm, authid and details, a
 // dict of authmethod, authextra, session and transport. It returns the role, or
-// a dict of role and, if it likes, authid and extra; an error says no.
+// a dict of role and, if it likes, authid and extra; an error says no. The client
+// is told the error's URI, unless that is WAMP's own, which may be the router's
+// and say that there is no such procedure.
 //
 // Under "ticket", details.ticket is what the client showed, and under "tls",
 // details.transport.peer_cert is the client's certificate. For the methods with
@@ -48,10 +50,22 @@ func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenti
 		}
 		p, err := askPrincipal(ctx, caller, procedure, claim, details)
 		if err != nil {
-			return nil, err
+			return nil, denial(err)
 		}
 		return p.identity(h)
 	})
+}
+
+// denial is what err, of a procedure that was asked who somebody is, means to him.
+func denial(err error) error {
+	var said *wamp.Refusal
+	switch {
+	case !errors.As(err, &said) || said == noSuchRole:
+		return err
+	case said.URI.Reserved():
+		return fmt.Errorf("%v", err) // for the log only
+	}
+	return &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: said.URI, Text: "authentication failed"}
 }
 
 // ProcedurePrincipals asks a WAMP procedure who somebody is, as Procedure does.

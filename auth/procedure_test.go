@@ -95,6 +95,28 @@ func TestProcedureReturnsNonsense(t *testing.T) {
 	}
 }
 
+// A procedure that says no with an error is a failed authentication like any other
+// to whoever counts them; what the router itself says of the call is for the log.
+func TestProcedureDenies(t *testing.T) {
+	for uri, told := range map[wamp.URI]wamp.URI{"com.example.no": "com.example.no", wamp.ErrNoSuchProcedure: ""} {
+		c := &callee{procedure: func([]any) (any, error) {
+			return nil, &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: uri, Text: "what the callee said"}
+		}}
+		_, err := attempt(t, Procedure("ticket", c, "com.example.ask"), answer.Ticket("ticket", NewSecret(password)), plain(), nil)
+		var refusal *wamp.Refusal
+		switch {
+		case err == nil:
+			t.Errorf("%s: let in", uri)
+		case told == "":
+			if errors.As(err, &refusal) {
+				t.Errorf("%s: the client is told %v", uri, refusal)
+			}
+		case !errors.As(err, &refusal) || refusal.URI != told || refusal.Reason != wamp.ReasonUnauthorized || refusal.Text != "authentication failed":
+			t.Errorf("%s: %v", uri, err)
+		}
+	}
+}
+
 func TestProcedureAuthorizes(t *testing.T) {
 	c := &callee{}
 	a := NewProcedureAuthorizer(c, "com.example.ask", AuthorizerOptions{})
