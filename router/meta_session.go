@@ -179,7 +179,7 @@ func (c *metaCall) farewell() (reason wamp.URI, message string, refusal *wamp.Re
 	if message, refusal = c.option("message"); refusal != nil {
 		return "", "", refusal
 	}
-	if _, given := c.kwargs["reason"]; !given {
+	if c.kwargs["reason"] == nil { // null is absent
 		return wamp.CloseKilled, message, nil
 	}
 	if reason = wamp.URI(text); !reason.Valid(wamp.MatchExact) {
