@@ -113,6 +113,35 @@ func TestConcurrencyEnds(t *testing.T) {
 	expect[*wamp.Result](alice)
 }
 
+// Whatever ends a call before Bob has answered it, he is told to stop before he is
+// given the next one.
+func TestConcurrencyInterrupted(t *testing.T) {
+	for name, end := range map[string]func(alice *peer, request wamp.ID){
+		"canceled":  func(alice *peer, request wamp.ID) { alice.send(&wamp.Cancel{Request: request}) },
+		"timed out": func(*peer, wamp.ID) {},
+		"left":      func(alice *peer, _ wamp.ID) { alice.leave() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			alice, bob, carol := w.join("alice", "websocket", wamp.JSON), w.join("bob", "rawsocket", wamp.CBOR), w.join("carol", "unix", wamp.JSON)
+			bob.register(procedure, wamp.RegisterOptions{Concurrency: 1})
+			var o wamp.CallOptions
+			if name == "timed out" {
+				o.Timeout = 200
+			}
+			request := alice.callWith(procedure, wamp.FormNone, "runs", o)
+			running := expect[*wamp.Invocation](bob)
+			carol.callWith(procedure, wamp.FormNone, "waits", wamp.CallOptions{})
+			carol.expectNothing() // it has come
+			end(alice, request)
+			if i := expect[*wamp.Interrupt](bob); i.Request != running.Request {
+				t.Errorf("interrupt: %+v", i)
+			}
+			bob.carries(expect[*wamp.Invocation](bob), wamp.FormNone, "waits")
+		})
+	}
+}
+
 // A new callee gets what waits; an opaque call waits for one that can take it.
 func TestConcurrencyOpaque(t *testing.T) {
 	forms(t, func(t *testing.T, form wamp.Form) {

@@ -284,12 +284,13 @@ func (d *dealer) answer(t *turn, from *session, inv *invocation, m wamp.Carrier,
 	return nil
 }
 
-// endWith ends a progressive call whose continuation is refused: the caller
-// gets the reason, and the callee is told to stop.
+// endWith ends a call before its callee has answered: the caller gets the reason,
+// and the callee is told to stop, before it may be given another call.
 func (d *dealer) endWith(t *turn, inv *invocation, r *wamp.Refusal) {
-	if inv.end() {
+	if inv.take((*session).dropInvocation) {
 		inv.tell(t, r)
 		inv.interrupt(t, "killnowait", r.URI)
+		inv.free()
 	}
 }
 
@@ -313,25 +314,20 @@ func (d *dealer) cancel(t *turn, from *session, m *wamp.Cancel) *wamp.Refusal {
 	if callee := inv.assigned(); callee == nil || !callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
 		mode = "skip"
 	}
-	if mode == "kill" {
+	switch {
+	case mode == "kill":
 		inv.interrupt(t, "kill", wamp.ErrCanceled) // the callee's answer ends the call
-	} else if inv.end() {
+	case mode == "killnowait":
+		d.endWith(t, inv, canceled)
+	case inv.end():
 		inv.tell(t, canceled)
-		if mode == "killnowait" {
-			inv.interrupt(t, mode, wamp.ErrCanceled)
-		}
 	}
 	t.routed(from, 1)
 	return nil
 }
 
 // expire ends a call whose time is over (WAMP, "Call Timeouts").
-func (d *dealer) expire(t *turn, inv *invocation) {
-	if inv.end() {
-		inv.tell(t, timedOut)
-		inv.interrupt(t, "killnowait", wamp.ErrTimeout)
-	}
-}
+func (d *dealer) expire(t *turn, inv *invocation) { d.endWith(t, inv, timedOut) }
 
 // leave ends all that a session that is gone has to do with calls: its
 // registrations, the calls that it made, and those that it was to answer.
@@ -341,8 +337,11 @@ func (d *dealer) leave(t *turn, s *session) {
 	}
 	calls, invocations := s.inFlight()
 	for _, inv := range calls {
-		if inv.end() && inv.callee != s {
-			inv.interrupt(t, "killnowait", wamp.ErrCanceled)
+		if inv.take((*session).dropInvocation) {
+			if inv.callee != s {
+				inv.interrupt(t, "killnowait", wamp.ErrCanceled)
+			}
+			inv.free()
 		}
 	}
 	for _, inv := range invocations {

@@ -122,6 +122,16 @@ func (inv *invocation) end() bool { return inv.conclude((*session).dropInvocatio
 func (inv *invocation) takeBack() bool { return inv.conclude((*session).takeBackInvocation) }
 
 func (inv *invocation) conclude(drop func(callee *session, id wamp.ID)) bool {
+	ended := inv.take(drop)
+	if ended {
+		inv.free()
+	}
+	return ended
+}
+
+// take is end for who has something to tell the callee first; free must follow, if
+// it reports true.
+func (inv *invocation) take(drop func(callee *session, id wamp.ID)) bool {
 	inv.caller.mu.Lock()
 	ended := inv.caller.calls[inv.request] == inv
 	if ended {
@@ -138,6 +148,12 @@ func (inv *invocation) conclude(drop func(callee *session, id wamp.ID)) bool {
 	if inv.callee != nil {
 		drop(inv.callee, inv.id)
 	}
+	return true
+}
+
+// free gives the place that the invocation had among those that its registration
+// allows, or waited for, to another call.
+func (inv *invocation) free() {
 	switch {
 	case inv.limit == nil:
 	case inv.callee != nil:
@@ -145,7 +161,6 @@ func (inv *invocation) conclude(drop func(callee *session, id wamp.ID)) bool {
 	default:
 		inv.limit.forget(inv)
 	}
-	return true
 }
 
 // pending reports whether the invocation has not ended.
