@@ -48,10 +48,13 @@ func (x *index[T]) update(match wamp.Match, uri wamp.URI, change func(old T, ok 
 		return change(old, ok)
 	}
 	switch match {
-	case wamp.MatchPrefix:
-		x.patterns.Add(x.prefix.update(uri, f))
-	case wamp.MatchWildcard:
-		x.patterns.Add(x.wildcard.update(uri, f))
+	case wamp.MatchPrefix, wamp.MatchWildcard:
+		x.patterns.Add(1) // before changes counts it: who has read that must look
+		table := x.prefix.update
+		if match == wamp.MatchWildcard {
+			table = x.wildcard.update
+		}
+		x.patterns.Add(table(uri, f) - 1)
 	default:
 		s := x.shard(uri)
 		s.mu.Lock()

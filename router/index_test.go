@@ -219,3 +219,25 @@ func BenchmarkIndex(b *testing.B) {
 		}
 	}
 }
+
+// A publisher keeps what it has found until the index has changed. So who has read
+// that it has must find the change, and not that there are no patterns yet.
+func TestIndexCountsPatternsFirst(t *testing.T) {
+	for _, match := range []wamp.Match{wamp.MatchPrefix, wamp.MatchWildcard} {
+		x := newIndex[int]()
+		before := x.changes.Load()
+		x.update(match, "com.example", func(int, bool) (int, bool) {
+			if x.changes.Load() == before || x.patterns.Load() == 0 {
+				t.Errorf("%s: %d changes, %d patterns", match, x.changes.Load(), x.patterns.Load())
+			}
+			return 1, true
+		})
+		if n := x.patterns.Load(); n != 1 {
+			t.Errorf("%s: %d patterns", match, n)
+		}
+		x.update(match, "com.example", func(int, bool) (int, bool) { return 0, false })
+		if n := x.patterns.Load(); n != 0 {
+			t.Errorf("%s: %d patterns after the last", match, n)
+		}
+	}
+}
