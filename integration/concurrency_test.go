@@ -98,6 +98,7 @@ func TestConcurrencyEnds(t *testing.T) {
 	eve.callWith(procedure, wamp.FormNone, "leaves", wamp.CallOptions{})
 	eve.expectError(eve.callWith(procedure, wamp.FormNone, "too many", wamp.CallOptions{}), wamp.ErrUnavailable)
 	alice.expectError(alice.callWith(procedure, wamp.FormNone, "in parts", wamp.CallOptions{Progress: wamp.True}), wamp.ErrUnavailable)
+	w.wantMetric(`blindfold_limits_total{limit="waiting_calls"} 2`)
 	eve.leave()
 	w.settle(2)
 	bob.yield(running, wamp.FormNone, "done", false)

@@ -113,6 +113,7 @@ func TestRetainedLimits(t *testing.T) {
 		bob.carries(expect[*wamp.Event](bob), wamp.FormNone, "small")
 	}
 	bob.expectNothing()
+	w.wantMetric(`blindfold_limits_total{limit="retained"} 3`)
 }
 
 // Nothing is retained unless configured.

@@ -76,6 +76,7 @@ func TestTestamentsFlushed(t *testing.T) {
 	bob.expectError(bob.addTestament("com.example.will", wamp.FormNone, "one too many", ""), wamp.ErrLimitExceeded)
 	bob.ask("wamp.session.flush_testaments", map[string]any{"scope": "detached"})
 	bob.expectError(bob.addTestament("com.example.will", wamp.FormNone, string(make([]byte, 200)), ""), wamp.ErrLimitExceeded)
+	w.wantMetric(`blindfold_limits_total{limit="testaments"} 2`)
 	bob.expectError(bob.addTestament("com.example.will", wamp.FormNone, "x", "later"), wamp.ErrInvalidArgument)
 	bob.expectError(bob.addTestament("wamp.session.on_join", wamp.FormNone, "x", ""), wamp.ErrInvalidURI)
 	bob.expectError(bob.asks("wamp.session.add_testament", map[string]any{"publish_options": map[string]any{"enc_algo": "cryptobox"}},

@@ -90,7 +90,9 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 		event.Details.PublisherAuthRole = from.peer.AuthRole
 	}
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
-		from.realm.retained.set(event, m, from.peer.Session)
+		if !from.realm.retained.set(event, m, from.peer.Session) {
+			t.dropped(from.realm.meta.service, notRetained)
+		}
 		b.find(t, m.Topic) // whoever has just missed it as a retained one gets it as any other
 	}
 	deliveries := 0

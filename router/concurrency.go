@@ -297,5 +297,5 @@ func (reg *registration) limited(s *session, limit uint64) {
 	l.join(s, limit)
 }
 
-var calleesBusy = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable,
+var calleesBusy = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
 	Text: "all callees have as many calls as they may, and no more can wait"}

@@ -224,7 +224,7 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 		}
 	}
 	if len(details) > maxDetails {
-		return tooManyKept
+		return tooManyDetails
 	}
 	s.details = details
 	return nil
@@ -233,5 +233,6 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 var (
 	noSuchSession = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSession,
 		Text: "there is no other session of that id in this realm"}
+	tooManyDetails  = limitReached("", "this session has as many details of its own as it may")
 	identityIsFixed = wrong("who a session is, and how it came, can't be modified")
 )

@@ -43,8 +43,8 @@ func newRetained(l *RetainedLimits) *retained {
 	return &retained{limits: limits, topics: make(map[wamp.URI]*retainedTopic)}
 }
 
-// set retains an event, if there is room.
-func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) {
+// set retains an event, and reports whether there was room.
+func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) bool {
 	k := keep(event, m, from)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,11 +58,14 @@ func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) {
 	}
 	grown := next.bytes() - old.bytes()
 	if old == nil && len(r.topics) >= r.limits.Topics || r.size+grown > r.limits.Bytes {
-		return
+		return false
 	}
 	r.size += grown
 	r.topics[m.Topic] = &next
+	return true
 }
+
+var notRetained = limitReached(wamp.LimitRetained, "the event is delivered, and not retained: the realm retains as many, or bytes of them, as it may")
 
 func (t *retainedTopic) bytes() (n int) {
 	if t == nil {

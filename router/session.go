@@ -342,7 +342,6 @@ func overLimit(n, limit int, refusal *wamp.Refusal) *wamp.Refusal {
 var (
 	tooManySubscriptions = limitReached(wamp.LimitSubscriptions, "this session holds as many subscriptions as it may")
 	tooManyRegistrations = limitReached(wamp.LimitRegistrations, "this session holds as many registrations as it may")
-	tooManyKept          = limitReached("", "this session has as much kept as it may")
 	tooManyCalls         = limitReached(wamp.LimitCalls, "this session has as many calls in flight as it may")
 )
 

@@ -74,7 +74,7 @@ func addTestament(c *metaCall) *wamp.Refusal {
 	limits := c.realm.testaments
 	count, bytes := w.total()
 	if count >= limits.Count || bytes+len(m.Topic)+m.Payload.WireSize() > limits.Bytes {
-		return tooManyKept
+		return tooManyTestaments
 	}
 	c.t.begin(c.from, m.Topic, m)
 	if _, refusal := c.realm.broker.admit(c.t, c.from, m); refusal != nil {
@@ -222,6 +222,8 @@ func (s *session) bequeath(t *turn) {
 }
 
 var (
+	tooManyTestaments = limitReached(wamp.LimitTestaments, "this session leaves as many testaments, or bytes of them, as it may")
+
 	unknownScope = wrong("scope must be detached or destroyed")
 	wrongOptions = wrong("publish_options must be options of PUBLISH, of their right types")
 	wantBinary   = wrong("with enc_* or ppt_* in publish_options, a testament's only argument is one binary")

@@ -25,6 +25,9 @@ const (
 	LimitSubscriptions      Limit = "subscriptions"           // of a session
 	LimitRegistrations      Limit = "registrations"           // of a session
 	LimitCalls              Limit = "calls"                   // in flight, of a session
+	LimitWaitingCalls       Limit = "waiting_calls"           // for the callees of a registration that limit their concurrency
+	LimitTestaments         Limit = "testaments"              // of a session, their number or bytes
+	LimitRetained           Limit = "retained"                // topics or bytes of a realm's retained events
 )
 
 // Limits lists every limit.
@@ -33,4 +36,5 @@ var Limits = [...]Limit{
 	LimitAddressConnections, LimitConnectRate, LimitMessageRate, LimitSlowDown,
 	LimitQueue, LimitQueues, LimitStall, LimitPing, LimitNesting, LimitElements,
 	LimitURI, LimitSubscriptions, LimitRegistrations, LimitCalls,
+	LimitWaitingCalls, LimitTestaments, LimitRetained,
 }
