@@ -47,7 +47,7 @@ const (
 	Routed                    // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
 	Refused                   // Transit (its Message may be nil), Peer (the sender), Refusal
 	Dropped                   // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
-	Turned                    // Refusal: a connection was turned away before it became a session
+	Turned                    // Refusal, Connection: a connection was turned away before it became a session
 	Slowed                    // Refusal, Peer, Transit: a sender has to wait, for its rate or for a receiver (Peer) that is behind
 )
 
@@ -59,6 +59,8 @@ type Observation struct {
 	Transit    *wamp.Transit
 	Refusal    *wamp.Refusal
 	Deliveries int
+	// Connection is nil if it was turned away before it spoke WAMP.
+	Connection *transport.Info
 	// Elapsed is the time from the arrival of the batch with the message's frame
 	// to its handing over. It is taken of the first message of a batch, and then
 	// once in 32 deliveries; otherwise it is 0.

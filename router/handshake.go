@@ -158,7 +158,7 @@ func (r *Router) readMessage(conn transport.Conn) (wamp.Message, error) {
 		if err != nil {
 			var broken *transport.ProtocolError
 			if errors.As(err, &broken) {
-				r.tell(Observation{Kind: Turned, Refusal: brokenFrame(broken, wamp.LimitFirstMessage)})
+				r.tell(Observation{Kind: Turned, Refusal: brokenFrame(broken, wamp.LimitFirstMessage), Connection: conn.Info()})
 				if broken.CloseCode != 0 {
 					closing := conn.Framing().AppendFrame(nil, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
 					_, _ = conn.Write([][]byte{closing}, r.limits().Stall)

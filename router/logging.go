@@ -69,6 +69,9 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 	if e.Peer != nil {
 		attrs = append(attrs, peerAttrs(e.Peer)...)
 	}
+	if c := e.Connection; c != nil {
+		attrs = append(attrs, "transport", c.Transport, "address", c.Address)
+	}
 	if e.Transit != nil && e.Transit.Message != nil {
 		attrs = append(attrs, "type", e.Transit.Message.Type().String(), "uri", short(string(e.Transit.URI)))
 		if p := e.Transit.Payload(); p != nil {

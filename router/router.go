@@ -164,7 +164,7 @@ var (
 // turnAway ends a connection that has no session: ABORT, if its transport still
 // works, and close.
 func (r *Router) turnAway(conn transport.Conn, refusal *wamp.Refusal) {
-	r.tell(Observation{Kind: Turned, Refusal: refusal})
+	r.tell(Observation{Kind: Turned, Refusal: refusal, Connection: conn.Info()})
 	err := sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits().Stall)
 	if closing := conn.Framing().AppendFrame(nil, transport.OpClose, closeNormal); err == nil && len(closing) > 0 {
 		_, err = conn.Write([][]byte{closing}, r.limits().Stall)
