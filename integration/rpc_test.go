@@ -1,13 +1,14 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/passthrough"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// asked sends a CALL with options.
+// callWith sends a CALL with options.
 func (p *peer) callWith(procedure wamp.URI, form wamp.Form, data string, o wamp.CallOptions) wamp.ID {
 	p.t.Helper()
 	a, payload := p.payload(form, data)
@@ -100,7 +101,9 @@ func TestProgressiveCallInvocationsStayOpaque(t *testing.T) {
 	bob.carries(expect[*wamp.Invocation](bob), wamp.FormPassthru, "two")
 	alice.send(&wamp.Call{Request: request, Procedure: procedure, Payload: alice.clear(map[string]any{"not": "a binary"}),
 		Options: wamp.CallOptions{Progress: wamp.True}})
-	alice.expectError(request, wamp.ErrConversionRefused)
+	if e := alice.expectError(request, wamp.ErrConversionRefused); strings.Contains(e.Details.Message, "conversion: reframe") {
+		t.Errorf("the way out is taken already: %s", e.Details.Message)
+	}
 	expect[*wamp.Interrupt](bob)
 }
 

@@ -103,22 +103,8 @@ func (api *metaAPI) answer(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 		return asRefusal(err)
 	}
 	t.begin(from, m.Procedure, m)
-	return t.reply(from, &wamp.Result{Request: m.Request, Payload: payload})
-}
-
-// reply queues a message whose payload is the router's own, in the receiver's
-// serializer, or says why it can't.
-func (t *turn) reply(to *session, m wamp.Message) *wamp.Refusal {
 	t.fresh()
-	e := t.encode(m, nil, to)
-	if e.refusal != nil {
-		return e.refusal
-	}
-	if to.peer.MaxMessage > 0 && e.body > to.peer.MaxMessage {
-		return tooLarge
-	}
-	t.queue(to, e.frame, e.of)
-	return nil
+	return t.pass(&wamp.Result{Request: m.Request, Payload: payload}, nil, from)
 }
 
 // explicit reports whether an authorizer grants the action by a permission that

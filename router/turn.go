@@ -213,6 +213,13 @@ func (t *turn) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *sessio
 			}
 		}
 	}
+	return t.pass(m, payload, to)
+}
+
+// pass queues a message for one receiver, or says why it can't have it. payload is
+// m's if it came from a client, and nil if it is the router's own, which is in the
+// receiver's serializer.
+func (t *turn) pass(m wamp.Message, payload *wamp.Payload, to *session) *wamp.Refusal {
 	e := t.encode(m, payload, to)
 	if e.refusal != nil {
 		return e.refusal

@@ -23,7 +23,7 @@ func Convert(p *wamp.Payload, to wamp.Serializer) (wamp.Payload, error) {
 	}
 	single := p.Size() != p.WireSize() // only a binary's content is less than its tail
 	if p.Opaque() && !(p.MayReframe() && single) {
-		return wamp.Payload{}, conversionRefused(from, to)
+		return wamp.Payload{}, conversionRefused(from, to, p.MayReframe())
 	}
 	facts := wamp.PayloadFacts{
 		Shape: p.Shape(), Elements: p.Elements(), Args: p.Args(), Kwargs: p.Kwargs(),
@@ -49,12 +49,15 @@ func Convert(p *wamp.Payload, to wamp.Serializer) (wamp.Payload, error) {
 	return out, nil
 }
 
-func conversionRefused(from, to wamp.Serializer) *wamp.Refusal {
+func conversionRefused(from, to wamp.Serializer, mayReframe bool) *wamp.Refusal {
+	wayOut := "use the same serializer on both sides, or set conversion: reframe on the router"
+	if mayReframe {
+		wayOut = "it is not one binary, which could be reframed, so use the same serializer on both sides"
+	}
 	return &wamp.Refusal{
 		Reason: wamp.ReasonConversion,
 		URI:    wamp.ErrConversionRefused,
-		Text: "the payload is opaque and would have to be converted from " + from.String() + " to " + to.String() +
-			": use the same serializer on both sides, or set conversion: reframe on the router",
+		Text:   "the payload is opaque and would have to be converted from " + from.String() + " to " + to.String() + ": " + wayOut,
 	}
 }
 
