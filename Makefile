@@ -47,8 +47,8 @@ vuln: ## known vulnerabilities of what is called (needs vuln.go.dev); a finding 
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 .PHONY: sbom
-sbom: build ## bin/*.sbom: the modules that the binaries are built of, with their checksums
-	@for b in blindfold seal; do $(GO) version -m bin/$$b > bin/$$b.sbom && echo bin/$$b.sbom; done
+sbom: build ## bin/*.cdx.json: what the binaries are built of (CycloneDX)
+	@for b in blindfold seal; do $(GO) run ./deploy/sbom bin/$$b bin/$$b.cdx.json && echo bin/$$b.cdx.json; done
 
 .PHONY: docs
 docs: ## write the generated parts of docs/ anew

@@ -38,6 +38,21 @@ func TestRouterLinksNothingThatDecrypts(t *testing.T) {
 	}
 }
 
+// What describes a binary is not in it.
+func TestProgramsLinkNoSBOM(t *testing.T) {
+	linked := func(pkg string) bool {
+		return slices.Contains(dependencies(t, pkg), "github.com/CycloneDX/cyclonedx-go")
+	}
+	if !linked("../deploy/sbom") {
+		t.Fatal("go list does not list what it should")
+	}
+	for _, pkg := range []string{"../cmd/router", "../cmd/seal"} {
+		if linked(pkg) {
+			t.Errorf("%s links it", pkg)
+		}
+	}
+}
+
 // Router and client meet only here and in examples.
 func TestRouterAndClientDontMeet(t *testing.T) {
 	const ours = "github.com/blindfold-wamp/blindfold/"
