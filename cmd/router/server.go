@@ -11,6 +11,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,23 +29,24 @@ import (
 type server struct {
 	router    *router.Router
 	transport *transport.Server
-	listeners []net.Listener
 	secured   []*tlsListener           // of the listeners for WAMP; nil: without TLS
 	locals    map[string]*router.Local // by realm: for its dynamic authenticators and authorizers
 	lines     []string                 // what listens where, for describe
 	admin     *http.Server
 	running   sync.WaitGroup
 	log       *slog.Logger
+
+	mu   sync.Mutex
+	gone []string // listeners that failed for good, in the words of the configuration
 }
 
 // start makes the router and listens. Nothing is left behind if it fails.
 func start(c *config, log *slog.Logger) (_ *server, err error) {
 	s := &server{log: log, locals: make(map[string]*router.Local)}
 	defer func() {
-		if err != nil {
-			for _, l := range s.listeners {
-				_ = l.Close()
-			}
+		if err != nil && s.transport != nil {
+			_ = s.transport.Close()
+			s.running.Wait()
 		}
 	}()
 	registry := prometheus.NewRegistry()
@@ -79,8 +81,8 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		Limits: c.transportLimits(),
 		Logger: log,
 	}
-	for _, l := range c.listeners {
-		if err := s.listen(l); err != nil {
+	for i, l := range c.listeners {
+		if err := s.listen(fmt.Sprintf("listeners[%d]", i), l); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +122,7 @@ func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 }
 
 // listen opens one listener for WAMP and serves it.
-func (s *server) listen(c listenerConfig) error {
+func (s *server) listen(name string, c listenerConfig) error {
 	if c.network == "unix" {
 		removeStale(c.address)
 	}
@@ -128,24 +130,32 @@ func (s *server) listen(c listenerConfig) error {
 	if err != nil {
 		return err
 	}
+	s.serve(name, l, c)
+	return nil
+}
+
+// serve serves a listener for WAMP; name is what the configuration calls it.
+func (s *server) serve(name string, l net.Listener, c listenerConfig) {
 	var secured *tlsListener
 	if c.tls != nil {
 		secured = newTLSListener(l, c.tls)
 		l = secured
 	}
 	s.secured = append(s.secured, secured)
-	s.listeners = append(s.listeners, l)
 	s.lines = append(s.lines, describe(c, l.Addr()))
 	s.running.Go(func() {
 		err := s.transport.Serve(l, transport.ListenOptions{
 			NoWebSocket: !c.websocket, NoRawSocket: !c.rawsocket, Paths: c.paths, Origins: c.origins,
 			MaxConnections: c.connections, Proxies: c.proxies, UnixProxy: c.unixProxy,
 		})
-		if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, transport.ErrClosed) {
-			s.log.Error("listener failed", "address", l.Addr().String(), "error", err)
+		// That very error says that the listener was closed by us; one that wraps it,
+		// that it was closed under us.
+		if err != net.ErrClosed {
+			s.lose(name)
+			s.log.Error("a listener failed for good: the others go on, and the server is not ready until a restart",
+				"listener", name, "address", l.Addr().String(), "error", err)
 		}
 	})
-	return nil
 }
 
 // open opens what c names, or takes it from the service manager.
@@ -196,7 +206,6 @@ func (s *server) listenAdmin(c *config, handler http.Handler) error {
 	if err != nil {
 		return err
 	}
-	s.listeners = append(s.listeners, l)
 	if c.pprof {
 		handler = withPprof(handler)
 	}
@@ -248,8 +257,21 @@ func webScheme(file string) string {
 	return "http://"
 }
 
-// ready says why the server takes no sessions, or nil.
-func (s *server) ready() error { return s.router.Ready() }
+func (s *server) lose(listener string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = append(s.gone, listener)
+}
+
+// ready says why the server takes no sessions, or not all that it should; or nil.
+func (s *server) ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.gone) > 0 {
+		return fmt.Errorf("%s failed: a restart is needed", strings.Join(s.gone, ", "))
+	}
+	return s.router.Ready()
+}
 
 // describe prints what listens where.
 func (s *server) describe(w io.Writer) {
