@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -186,6 +187,33 @@ func (h Half) file() fileHalf {
 // read or write: what it holds must be the owner's alone. (On Windows, where
 // these bits mean nothing, it cannot tell.)
 func LoadKeyRing(path string) (*KeyRing, error) {
+	content, err := readOwn("keyring", path)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := ParseKeyRing(content)
+	if err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return ring, nil
+}
+
+// LoadPrivateKey reads a file with the base64 text of one private key, which may
+// have space around it. It refuses what LoadKeyRing does.
+func LoadPrivateKey(path string) (PrivateKey, error) {
+	content, err := readOwn("key", path)
+	if err != nil {
+		return PrivateKey{}, err
+	}
+	key, err := ParsePrivateKey(strings.TrimSpace(string(content)))
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return key, nil
+}
+
+// readOwn reads a file that is the owner's alone.
+func readOwn(what, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cryptobox: %w", err)
@@ -196,20 +224,16 @@ func LoadKeyRing(path string) (*KeyRing, error) {
 		return nil, fmt.Errorf("cryptobox: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("cryptobox: keyring %s is open to others than its owner (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", path, mode)
+		return nil, fmt.Errorf("cryptobox: %s %s is open to others than its owner (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", what, path, mode)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("cryptobox: %w", err)
 	}
 	if len(content) > maxFileSize {
-		return nil, fmt.Errorf("cryptobox: keyring %s is over %d MiB", path, maxFileSize>>20)
+		return nil, fmt.Errorf("cryptobox: %s %s is over %d MiB", what, path, maxFileSize>>20)
 	}
-	ring, err := ParseKeyRing(content)
-	if err != nil {
-		return nil, fmt.Errorf("%w (in %s)", err, path)
-	}
-	return ring, nil
+	return content, nil
 }
 
 // Save writes the keyring file with mode 0600. It replaces an existing file

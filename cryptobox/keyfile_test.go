@@ -98,28 +98,43 @@ func TestLoadRefusesOpenFiles(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no permission bits")
 	}
-	path := filepath.Join(t.TempDir(), "keys.json")
-	if err := ringOf(t, "", sharedKey(t)).Save(path); err != nil {
+	ring, key := filepath.Join(t.TempDir(), "keys.json"), filepath.Join(t.TempDir(), "key")
+	if err := ringOf(t, "", sharedKey(t)).Save(ring); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []os.FileMode{0o640, 0o604, 0o660, 0o644, 0o620, 0o602} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := LoadKeyRing(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
-			t.Errorf("mode %v: %v", mode, err)
-		}
+	private := GenerateKey()
+	if err := os.WriteFile(key, []byte(private.Encode()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for _, mode := range []os.FileMode{0o600, 0o400} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
+	for path, load := range map[string]func(string) error{
+		ring: func(path string) error { _, err := LoadKeyRing(path); return err },
+		key: func(path string) error {
+			got, err := LoadPrivateKey(path)
+			if err == nil && got.Public() != private.Public() {
+				t.Error("another key was read")
+			}
+			return err
+		},
+	} {
+		for _, mode := range []os.FileMode{0o640, 0o604, 0o660, 0o644, 0o620, 0o602} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := load(path); err == nil || !strings.Contains(err.Error(), path+" is open to others than its owner") || !strings.Contains(err.Error(), "chmod 600") {
+				t.Errorf("%s, mode %v: %v", filepath.Base(path), mode, err)
+			}
 		}
-		if _, err := LoadKeyRing(path); err != nil {
-			t.Errorf("mode %v: %v", mode, err)
+		for _, mode := range []os.FileMode{0o600, 0o400} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := load(path); err != nil {
+				t.Errorf("%s, mode %v: %v", filepath.Base(path), mode, err)
+			}
 		}
-	}
-	if _, err := LoadKeyRing(filepath.Dir(path)); err == nil {
-		t.Error("a directory: accepted")
+		if err := load(filepath.Dir(path)); err == nil {
+			t.Error("a directory: accepted")
+		}
 	}
 }
 

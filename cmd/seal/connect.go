@@ -59,7 +59,7 @@ func (o *options) add(f *flag.FlagSet) {
 	o.router(f)
 	f.StringVar(&o.serializer, "serializer", "json", "`NAME`: json, msgpack or cbor; sealed messages reach only\nthose who use the same, unless the router reframes")
 	f.StringVar(&o.keyring, "keyring", "", "`FILE` with keys, as seal keygen writes it")
-	f.StringVar(&o.key, "key", "", "one private key that both sides have: `env:NAME, file:PATH`, or the\nbase64 itself, which other users of the machine can see")
+	f.StringVar(&o.key, "key", "", "one private key that both sides have: `env:NAME, file:PATH` (which, like a\nkeyring, only its owner may read), or the base64 itself, which other users\nof the machine can see")
 	f.StringVar(&o.form, "form", "transparency", "`FORM` to seal in: transparency (Autobahn, Crossbar)\nor passthru (WAMP specification)")
 	f.BoolVar(&o.scramble, "scramble", false, "go on only if the router does not see the URI itself: the keyring\nneeds a scramble key for it. One that it has is used in any case")
 	f.Var(&o.known, "know", "`URI` of events, calls or errors to come; scrambled ones are recognized\nonly if they are known (may be repeated)")
@@ -148,17 +148,9 @@ func (o *options) ring() (*cryptobox.KeyRing, error) {
 }
 
 func sharedRing(source string) (*cryptobox.KeyRing, error) {
-	text := source
-	if kind, _, ok := strings.Cut(source, ":"); ok && (kind == "env" || kind == "file") {
-		secret, err := reveal(source)
-		if err != nil {
-			return nil, keyError(fmt.Errorf("--key: %w", err))
-		}
-		text = strings.TrimSpace(secret.Reveal())
-	}
-	private, err := cryptobox.ParsePrivateKey(text)
+	private, err := privateKey(source)
 	if err != nil {
-		return nil, keyError(err)
+		return nil, keyError(fmt.Errorf("--key: %w", err))
 	}
 	key, err := cryptobox.NewSharedKey(private)
 	if err != nil {
@@ -166,6 +158,21 @@ func sharedRing(source string) (*cryptobox.KeyRing, error) {
 	}
 	ring := new(cryptobox.KeyRing)
 	return ring, ring.Set("", key)
+}
+
+// privateKey returns the key that --key stands for.
+func privateKey(source string) (cryptobox.PrivateKey, error) {
+	switch kind, name, _ := strings.Cut(source, ":"); kind {
+	case "file":
+		return cryptobox.LoadPrivateKey(name)
+	case "env":
+		secret, err := proof.SecretFromEnv(name)
+		if err != nil {
+			return cryptobox.PrivateKey{}, err
+		}
+		source = strings.TrimSpace(secret.Reveal())
+	}
+	return cryptobox.ParsePrivateKey(source)
 }
 
 // authenticators returns the method that the options ask for.
