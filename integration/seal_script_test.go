@@ -20,8 +20,10 @@ import (
 // command, as its users see it. Beside testscript's own, there are the commands
 //
 //	router [CONFIG]          starts cmd/router; $WS, $RS, $UNIX and $ADMIN are its URLs
+//	shutdown                 ends it; the next one has the same $UNIX
 //	serve NAME WORD CMD...   starts a command, and waits until WORD is in what it writes to
 //	                         standard error
+//	told NAME WORD           waits until WORD is there too
 //	await NAME [STATUS]      waits for its end; what it wrote is in NAME.out and NAME.err
 //	interrupt NAME           ends it by SIGINT, and awaits status 0
 //	status STATUS CMD...     runs a command, which must end with that status
@@ -34,11 +36,14 @@ func TestSeal(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Values[servants{}] = map[string]*servant{}
+			e.Values[scriptServer{}] = new(*process)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"router":    scriptRouter,
+			"shutdown":  scriptShutdown,
 			"serve":     scriptServe,
+			"told":      scriptTold,
 			"await":     scriptAwait,
 			"interrupt": scriptInterrupt,
 			"status":    scriptStatus,
@@ -90,9 +95,21 @@ func scriptRouter(ts *testscript.TestScript, neg bool, args []string) {
 		yaml = config + ts.ReadFile(args[0])
 	}
 	p := startServer(scriptTest{ts: ts}, yaml)
+	*ts.Value(scriptServer{}).(**process) = p
 	for name, key := range map[string]string{"WS": "websocket", "RS": "rawsocket", "UNIX": "unix", "ADMIN": "admin"} {
 		ts.Setenv(name, p.urls[key])
 	}
+}
+
+// scriptServer is the key of a script's router.
+type scriptServer struct{}
+
+func scriptShutdown(ts *testscript.TestScript, neg bool, args []string) {
+	p := *ts.Value(scriptServer{}).(**process)
+	if p == nil {
+		ts.Fatalf("there is no router")
+	}
+	p.stop()
 }
 
 // servants is the key of a script's commands in the background.
@@ -177,6 +194,14 @@ func copyUntil(name string, r io.Reader, word string, ready chan<- bool) {
 	}
 	if !seen {
 		ready <- false
+	}
+}
+
+func scriptTold(ts *testscript.TestScript, neg bool, args []string) {
+	for deadline := time.Now().Add(patience); !strings.Contains(ts.ReadFile(args[0]+".err"), args[1]); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not say %q:\n%s", args[0], args[1], ts.ReadFile(args[0]+".err"))
+		}
 	}
 }
 

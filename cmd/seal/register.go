@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os/exec"
 	"time"
@@ -28,6 +27,7 @@ exit status. Only what goes to standard error is seen here.
 
 examples:
   seal register com.app.echo --keyring k.json
+  seal register com.app.echo --keyring k.json --reconnect
   seal register com.app.upper --keyring k.json -- tr a-z A-Z
   seal register com.app.sum --keyring k.json --json -- ./sum.py
 `
@@ -37,11 +37,11 @@ const errCommand wamp.URI = "com.blindfold.seal.command_failed"
 
 func register(ctx context.Context, e *env, args []string) error {
 	var o receiving
-	command, err := o.parse(e, args, "procedure", "calls", func(*flag.FlagSet) {})
+	command, err := o.parse(e, args, "procedure", "calls", "register again; calls in flight fail")
 	if err != nil {
 		return err
 	}
-	s, err := o.dial(ctx, e.tellErrors)
+	s, err := o.join(ctx, e)
 	if err != nil {
 		return err
 	}

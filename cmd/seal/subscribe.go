@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"sync"
 	"time"
@@ -23,22 +22,14 @@ examples:
 
 func subscribe(ctx context.Context, e *env, args []string) error {
 	var o receiving
-	var reconnect bool
-	rest, err := o.parse(e, args, "topic", "events", func(f *flag.FlagSet) {
-		f.BoolVar(&reconnect, "reconnect", false, "connect again when the connection is lost")
-	})
+	rest, err := o.parse(e, args, "topic", "events", "subscribe again; events in between are missed")
 	switch {
 	case err != nil:
 		return err
 	case len(rest) > 0:
 		return wrong("subscribe needs one topic")
 	}
-	s, err := o.dial(ctx, func(c *client.Config) {
-		e.tellErrors(c)
-		if reconnect {
-			c.Reconnect = new(client.Reconnect)
-		}
-	})
+	s, err := o.join(ctx, e)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"flag"
+	"fmt"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -37,21 +40,23 @@ func (o *sending) parse(e *env, args []string, what, timeout string, fill func(*
 }
 
 // receiving is what subscribe and register have in common: a URI or pattern,
-// and when to end.
+// whether to connect again, and when to end.
 type receiving struct {
 	options
-	count int
+	reconnect bool
+	count     int
 }
 
 // parse reads the command line, and returns what stands there behind the URI.
-func (o *receiving) parse(e *env, args []string, what, unit string, fill func(*flag.FlagSet)) (rest []string, err error) {
+// again is what is done when the connection is made anew.
+func (o *receiving) parse(e *env, args []string, what, unit, again string) (rest []string, err error) {
 	var match string
 	f := e.flags(func(f *flag.FlagSet) {
 		o.options.add(f)
 		f.StringVar(&match, "match", "exact", "`POLICY`: exact, prefix or wildcard")
+		f.BoolVar(&o.reconnect, "reconnect", false, "connect again when the connection is lost, and "+again)
 		f.IntVar(&o.count, "count", 0, "end after `N` "+unit)
 		f.DurationVar(&o.timeout, "timeout", 0, "end after this `TIME`, with status 6 if --count was given")
-		fill(f)
 	})
 	if rest, err = e.parse(f, args); err != nil {
 		return nil, err
@@ -65,4 +70,24 @@ func (o *receiving) parse(e *env, args []string, what, unit string, fill func(*f
 	}
 	o.uri = wamp.URI(rest[0])
 	return rest[1:], nil
+}
+
+// join joins the realm, again and again if --reconnect is given.
+func (o *receiving) join(ctx context.Context, e *env) (*client.Session, error) {
+	return o.dial(ctx, func(c *client.Config) {
+		e.tellErrors(c)
+		if o.reconnect {
+			c.Reconnect, c.OnState = new(client.Reconnect), e.tellState
+		}
+	})
+}
+
+// tellState tells that the connection was lost, and that it is there again.
+func (e *env) tellState(state client.State, reason error) {
+	switch state {
+	case client.Reconnecting:
+		fmt.Fprintf(e.stderr, "seal: connecting again: %s\n", printable(reason.Error()))
+	case client.Connected:
+		fmt.Fprintln(e.stderr, "seal: connected again")
+	}
 }
