@@ -393,9 +393,11 @@ func wsFraming(s wamp.Serializer) Framing {
 }
 
 // newConn returns the connection that goes on after a handshake. It takes what
-// is left in in.
+// is left in in, and its memory: whoever ends the handshake after all has none to
+// give back.
 func newConn(s stream, in *buffer, info Info, f Framing, first, most int) *conn {
 	c := &conn{info: info, stream: s, in: *in, limit: min(first, most), most: most, framing: f}
+	*in = buffer{}
 	if f == FramingRaw {
 		c.frames = rawFrames{}
 	} else {
