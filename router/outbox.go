@@ -228,6 +228,7 @@ func (o *outbox) write() {
 type writeScratch struct {
 	segments []segment
 	vector   [][]byte
+	begun    bool // the first segment is the rest of a frame
 }
 
 // take moves waiting segments of up to about limit bytes, and at least one,
@@ -242,7 +243,7 @@ func (w *writeScratch) take(o *outbox, limit int) {
 		w.segments = append(w.segments, s)
 		w.vector = append(w.vector, s.bytes)
 	}
-	o.begun = false
+	w.begun, o.begun = o.begun, false
 	rest := copy(o.waiting, o.waiting[len(w.segments):])
 	clear(o.waiting[rest:])
 	o.waiting = o.waiting[:rest]
@@ -252,11 +253,13 @@ func (w *writeScratch) take(o *outbox, limit int) {
 // out: segments that are done are released, the others wait again, in front. It
 // reports whether the peer took less than all.
 func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
-	o.size -= n
-	if o.lag != nil {
-		o.lag.taken += n
+	if o.state != outboxClosed { // then nothing is counted any more
+		o.size -= n
+		if o.lag != nil {
+			o.lag.taken += n
+		}
+		o.account()
 	}
-	o.account()
 	done := 0
 	for done < len(w.segments) && n >= len(w.segments[done].bytes) {
 		n -= len(w.segments[done].bytes)
@@ -277,7 +280,7 @@ func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
 	if done == len(w.segments) {
 		return false
 	}
-	o.begun = n > 0
+	o.begun = n > 0 || done == 0 && w.begun
 	w.segments[done].bytes = w.segments[done].bytes[n:]
 	o.waiting = append(o.waiting, w.segments[done:]...)
 	copy(o.waiting[len(w.segments)-done:], o.waiting)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,6 +196,36 @@ func TestOutboxCut(t *testing.T) {
 	}
 }
 
+// A frame that was begun is finished even if the peer takes nothing more of it
+// until it is cut off: it would take what comes instead for the rest.
+func TestOutboxCutOfTheStalled(t *testing.T) {
+	conn := &stallingConn{slowConn: newSlowConn(func() int { return 3 })}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
+	o.onStall = func() { o.cut([]byte("last")) }
+	var scratch writeScratch
+	o.put([]byte("first frame;"), nil)
+	o.put(make([]byte, largeChunk), nil) // which is a segment of its own
+	o.flush(&scratch)
+	<-conn.closed
+	if got := string(conn.bytes()); got != "first frame;last" {
+		t.Errorf("the peer got %d bytes, %.20q", len(got), got)
+	}
+}
+
+// stallingConn takes nothing by its first Write, and then everything.
+type stallingConn struct {
+	*slowConn
+	stalled bool
+}
+
+func (c *stallingConn) Write(segments [][]byte, stall time.Duration) (int, error) {
+	if !c.stalled {
+		c.stalled = true
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.slowConn.Write(segments, stall)
+}
+
 func TestOutboxClosesOnError(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
 	conn.err = io.ErrClosedPipe
@@ -310,5 +341,14 @@ func TestOutboxAccounts(t *testing.T) {
 	o.flush(&scratch)
 	if total.Load() != 0 {
 		t.Errorf("%d bytes are accounted after all was taken", total.Load())
+	}
+	// The session ends while a write goes on that brings everything out.
+	o = &outbox{total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
+	ended := newSlowConn(func() int { o.close(); return 10 * granule })
+	o.conn = ended
+	o.put(make([]byte, 5*granule), nil)
+	o.flush(&scratch)
+	if got := len(ended.bytes()); total.Load() != 0 || got != 5*granule {
+		t.Errorf("%d bytes are accounted after the end; %d were taken", total.Load(), got)
 	}
 }
