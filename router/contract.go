@@ -11,7 +11,8 @@ import (
 // Interceptor sees every message that is routed: PUBLISH, CALL, YIELD, ERROR and
 // what becomes of them. Interceptors run in the order of RealmConfig on the
 // goroutine that reads from the sender, must not block, and must not keep what
-// they are shown. They are called concurrently.
+// they are shown. Messages share what their options refer to: a list may be
+// replaced, but not changed. They are called concurrently.
 //
 // An error refuses: a *wamp.Refusal says how it is told and counted; any other
 // error is taken as a refusal for wamp.ReasonInterceptor, and is logged but not
@@ -19,7 +20,8 @@ import (
 type Interceptor interface {
 	// Receive is called once for each inbound message, before anyone gets it.
 	Receive(t *wamp.Transit) error
-	// Deliver is called once for each receiver of the message. A refused EVENT
+	// Deliver is called once for each receiver of the message, which is encoded
+	// once for many of them, and so not to be changed. A refused EVENT
 	// is skipped for this receiver; what is refused of a call ends the call
 	// with that error.
 	Deliver(t *wamp.Transit, to *wamp.Peer) error

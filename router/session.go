@@ -131,7 +131,7 @@ func (s *session) handle(t *turn, frame transport.Frame) (on bool) {
 // message decodes one message and routes it by its type. This is the hub of a
 // message's way: broker.go and dealer.go have what follows.
 func (s *session) message(t *turn, body []byte) (on bool) {
-	m, err := t.decoder.Decode(s.peer.Serializer, body)
+	m, err := t.decode(s.peer.Serializer, body)
 	if err != nil {
 		t.transit = wamp.Transit{From: &s.peer}
 		refusal := asRefusal(err)

@@ -76,8 +76,9 @@ func addTestament(c *metaCall) *wamp.Refusal {
 	if count >= limits.Count || bytes+len(m.Topic)+m.Payload.WireSize() > limits.Bytes {
 		return tooManyTestaments
 	}
-	c.t.begin(c.from, m.Topic, m)
-	if _, refusal := c.realm.broker.admit(c.t, c.from, m); refusal != nil {
+	now := *m // what interceptors permit is permitted now
+	c.t.begin(c.from, m.Topic, &now)
+	if _, refusal := c.realm.broker.admit(c.t, c.from, &now); refusal != nil {
 		told := *refusal
 		told.Fatal = false // the CALL around it broke no rule
 		return &told

@@ -20,6 +20,7 @@ import (
 // outbound messages (each between fresh and the next fresh), then observe.
 type turn struct {
 	router  *Router
+	limits  *Limits // that the decoder is bound by
 	decoder *codec.Decoder
 	encoder *codec.Encoder
 	arrived time.Time
@@ -96,8 +97,16 @@ func (r *Router) newTurn() *turn {
 	t := turns.Get().(*turn)
 	t.router = r
 	t.arrived, t.unread = time.Now(), clockEvery
-	t.decoder.Bound(r.limits().Nesting, r.limits().Elements)
 	return t
+}
+
+// decode decodes a message within the limits of this moment.
+func (t *turn) decode(s wamp.Serializer, body []byte) (wamp.Message, error) {
+	if l := t.router.limits(); l != t.limits {
+		t.limits = l
+		t.decoder.Bound(l.Nesting, l.Elements)
+	}
+	return t.decoder.Decode(s, body)
 }
 
 // end flushes what is owed and gives the turn back.

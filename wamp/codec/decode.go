@@ -20,13 +20,17 @@ type Decoder struct {
 // many elements may be passed over in one of its options. Zeros, and what is
 // more, stand for the most: 32 and 4,096.
 func (d *Decoder) Bound(nesting, elements int) {
-	d.in.maxDepth, d.in.maxItems = maxEnvelopeDepth, maxEnvelopeItems
+	depth, items := maxEnvelopeDepth, maxEnvelopeItems
 	if nesting > 0 {
-		d.in.maxDepth = min(nesting, maxEnvelopeDepth)
+		depth = min(nesting, depth)
 	}
 	if elements > 0 {
-		d.in.maxItems = min(elements, maxEnvelopeItems)
+		items = min(elements, items)
 	}
+	if depth < d.in.maxDepth || items < d.in.maxItems {
+		d.in.memos, d.in.kept = readMemos{}, repeats{} // they may hold what is too much now
+	}
+	d.in.maxDepth, d.in.maxItems = depth, items
 }
 
 // NewDecoder returns a decoder for messages of any serializer.

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -134,17 +135,17 @@ func (d *decoding) value(name string, field any) {
 			list = append(list, 0)
 			d.id(name, &list[i], 1)
 		}
-		*f = list
+		*f = slices.Clip(list) // memos share it: whoever appends to it makes his own
 	case *[]string:
 		list := []string{}
 		for l, i := d.elements(name), 0; d.item(name, &l, i); i++ {
 			list = append(list, "")
 			d.text(name, &list[i])
 		}
-		*f = list
+		*f = slices.Clip(list) // memos share it: whoever appends to it makes his own
 	case *[]any:
 		if v, ok := d.build(name, kindArray).([]any); ok {
-			*f = v
+			*f = slices.Clip(v)
 		}
 	case *map[string]any:
 		if v, ok := d.build(name, kindMap).(map[string]any); ok {

@@ -207,3 +207,44 @@ func TestResendIsKnown(t *testing.T) {
 		}
 	}
 }
+
+// What was read within wider bounds is not known any more within narrower ones,
+// be it a dict or a whole message.
+func TestNarrowerBoundsForget(t *testing.T) {
+	for _, frame := range []string{
+		`[16,1,{"forward_for":[1,2,3]},"com.example.topic",[]]`,
+		`[48,1,{"x_unknown":[[[1]]]},"com.example.procedure",[]]`,
+	} {
+		d := NewDecoder()
+		for range 3 {
+			if _, err := d.Decode(wamp.JSON, []byte(frame)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Bound(2, 2)
+		if _, err := d.Decode(wamp.JSON, []byte(frame)); err == nil {
+			t.Errorf("%s: taken, though it is over the bounds", frame)
+		}
+	}
+}
+
+// Who appends to a list of a message changes no other message.
+func TestListsAreNotShared(t *testing.T) {
+	frame := []byte(`[16,1,{"exclude":[1,2,3],"eligible_authid":["a","b","c"],"forward_for":[1,2,3]},"com.example.topic"]`)
+	d := NewDecoder()
+	var lists [2]wamp.PublishOptions
+	for i := range lists {
+		m, err := d.Decode(wamp.JSON, frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &m.(*wamp.Publish).Options
+		o.Exclude = append(o.Exclude, wamp.ID(10+i))
+		o.EligibleAuthID = append(o.EligibleAuthID, string(rune('x'+i)))
+		o.ForwardFor = append(o.ForwardFor, 10+i)
+		lists[i] = *o
+	}
+	if o := &lists[0]; o.Exclude[3] != 10 || o.EligibleAuthID[3] != "x" || o.ForwardFor[3] != 10 {
+		t.Errorf("the first message has become %+v", o)
+	}
+}
