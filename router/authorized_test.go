@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/transport"
@@ -19,10 +20,25 @@ func (a *asked) Authorize(context.Context, *wamp.Peer, Action, wamp.URI, wamp.Ma
 	return Decision{Allow: true, Standing: a.standing}, nil
 }
 
-// An authorizer is asked for every publication, unless it has said that its
-// answer stands; then it is asked again for another topic, another session, and
+// An authorizer is asked for every publication and call, unless it has said that
+// its answer stands; then it is asked again for another URI, another session, and
 // after a reload.
 func TestStandingDecision(t *testing.T) {
+	for name, request := range requests {
+		t.Run(name, func(t *testing.T) { testStanding(t, request) })
+	}
+}
+
+var requests = map[string]func(id wamp.ID, uri wamp.URI) wamp.Message{
+	"publish": func(id wamp.ID, topic wamp.URI) wamp.Message {
+		return &wamp.Publish{Request: id, Topic: topic, Options: wamp.PublishOptions{Acknowledge: wamp.True}}
+	},
+	"call": func(id wamp.ID, procedure wamp.URI) wamp.Message {
+		return &wamp.Call{Request: id, Procedure: procedure}
+	},
+}
+
+func testStanding(t *testing.T, request func(wamp.ID, wamp.URI) wamp.Message) {
 	for _, standing := range []bool{false, true} {
 		authorizer := &asked{standing: standing}
 		config := Config{Realms: []RealmConfig{{Name: "realm1", Authorizers: []Authorizer{authorizer}}}}
@@ -40,7 +56,7 @@ func TestStandingDecision(t *testing.T) {
 			}
 			authorizer.times = 0
 			for range 3 {
-				from.message(turn, frame(t, wamp.CBOR, &wamp.Publish{Request: 1, Topic: topic}))
+				from.message(turn, frame(t, wamp.CBOR, request(1, topic)))
 			}
 			if authorizer.times != want {
 				t.Errorf("%s: standing %v: asked %d times, not %d", what, standing, authorizer.times, want)
@@ -55,5 +71,76 @@ func TestStandingDecision(t *testing.T) {
 		}
 		expect("after a reload", bob, "com.example.two", 3, 1)
 		turn.end()
+	}
+}
+
+// denying denies one session, or all (0), what it asks for.
+type denying struct{ session wamp.ID }
+
+func (d denying) Authorize(_ context.Context, who *wamp.Peer, action Action, _ wamp.URI, _ wamp.Match) (Decision, error) {
+	denied := action != ActionSubscribe && action != ActionRegister && (d.session == 0 || who.Session == d.session)
+	return Decision{Allow: !denied, Standing: true}, nil
+}
+
+// What changes while a turn lasts, changes what becomes of its next message.
+func TestChangesWithinATurn(t *testing.T) {
+	const uri = "com.example.one"
+	for name, request := range requests {
+		t.Run(name, func(t *testing.T) {
+			config := Config{Realms: []RealmConfig{{Name: "realm1", Authorizers: []Authorizer{denying{1}}}}}
+			r, err := New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var alice, bob, carol, dave *session
+			all := []**session{&alice, &bob, &carol, &dave}
+			for _, s := range all {
+				*s = attach(r, wamp.CBOR, transport.FramingRaw)
+				(*s).out.conn.(*sink).keep = true
+			}
+			enter := func(s *session, uri wamp.URI, match string) {
+				say(s, frame(t, wamp.CBOR, &wamp.Subscribe{Request: 1, Topic: uri, Options: wamp.SubscribeOptions{Match: match}}))
+				say(s, frame(t, wamp.CBOR, &wamp.Register{Request: 1, Procedure: uri, Options: wamp.RegisterOptions{Match: match}}))
+			}
+			turn, id := r.newTurn(), wamp.ID(0)
+			defer turn.end()
+			expect := func(what string, from *session, uri wamp.URI, receivers ...*session) {
+				t.Helper()
+				for _, s := range all {
+					(*s).out.conn.(*sink).last = nil
+				}
+				id++
+				from.message(turn, frame(t, wamp.CBOR, request(id, uri)))
+				turn.flush()
+				for i, s := range all {
+					got := len((*s).out.conn.(*sink).last) > 0
+					if *s != from && got != slices.Contains(receivers, *s) {
+						t.Errorf("%s: receiver %d: %v", what, i, got)
+					}
+				}
+			}
+			expect("nobody there", alice, uri)
+			enter(bob, uri, "exact")
+			expect("Bob has come", alice, uri, bob)
+			expect("the same again", alice, uri, bob)
+			bob.leave()
+			expect("Bob has left", alice, uri)
+			enter(carol, "com.example.", "prefix")
+			expect("Carol has come", alice, uri, carol)
+			expect("another URI", alice, "com.other.one")
+			expect("the first again", alice, uri, carol)
+			config.Realms[0].Authorizers = []Authorizer{denying{dave.peer.Session}}
+			if err := r.Reload(config); err != nil {
+				t.Fatal(err)
+			}
+			expect("allowed to Alice", alice, uri, carol)
+			expect("denied to Dave", dave, uri)
+			expect("allowed to Alice still", alice, uri, carol)
+			config.Realms[0].Authorizers = []Authorizer{denying{}}
+			if err := r.Reload(config); err != nil {
+				t.Fatal(err)
+			}
+			expect("denied to all", alice, uri)
+		})
 	}
 }
