@@ -32,10 +32,10 @@ type mingler struct {
 	last    wamp.ID // request id
 
 	mu            sync.Mutex
-	asked         map[wamp.ID]pattern2 // SUBSCRIBE and REGISTER under way
-	leaving       map[wamp.ID]wamp.ID  // UNSUBSCRIBE: the subscription
-	subscriptions map[wamp.ID]pattern2
-	registrations map[wamp.ID]pattern2
+	asked         map[wamp.ID]mingledURI // SUBSCRIBE and REGISTER under way
+	leaving       map[wamp.ID]wamp.ID    // UNSUBSCRIBE: the subscription
+	subscriptions map[wamp.ID]mingledURI
+	registrations map[wamp.ID]mingledURI
 	seen          map[[2]uint64]uint64 // by subscription and sender: the last Seq
 	calls         map[wamp.ID]*mingledCall
 	forbidden     map[wamp.ID]bool // requests that must be refused
@@ -47,7 +47,7 @@ type mingler struct {
 	flips         bool // what it sends may be forbidden
 }
 
-type pattern2 struct {
+type mingledURI struct {
 	uri   wamp.URI
 	match wamp.Match
 }
@@ -63,8 +63,8 @@ func (m *mingle) enter(realm, place int, over string, s wamp.Serializer) (*mingl
 	p := &mingler{mingle: m, number: m.numbers.Add(1), place: place, realm: realm, s: s,
 		random: rand.New(rand.NewPCG(m.seed, uint64(m.numbers.Load()))),
 		taken:  make(chan struct{}, 1),
-		asked:  map[wamp.ID]pattern2{}, leaving: map[wamp.ID]wamp.ID{},
-		subscriptions: map[wamp.ID]pattern2{}, registrations: map[wamp.ID]pattern2{},
+		asked:  map[wamp.ID]mingledURI{}, leaving: map[wamp.ID]wamp.ID{},
+		subscriptions: map[wamp.ID]mingledURI{}, registrations: map[wamp.ID]mingledURI{},
 		seen: map[[2]uint64]uint64{}, calls: map[wamp.ID]*mingledCall{},
 		forbidden: map[wamp.ID]bool{}, done: map[wamp.ID]bool{}}
 	p.answered = sync.NewCond(&p.mu)
@@ -127,7 +127,7 @@ func (p *mingler) request() wamp.ID {
 // ask sends a SUBSCRIBE or REGISTER.
 func (p *mingler) ask(m wamp.Message) wamp.ID {
 	id := p.request()
-	var what pattern2
+	var what mingledURI
 	switch m := m.(type) {
 	case *wamp.Subscribe:
 		m.Request = id

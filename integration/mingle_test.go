@@ -43,7 +43,7 @@ func TestNothingMingles(t *testing.T) {
 			case "publish":
 				working.Go(p.publishes)
 			case "call":
-				working.Go(p.calls4)
+				working.Go(p.makesCalls)
 			}
 		}
 		for _, kind := range []func(*mingler){(*mingler).leavesAbruptly, (*mingler).toggles, (*mingler).readsLate,
@@ -84,8 +84,8 @@ func mingleWork(place int) string {
 	return ""
 }
 
-func mingleSubscriptions(place int) []pattern2 {
-	all := []pattern2{{mingleURIs[uriT0], wamp.MatchExact}, {"com.mingle.", wamp.MatchPrefix}, {"com..t1", wamp.MatchWildcard}}
+func mingleSubscriptions(place int) []mingledURI {
+	all := []mingledURI{{mingleURIs[uriT0], wamp.MatchExact}, {"com.mingle.", wamp.MatchPrefix}, {"com..t1", wamp.MatchWildcard}}
 	switch {
 	case place < 4:
 		return all[:1]
@@ -266,6 +266,9 @@ func (m *mingle) events() (n int64) {
 
 // checkCounts waits until those who stay have got all that is theirs.
 func (m *mingle) checkCounts() {
+	if m.t.Failed() {
+		return
+	}
 	var wrong []string
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		wrong = wrong[:0]
@@ -380,8 +383,8 @@ func (p *mingler) call(st *stamp, request wamp.ID) *wamp.Call {
 	return m
 }
 
-// calls4 calls batch after batch.
-func (p *mingler) calls4() {
+// makesCalls calls batch after batch.
+func (p *mingler) makesCalls() {
 	st := stamp{Sender: p.number, URI: uriEcho}
 	for !p.stopped() {
 		var batch []wamp.Message
