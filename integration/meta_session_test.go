@@ -100,6 +100,17 @@ func TestSessionKill(t *testing.T) {
 	if n := root.one("wamp.session.kill_by_authrole", "staff"); n != int64(2) {
 		t.Errorf("kill_by_authrole: %v", n)
 	}
+	// Who has been told is none any more, though it has not answered.
+	if n := root.one("wamp.session.count"); n != int64(1) {
+		t.Errorf("count: %v", n)
+	}
+	if ids := root.one("wamp.session.list"); !reflect.DeepEqual(ids, []any{int64(root.id)}) {
+		t.Errorf("list: %v", ids)
+	}
+	root.expectError(root.asks("wamp.session.get", nil, staff[3].id), wamp.ErrNoSuchSession)
+	if n := root.one("wamp.session.kill_by_authrole", "staff"); n != int64(0) {
+		t.Errorf("kill_by_authrole, again: %v", n)
+	}
 	killed(staff[3], wamp.CloseKilled, "")
 	killed(staff[4], wamp.CloseKilled, "")
 

@@ -100,7 +100,7 @@ func TestRetainedForSome(t *testing.T) {
 }
 
 // The number of topics and bytes is bounded: what is over it is delivered, and
-// not retained.
+// not retained. What it would have replaced goes: nobody gets that as the last.
 func TestRetainedLimits(t *testing.T) {
 	w := newWorld(t, withRetained(router.RetainedLimits{Topics: 3, Bytes: 4000}))
 	alice, bob := w.join("alice", "rawsocket", wamp.CBOR), w.join("bob", "websocket", wamp.CBOR)
@@ -109,10 +109,17 @@ func TestRetainedLimits(t *testing.T) {
 	}
 	alice.retain("com.example.t0", wamp.FormNone, string(make([]byte, 5000)))
 	bob.getRetained("com.example.", "prefix")
-	for range 3 {
-		bob.carries(expect[*wamp.Event](bob), wamp.FormNone, "small")
+	for range 2 {
+		e := expect[*wamp.Event](bob)
+		if e.Details.Topic == "com.example.t0" {
+			t.Error("an event that is not the last")
+		}
+		bob.carries(e, wamp.FormNone, "small")
 	}
 	bob.expectNothing()
+	alice.retain("com.example.t3", wamp.FormNone, "small") // there is room again
+	bob.getRetained("com.example.t3", "")
+	bob.carries(expect[*wamp.Event](bob), wamp.FormNone, "small")
 	w.wantMetric(`blindfold_limits_total{limit="retained"} 3`)
 }
 

@@ -52,10 +52,16 @@ func (api *metaAPI) left(t *turn, s *session) {
 	api.events.publish(t)
 }
 
+// present returns the sessions of the realm that the router has not told GOODBYE.
+// One that has been told is none any more, whenever it answers.
+func (c *metaCall) present() []*session {
+	return slices.DeleteFunc(c.realm.all(), func(s *session) bool { return s.ending.Load() })
+}
+
 // filtered returns the sessions whose authrole is in the list that is argument
 // 0, or all.
 func (c *metaCall) filtered() ([]*session, *wamp.Refusal) {
-	all := c.realm.all()
+	all := c.present()
 	if len(c.args) == 0 || c.args[0] == nil {
 		return all, nil
 	}
@@ -101,7 +107,7 @@ func (c *metaCall) session(i int) (*session, *wamp.Refusal) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	if s := c.realm.session(id); s != nil {
+	if s := c.realm.session(id); s != nil && !s.ending.Load() {
 		return s, nil
 	}
 	return nil, noSuchSession
@@ -155,7 +161,7 @@ func killAll(c *metaCall) *wamp.Refusal {
 
 // others returns the sessions that f selects, without the caller's own.
 func (c *metaCall) others(f func(p *wamp.Peer) bool) []*session {
-	return slices.DeleteFunc(c.realm.all(), func(s *session) bool { return s == c.from || !f(&s.peer) })
+	return slices.DeleteFunc(c.present(), func(s *session) bool { return s == c.from || !f(&s.peer) })
 }
 
 // kill ends sessions with the reason and message that are given as keyword

@@ -8,7 +8,8 @@ import (
 
 // RetainedLimits bound what a realm keeps of retained events (WAMP, "Event
 // Retention"). A publication that would exceed them is delivered, and not
-// retained. A zero field stands for its default.
+// retained; what was retained of its topic before is forgotten, for it is no
+// longer the last. A zero field stands for its default.
 type RetainedLimits struct {
 	// Topics that have a retained event. Default 1,024.
 	Topics int
@@ -58,6 +59,8 @@ func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) bool {
 	}
 	grown := next.bytes() - old.bytes()
 	if old == nil && len(r.topics) >= r.limits.Topics || r.size+grown > r.limits.Bytes {
+		r.size -= old.bytes()
+		delete(r.topics, m.Topic)
 		return false
 	}
 	r.size += grown
@@ -65,7 +68,7 @@ func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) bool {
 	return true
 }
 
-var notRetained = limitReached(wamp.LimitRetained, "the event is delivered, and not retained: the realm retains as many, or bytes of them, as it may")
+var notRetained = limitReached(wamp.LimitRetained, "the event is delivered, and not retained, nor is one before it: the realm retains as many, or bytes of them, as it may")
 
 func (t *retainedTopic) bytes() (n int) {
 	if t == nil {

@@ -59,20 +59,12 @@ func addTestament(c *metaCall) *wamp.Refusal {
 	if refusal != nil {
 		return refusal
 	}
-	scope, refusal := c.option("scope")
+	list, refusal := c.testaments()
 	if refusal != nil {
 		return refusal
 	}
-	w := c.from.testaments
-	if w == nil {
-		w = new(testaments)
-	}
-	list := w.scope(scope)
-	if list == nil {
-		return unknownScope
-	}
 	limits := c.realm.testaments
-	count, bytes := w.total()
+	count, bytes := c.from.testaments.total()
 	if count >= limits.Count || bytes+len(m.Topic)+m.Payload.WireSize() > limits.Bytes {
 		return tooManyTestaments
 	}
@@ -84,8 +76,22 @@ func addTestament(c *metaCall) *wamp.Refusal {
 		return &told
 	}
 	*list = append(*list, m)
-	c.from.testaments = w
 	return nil
+}
+
+// testaments returns the caller's of the scope that is asked for.
+func (c *metaCall) testaments() (*[]*wamp.Publish, *wamp.Refusal) {
+	scope, refusal := c.option("scope")
+	if refusal != nil {
+		return nil, refusal
+	}
+	if c.from.testaments == nil {
+		c.from.testaments = new(testaments)
+	}
+	if list := c.from.testaments.scope(scope); list != nil {
+		return list, nil
+	}
+	return nil, unknownScope
 }
 
 // testament makes the PUBLISH that the arguments are about.
@@ -193,20 +199,11 @@ func listOf[T any](v any, is func(any) (T, bool)) ([]T, bool) {
 }
 
 func flushTestaments(c *metaCall) *wamp.Refusal {
-	scope, refusal := c.option("scope")
-	if refusal != nil {
-		return refusal
+	list, refusal := c.testaments()
+	if refusal == nil {
+		*list = nil
 	}
-	w := c.from.testaments
-	if w == nil {
-		w = new(testaments)
-	}
-	list := w.scope(scope)
-	if list == nil {
-		return unknownScope
-	}
-	*list = nil
-	return nil
+	return refusal
 }
 
 // bequeath publishes a session's testaments. Without session resumption both
