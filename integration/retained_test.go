@@ -118,8 +118,9 @@ func TestRetainedLimits(t *testing.T) {
 	}
 	bob.expectNothing()
 	alice.retain("com.example.t3", wamp.FormNone, "small") // there is room again
-	bob.getRetained("com.example.t3", "")
-	bob.carries(expect[*wamp.Event](bob), wamp.FormNone, "small")
+	carol := w.join("carol", "unix", wamp.CBOR)
+	carol.getRetained("com.example.t3", "")
+	carol.carries(expect[*wamp.Event](carol), wamp.FormNone, "small")
 	w.wantMetric(`blindfold_limits_total{limit="retained"} 3`)
 }
 

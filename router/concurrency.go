@@ -1,6 +1,7 @@
 package router
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -17,7 +18,9 @@ type concurrency struct {
 
 	mu      sync.Mutex
 	callees map[*session]*calleeLoad
+	parted  map[*session]*calleeLoad // were callees, and have calls to answer still
 	waiting []*waitingCall
+	why     *wamp.Refusal // the last callee that left, left so
 }
 
 // calleeLoad is how many calls a callee has, and may have; 0 is any number.
@@ -28,7 +31,8 @@ type calleeLoad struct{ used, limit uint64 }
 type waitingCall struct {
 	inv       *invocation
 	message   wamp.Invocation
-	refusedBy []*session // callees that would have to be refused its payload
+	refusedBy []*session    // callees that would have to be refused its payload
+	refusal   *wamp.Refusal // of the last of them
 }
 
 // free reports whether the callee may have one more call. l.mu is held.
@@ -60,8 +64,12 @@ func (l *concurrency) release(callee *session) {
 func (l *concurrency) giveBack(callee *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if load := l.callees[callee]; load != nil && load.used > 0 {
+	if load := l.callees[callee]; load != nil {
 		load.used--
+	} else if load = l.parted[callee]; load != nil {
+		if load.used--; load.used == 0 {
+			delete(l.parted, callee)
+		}
 	}
 }
 
@@ -82,9 +90,12 @@ func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *w
 			}
 			continue
 		}
-		r := d.offer(t, from, m, l.reg, callee)
+		r := d.offer(t, from, m, l.reg, l, callee)
 		if r == nil {
 			return nil
+		}
+		if r == noSuchProcedure {
+			continue // it has left
 		}
 		refusedBy = append(refusedBy, callee)
 		if refusal == noSuchProcedure {
@@ -95,18 +106,22 @@ func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *w
 		return refusal
 	}
 	if m.Options.Progress == wamp.True {
-		return calleesBusy // what follows it would have to wait, too
+		return partsCantWait
 	}
-	return l.wait(d, t, from, m, refusedBy)
+	return l.wait(d, t, from, m, refusedBy, refusal)
 }
 
 // wait lets a call wait. The turn has its INVOCATION.
-func (l *concurrency) wait(d *dealer, t *turn, from *session, m *wamp.Call, refusedBy []*session) *wamp.Refusal {
-	w := &waitingCall{inv: d.invocationFor(from, m, l.reg), message: t.invocation, refusedBy: refusedBy}
+func (l *concurrency) wait(d *dealer, t *turn, from *session, m *wamp.Call, refusedBy []*session, refusal *wamp.Refusal) *wamp.Refusal {
+	w := &waitingCall{inv: d.invocationFor(from, m, l.reg), message: t.invocation, refusedBy: refusedBy, refusal: refusal}
 	w.message.Payload = m.Payload.Clone()
 	w.inv.limit = l
 	l.mu.Lock()
-	if len(l.waiting) >= l.limit || len(l.callees) == 0 {
+	switch {
+	case len(l.callees) == 0: // they have left since they were asked
+		l.mu.Unlock()
+		return noSuchProcedure
+	case len(l.waiting) >= l.limit:
 		l.mu.Unlock()
 		return calleesBusy
 	}
@@ -115,12 +130,7 @@ func (l *concurrency) wait(d *dealer, t *turn, from *session, m *wamp.Call, refu
 		return refusal
 	}
 	l.waiting = append(l.waiting, w)
-	var free []*session
-	for callee := range l.callees {
-		if l.free(callee) && !slices.Contains(refusedBy, callee) {
-			free = append(free, callee) // since it was asked
-		}
-	}
+	free := l.others(w, nil) // since they were asked
 	l.mu.Unlock()
 	d.startTimeout(w.inv, m)
 	for _, callee := range free {
@@ -137,15 +147,10 @@ func (l *concurrency) forget(inv *invocation) {
 }
 
 // serve gives a callee calls that wait, as many as it may have, if the policy does
-// not name another.
+// not name another for them.
 func (l *concurrency) serve(callee *session) {
-	if !l.anyone() {
-		if callees, first := l.reg.choose(); len(callees) == 0 || callees[first] != callee {
-			return
-		}
-	}
 	var t *turn
-	for {
+	for on := true; on; {
 		w := l.next(callee)
 		if w == nil {
 			break
@@ -153,7 +158,7 @@ func (l *concurrency) serve(callee *session) {
 		if t == nil {
 			t = callee.router.newTurn()
 		}
-		l.give(t, w, callee)
+		on = l.give(t, w, callee)
 	}
 	if t != nil {
 		t.end()
@@ -167,7 +172,7 @@ func (l *concurrency) next(callee *session) *waitingCall {
 	if len(l.waiting) == 0 || !l.free(callee) {
 		return nil
 	}
-	at := slices.IndexFunc(l.waiting, func(w *waitingCall) bool { return !slices.Contains(w.refusedBy, callee) })
+	at := slices.IndexFunc(l.waiting, func(w *waitingCall) bool { return l.named(w, callee) })
 	if at < 0 {
 		return nil
 	}
@@ -177,88 +182,158 @@ func (l *concurrency) next(callee *session) *waitingCall {
 	return w
 }
 
-// give brings a call that has waited to a callee.
-func (l *concurrency) give(t *turn, w *waitingCall, callee *session) {
-	refusal := noSuchProcedure
-	id, there := callee.nextInvocation(w.inv, false)
-	if there {
-		if !w.inv.assign(callee, id) { // it has ended meanwhile
-			callee.takeBackInvocation(id)
-			l.giveBack(callee)
-			return
-		}
-		from, m := &w.inv.caller.peer, &w.message
-		m.Request = id
-		t.begin(w.inv.caller, w.inv.procedure, m)
-		t.fresh()
-		if refusal = t.deliver(from, w.inv.procedure, m, callee); refusal == nil {
-			return
-		}
-		callee.dropInvocation(id)
-		if !w.inv.assign(nil, 0) {
-			return // it has ended, and given its place back
-		}
-		callee.takeBackInvocation(id)
+// named reports whether a call that waits may go to the callee: unless the policy lets
+// anyone have it, to the first by the policy that has not refused it.
+func (l *concurrency) named(w *waitingCall, callee *session) bool {
+	if slices.Contains(w.refusedBy, callee) {
+		return false
 	}
-	l.giveBack(callee)
-	w.refusedBy = append(w.refusedBy, callee)
-	if !l.again(w) && w.inv.end() {
-		t.refused(w.inv.caller, refusal)
-		w.inv.tell(t, refusal)
+	if l.anyone() {
+		return true
 	}
-}
-
-// again lets a call wait for another callee, if there is one left to ask.
-func (l *concurrency) again(w *waitingCall) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for callee := range l.callees {
-		if !slices.Contains(w.refusedBy, callee) {
-			l.waiting = slices.Insert(l.waiting, 0, w)
-			return true
+	callees, first := l.reg.choose()
+	for i := range callees {
+		if c := callees[(first+i)%len(callees)]; !slices.Contains(w.refusedBy, c) {
+			return c == callee
 		}
 	}
 	return false
 }
 
-// join adds a callee.
+// give brings a call that has waited to a callee, and reports whether the callee may
+// be given another one.
+func (l *concurrency) give(t *turn, w *waitingCall, callee *session) bool {
+	l.reg.mu.RLock()
+	refusal := l.bring(t, w, callee)
+	l.reg.mu.RUnlock()
+	if refusal == nil {
+		return true
+	}
+	l.giveBack(callee)
+	if refusal == hasEnded {
+		return true
+	}
+	there := refusal != noSuchProcedure
+	if there {
+		w.refusedBy, w.refusal = append(w.refusedBy, callee), refusal
+	}
+	others, hopeless := l.again(w, callee)
+	if hopeless != nil && w.inv.end() {
+		t.refused(w.inv.caller, hopeless)
+		w.inv.tell(t, hopeless)
+	}
+	for _, other := range others {
+		l.serve(other)
+	}
+	return there
+}
+
+// bring is give's part for which the callee must stay one: reg.mu is held.
+func (l *concurrency) bring(t *turn, w *waitingCall, callee *session) *wamp.Refusal {
+	if !slices.Contains(*l.reg.callees.Load(), callee) || !callee.nextInvocation(w.inv) {
+		return noSuchProcedure
+	}
+	m := &w.message
+	m.Request = w.inv.id
+	t.begin(w.inv.caller, w.inv.procedure, m)
+	t.fresh()
+	refusal := t.deliverWithin(w.inv, &w.inv.caller.peer, w.inv.procedure, m, callee)
+	if refusal != nil {
+		callee.takeBackInvocation(m.Request)
+	}
+	return refusal
+}
+
+// again lets a call wait for another callee than the one that could not be given it,
+// and returns those that are free; or it returns why there is none to wait for.
+func (l *concurrency) again(w *waitingCall, callee *session) (others []*session, hopeless *wamp.Refusal) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if hopeless = l.hopeless(w); hopeless == nil {
+		l.waiting = slices.Insert(l.waiting, 0, w)
+		others = l.others(w, callee)
+	}
+	return others, hopeless
+}
+
+// hopeless says why a call has no callee to wait for, or returns nil. l.mu is held.
+func (l *concurrency) hopeless(w *waitingCall) *wamp.Refusal {
+	for callee := range l.callees {
+		if !slices.Contains(w.refusedBy, callee) {
+			return nil
+		}
+	}
+	if len(l.callees) > 0 {
+		return w.refusal
+	}
+	return l.why
+}
+
+// others returns the callees that are free and may have the call, but for one.
+// l.mu is held.
+func (l *concurrency) others(w *waitingCall, but *session) (free []*session) {
+	for callee := range l.callees {
+		if callee != but && l.free(callee) && !slices.Contains(w.refusedBy, callee) {
+			free = append(free, callee)
+		}
+	}
+	return free
+}
+
+// join adds a callee. One that had left has the calls still that it has not answered.
 func (l *concurrency) join(callee *session, limit uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.callees[callee] = &calleeLoad{limit: limit}
+	load := l.parted[callee]
+	if load == nil {
+		load = new(calleeLoad)
+	}
+	load.limit = limit
+	delete(l.parted, callee)
+	l.callees[callee] = load
 }
 
-// part removes a callee, which the registration has lost already. Calls that
-// nobody is left for end; others may have waited for this callee only, and are
+// part removes a callee, which the registration has lost already, and says why. Calls
+// that nobody is left for end; others may have waited for this callee only, and are
 // given to whom the policy names now.
-func (l *concurrency) part(callee *session) {
-	defer func() {
-		if callees, first := l.reg.choose(); len(callees) > 0 && !l.anyone() {
-			l.serve(callees[first])
-		}
-	}()
+func (l *concurrency) part(callee *session, why *wamp.Refusal) {
 	l.mu.Lock()
+	if load := l.callees[callee]; load != nil && load.used > 0 {
+		if l.parted == nil {
+			l.parted = make(map[*session]*calleeLoad)
+		}
+		l.parted[callee] = load
+	}
 	delete(l.callees, callee)
-	var hopeless []*waitingCall
+	l.why = why
+	type ending struct {
+		call *waitingCall
+		why  *wamp.Refusal
+	}
+	var over []ending
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waitingCall) bool {
-		for callee := range l.callees {
-			if !slices.Contains(w.refusedBy, callee) {
-				return false
+		why := l.hopeless(w)
+		if why != nil {
+			over = append(over, ending{w, why})
+		}
+		return why != nil
+	})
+	var left []*session
+	if len(l.waiting) > 0 {
+		left = slices.Collect(maps.Keys(l.callees))
+	}
+	l.mu.Unlock()
+	if len(over) > 0 {
+		t := callee.router.newTurn()
+		for _, o := range over {
+			if o.call.inv.end() {
+				o.call.inv.tell(t, o.why)
 			}
 		}
-		hopeless = append(hopeless, w)
-		return true
-	})
-	l.mu.Unlock()
-	if len(hopeless) == 0 {
-		return
+		t.end()
 	}
-	t := callee.router.newTurn()
-	defer t.end()
-	for _, w := range hopeless {
-		if w.inv.end() {
-			w.inv.tell(t, noSuchProcedure)
-		}
+	for _, callee := range left {
+		l.serve(callee)
 	}
 }
 
@@ -297,5 +372,9 @@ func (reg *registration) limited(s *session, limit uint64) {
 	l.join(s, limit)
 }
 
-var calleesBusy = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
-	Text: "all callees have as many calls as they may, and no more can wait"}
+var (
+	calleesBusy = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
+		Text: "all callees have as many calls as they may, and no more can wait"}
+	partsCantWait = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
+		Text: "all callees have as many calls as they may, and a call in parts can't wait: what follows would have to, too"}
+)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -70,25 +71,39 @@ func (d *dealer) admit(t *turn, from *session, m *wamp.Call) (reg *registration,
 	return called.registration, called.disclose || m.Options.DiscloseMe == wamp.True, nil
 }
 
-// invoke finds a callee of the registration, if there is one, that takes the call. Where the
-// callee whose turn it is would have to be refused an opaque payload, another one
-// is asked.
+// invoke finds a callee that takes the call: one of the registration, if there is one,
+// or of what has taken its place since it was looked up.
 func (d *dealer) invoke(t *turn, from *session, m *wamp.Call, reg *registration, disclose bool) *wamp.Refusal {
-	if reg == nil {
-		return noSuchProcedure
+	refusal := noSuchProcedure
+	for reg != nil {
+		asked := reg.callees.Load()
+		if refusal = d.ask(t, from, m, reg, disclose); refusal != noSuchProcedure {
+			break
+		}
+		now, _ := d.procedures.best(m.Procedure)
+		if now == reg && now.callees.Load() == asked {
+			break // its last callee is about to leave
+		}
+		reg = now
 	}
+	return refusal
+}
+
+// ask offers the call to the callees of the registration. Where the one whose turn it
+// is would have to be refused an opaque payload, another one is asked.
+func (d *dealer) ask(t *turn, from *session, m *wamp.Call, reg *registration, disclose bool) *wamp.Refusal {
 	d.invocationOf(t, from, m, reg, disclose)
 	if l := reg.concurrency.Load(); l != nil {
 		return l.invoke(d, t, from, m)
 	}
 	callees, first := reg.choose()
-	refusal := noSuchProcedure // the last callee left meanwhile
+	refusal := noSuchProcedure // they have left meanwhile
 	for i := range callees {
-		r := d.offer(t, from, m, reg, callees[(first+i)%len(callees)])
+		r := d.offer(t, from, m, reg, nil, callees[(first+i)%len(callees)])
 		if r == nil {
 			return nil
 		}
-		if i == 0 || refusal == noSuchProcedure {
+		if refusal == noSuchProcedure {
 			refusal = r
 		}
 	}
@@ -121,17 +136,35 @@ func (d *dealer) invocationOf(t *turn, from *session, m *wamp.Call, reg *registr
 	}
 }
 
-// offer gives the turn's INVOCATION to one callee.
-func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, callee *session) *wamp.Refusal {
+// offer gives the turn's INVOCATION to one callee, at which it has a place if l limits
+// its concurrency.
+func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, l *concurrency, callee *session) *wamp.Refusal {
 	inv := d.invocationFor(from, m, reg)
-	inv.callee, inv.limit = callee, reg.concurrency.Load()
+	inv.callee, inv.limit = callee, l
+	reg.mu.RLock()
+	refusal := d.bring(t, from, m, reg, inv)
+	reg.mu.RUnlock()
+	switch {
+	case refusal == hasEnded:
+		return nil
+	case refusal == nil:
+		d.startTimeout(inv, m)
+	case l != nil:
+		l.release(callee)
+	}
+	return refusal
+}
+
+// bring is offer's part for which the callee must stay one: reg.mu is held. The call
+// has ended if the callee left at the same time; the caller has been told then.
+func (d *dealer) bring(t *turn, from *session, m *wamp.Call, reg *registration, inv *invocation) *wamp.Refusal {
+	if !slices.Contains(*reg.callees.Load(), inv.callee) {
+		return noSuchProcedure
+	}
 	if inv.open {
 		// A callee that can't cope with a call in parts, or not be told to stop,
 		// is not given one (WAMP, "Progressive Call Invocations").
-		if role := callee.peer.Roles.Callee; !role.Has(wamp.ProgressiveCallInvocations) || !role.Has(wamp.CallCanceling) {
-			if inv.limit != nil {
-				inv.limit.release(callee)
-			}
+		if role := inv.callee.peer.Roles.Callee; !role.Has(wamp.ProgressiveCallInvocations) || !role.Has(wamp.CallCanceling) {
 			return calleeTakesNoParts
 		}
 		first := t.invocation.Details
@@ -142,12 +175,11 @@ func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, 
 	}
 	t.invocation.Request = inv.id
 	t.fresh()
-	if refusal := t.deliver(&from.peer, m.Procedure, &t.invocation, callee); refusal != nil {
-		inv.takeBack()
-		return refusal
+	refusal := t.deliver(&from.peer, m.Procedure, &t.invocation, inv.callee)
+	if refusal != nil && !inv.take((*session).takeBackInvocation) {
+		return hasEnded
 	}
-	d.startTimeout(inv, m)
-	return nil
+	return refusal
 }
 
 // invocationFor makes the invocation that a CALL begins, without a callee.
@@ -194,11 +226,15 @@ func (d *dealer) callMore(t *turn, from *session, inv *invocation, m *wamp.Call)
 	t.invocation.Details.Progress = inv.open
 	t.invocation.Details.Attributes = m.Options.Attributes
 	t.fresh()
-	if refusal := t.deliver(&from.peer, inv.procedure, &t.invocation, inv.callee); refusal != nil {
+	switch refusal := t.deliverWithin(inv, &from.peer, inv.procedure, &t.invocation, inv.callee); refusal {
+	case nil:
+		t.routed(from, 1)
+	case hasEnded:
+		t.routed(from, 0)
+	default:
 		d.endWith(t, inv, refusal)
 		return from.refuse(t, wamp.TypeCall, m.Request, false, refusal)
 	}
-	t.routed(from, 1)
 	return nil
 }
 
@@ -242,7 +278,7 @@ func (d *dealer) answered(t *turn, from *session, id wamp.ID) (*invocation, *wam
 	from.mu.Lock()
 	inv, last := from.invocations[id], from.lastInvoked
 	from.mu.Unlock()
-	if inv == nil && id > last {
+	if inv == nil && id > last || inv != nil && inv.limit != nil && inv.assigned() == nil {
 		return nil, from.refuse(t, 0, 0, false, neverInvoked)
 	}
 	if inv != nil {
@@ -259,7 +295,7 @@ func (d *dealer) answer(t *turn, from *session, inv *invocation, m wamp.Carrier,
 		t.refused(from, refusal)
 		return refusal // what leave does answers the caller
 	}
-	if (final || refusal != nil) && !inv.end() {
+	if final && !inv.end() {
 		return nil // canceled or timed out meanwhile
 	}
 	if refusal == nil {
@@ -267,31 +303,35 @@ func (d *dealer) answer(t *turn, from *session, inv *invocation, m wamp.Carrier,
 		out, _ := m.Carried()
 		*out = *in // as Receive left it
 		t.fresh()
-		refusal = t.deliver(&from.peer, inv.procedure, m, inv.caller)
-		if refusal != nil && !final && !inv.end() {
-			return nil
+		within := inv
+		if final { // it has ended, by this
+			within = nil
 		}
+		refusal = t.deliverWithin(within, &from.peer, inv.procedure, m, inv.caller)
 	}
-	if refusal != nil {
+	switch {
+	case refusal == nil:
+		t.routed(from, 1)
+	case final:
 		t.refused(from, refusal)
 		inv.tell(t, refusal)
-		if !final {
-			inv.interrupt(t, "killnowait", refusal.URI)
-		}
-		return nil
+	case refusal != hasEnded && d.endWith(t, inv, refusal):
+		t.refused(from, refusal)
 	}
-	t.routed(from, 1)
 	return nil
 }
 
 // endWith ends a call before its callee has answered: the caller gets the reason,
-// and the callee is told to stop, before it may be given another call.
-func (d *dealer) endWith(t *turn, inv *invocation, r *wamp.Refusal) {
-	if inv.take((*session).dropInvocation) {
+// and the callee is told to stop, before it may be given another call. It reports
+// whether it was this that ended the call.
+func (d *dealer) endWith(t *turn, inv *invocation, r *wamp.Refusal) bool {
+	ended := inv.take((*session).dropInvocation)
+	if ended {
 		inv.tell(t, r)
 		inv.interrupt(t, "killnowait", r.URI)
 		inv.free()
 	}
+	return ended
 }
 
 // cancel treats a CANCEL (WAMP, "Call Canceling").

@@ -20,8 +20,8 @@ type invocation struct {
 	timer timer
 
 	// limit is nil unless the registration's callees have limited concurrency.
-	// Then callee and id may be unset while the call waits; they are guarded by
-	// the caller's mu until the call has ended.
+	// Then callee is nil while the call waits, until its INVOCATION is put; it is
+	// guarded by the caller's mu until the call has ended. id means nothing before.
 	limit  *concurrency
 	callee *session
 	id     wamp.ID // INVOCATION.Request
@@ -31,13 +31,10 @@ type invocation struct {
 // draws its id.
 func (inv *invocation) begin() *wamp.Refusal {
 	if refusal := inv.enter(); refusal != nil {
-		if inv.limit != nil {
-			inv.limit.release(inv.callee)
-		}
 		return refusal
 	}
-	if _, there := inv.callee.nextInvocation(inv, true); !there {
-		inv.end()
+	if !inv.callee.nextInvocation(inv) {
+		inv.take(nil)
 		return noSuchProcedure
 	}
 	return nil
@@ -59,23 +56,20 @@ func (inv *invocation) enter() *wamp.Refusal {
 }
 
 // nextInvocation enters an invocation into the table of its callee, under a new
-// id, unless the callee is gone. The invocation learns its id at once, or, if it
-// has waited, by assign.
-func (s *session) nextInvocation(inv *invocation, atOnce bool) (id wamp.ID, there bool) {
+// id, unless the callee is gone.
+func (s *session) nextInvocation(inv *invocation) (there bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
-		return 0, false
+		return false
 	}
 	if s.invocations == nil {
 		s.invocations = make(map[wamp.ID]*invocation)
 	}
 	s.lastInvoked++
 	s.invocations[s.lastInvoked] = inv
-	if atOnce {
-		inv.id = s.lastInvoked
-	}
-	return s.lastInvoked, true
+	inv.id = s.lastInvoked
+	return true
 }
 
 func (s *session) dropInvocation(id wamp.ID) {
@@ -95,16 +89,18 @@ func (s *session) takeBackInvocation(id wamp.ID) {
 	}
 }
 
-// assign gives a call that waits its callee, or takes it back (nil). It reports
-// false if the call has ended.
-func (inv *invocation) assign(callee *session, id wamp.ID) bool {
+// put queues a frame of the call for one of its parties, unless the call has ended.
+// The INVOCATION of a call that has waited makes its receiver the callee.
+func (inv *invocation) put(to *session, frame []byte, of *chunk) (put putResult, pending bool) {
 	inv.caller.mu.Lock()
 	defer inv.caller.mu.Unlock()
 	if inv.caller.calls[inv.request] != inv {
-		return false
+		return 0, false
 	}
-	inv.callee, inv.id = callee, id
-	return true
+	if inv.callee == nil {
+		inv.callee = to
+	}
+	return to.out.put(frame, of), true
 }
 
 // assigned returns the callee, or nil if the call waits for one.
@@ -116,13 +112,8 @@ func (inv *invocation) assigned() *session {
 
 // end takes the invocation out of all tables, and reports whether it was this
 // call that ended it.
-func (inv *invocation) end() bool { return inv.conclude((*session).dropInvocation) }
-
-// takeBack ends an invocation that was refused on the way to its callee.
-func (inv *invocation) takeBack() bool { return inv.conclude((*session).takeBackInvocation) }
-
-func (inv *invocation) conclude(drop func(callee *session, id wamp.ID)) bool {
-	ended := inv.take(drop)
+func (inv *invocation) end() bool {
+	ended := inv.take((*session).dropInvocation)
 	if ended {
 		inv.free()
 	}
@@ -130,22 +121,23 @@ func (inv *invocation) conclude(drop func(callee *session, id wamp.ID)) bool {
 }
 
 // take is end for who has something to tell the callee first; free must follow, if
-// it reports true.
+// it reports true. drop takes it out of its callee's table.
 func (inv *invocation) take(drop func(callee *session, id wamp.ID)) bool {
 	inv.caller.mu.Lock()
 	ended := inv.caller.calls[inv.request] == inv
 	if ended {
 		delete(inv.caller.calls, inv.request)
+		if inv.first != nil {
+			// Under the lock: the caller's next part finds the call, or this.
+			inv.caller.stale.note(inv.request)
+		}
 	}
 	inv.caller.mu.Unlock()
 	if !ended {
 		return false
 	}
-	if inv.first != nil {
-		inv.caller.stale.note(inv.request)
-	}
 	inv.timer.stop(inv)
-	if inv.callee != nil {
+	if inv.callee != nil && drop != nil {
 		drop(inv.callee, inv.id)
 	}
 	return true

@@ -104,7 +104,7 @@ func (api *metaAPI) answer(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 	}
 	t.begin(from, m.Procedure, m)
 	t.fresh()
-	return t.pass(&wamp.Result{Request: m.Request, Payload: payload}, nil, from)
+	return t.pass(&wamp.Result{Request: m.Request, Payload: payload}, nil, from, nil)
 }
 
 // explicit reports whether an authorizer grants the action by a permission that

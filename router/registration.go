@@ -3,6 +3,7 @@ package router
 import (
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,11 @@ type registration struct {
 	callees        atomic.Pointer[[]*session]  // copied on change; in order of registration
 	turns          atomic.Uint64               // for roundrobin
 	concurrency    atomic.Pointer[concurrency] // nil: no callee has asked for a limit
+
+	// mu is held for reading while an INVOCATION is put into the outbox of one of the
+	// callees, and for writing while one comes or goes: so REGISTERED, which is put
+	// under it, comes before the first, and UNREGISTERED after the last.
+	mu sync.RWMutex
 }
 
 // choose returns the callees, and which of them is the first to ask by the
@@ -52,6 +58,7 @@ func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 	}
 	events := s.realm.meta.events.about(m.Procedure, onRegistrationCreate, onRegister, onUnregister, onRegistrationDelete)
 	var ousted *registration // by force_reregister
+	var revoked []*session   // its callees
 	var joined *registration
 	d.procedures.update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
 		old := reg
@@ -61,12 +68,14 @@ func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 		if !ok {
 			reg = newRegistration(m, match)
 		}
+		reg.mu.Lock()
+		defer reg.mu.Unlock()
 		if refusal = reg.add(s, m); refusal != nil {
 			ousted = nil
 			return old, old != nil
 		}
 		if ousted != nil {
-			d.oust(ousted, events)
+			revoked = d.oust(ousted, events)
 		}
 		if !ok {
 			d.byID.Store(reg.id, reg)
@@ -82,7 +91,7 @@ func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 	}
 	t.routed(s, 0)
 	if ousted != nil {
-		ousted.dismiss(t)
+		ousted.dismiss(t, revoked)
 	}
 	if l := joined.concurrency.Load(); l != nil {
 		l.serve(s)
@@ -91,13 +100,17 @@ func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 	return nil
 }
 
-// oust takes a registration from all its callees. It runs under the index's lock
-// for the registration's URI; dismiss tells the callees afterwards.
-func (d *dealer) oust(reg *registration, events *metaEvents) {
+// oust takes a registration from all its callees, and returns those that did not
+// unregister at the same time. It runs under the index's lock for the registration's
+// URI; dismiss tells them afterwards.
+func (d *dealer) oust(reg *registration, events *metaEvents) (revoked []*session) {
 	d.byID.Delete(reg.id)
 	callees := *reg.callees.Load()
 	for i, s := range callees {
 		s.mu.Lock()
+		if s.registrations[reg.id] == reg {
+			revoked = append(revoked, s)
+		}
 		delete(s.registrations, reg.id)
 		s.mu.Unlock()
 		events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
@@ -105,15 +118,21 @@ func (d *dealer) oust(reg *registration, events *metaEvents) {
 			events.note(onRegistrationDelete, uint64(s.peer.Session), uint64(reg.id))
 		}
 	}
+	return revoked
 }
 
-// dismiss tells the callees of a registration that is gone.
-func (reg *registration) dismiss(t *turn) {
+// dismiss ends a registration that was ousted, and tells those callees that it was
+// taken from.
+func (reg *registration) dismiss(t *turn, revoked []*session) {
+	reg.mu.Lock()
 	callees := *reg.callees.Swap(new([]*session))
-	for _, s := range callees {
+	reg.mu.Unlock()
+	for _, s := range revoked {
 		s.revoked(t, reg, "registered anew by another callee")
-		if l := reg.concurrency.Load(); l != nil {
-			l.part(s)
+	}
+	if l := reg.concurrency.Load(); l != nil {
+		for _, s := range callees {
+			l.part(s, registeredAnew)
 		}
 	}
 }
@@ -206,12 +225,16 @@ func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
 		return false
 	}
 	events := s.realm.meta.events.about(reg.uri, onUnregister, onRegistrationDelete)
+	why := noSuchProcedure
 	d.procedures.update(reg.match, reg.uri, func(now *registration, there bool) (*registration, bool) {
-		if now != reg {
-			return now, there // force_reregister came in between
-		}
+		reg.mu.Lock()
+		defer reg.mu.Unlock()
 		changed := slices.DeleteFunc(slices.Clone(*reg.callees.Load()), func(c *session) bool { return c == s })
 		reg.callees.Store(&changed)
+		if now != reg { // force_reregister came in between
+			why = registeredAnew
+			return now, there
+		}
 		events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
 		if len(changed) == 0 {
 			d.byID.Delete(reg.id)
@@ -220,7 +243,7 @@ func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
 		return reg, len(changed) > 0
 	})
 	if l := reg.concurrency.Load(); l != nil {
-		l.part(s)
+		l.part(s, why)
 	}
 	return true
 }
@@ -241,6 +264,8 @@ var (
 		Text: "the procedure is registered already"}
 	otherPolicy = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrProcedureExistsPolicy,
 		Text: "the procedure is registered with another invocation policy"}
+	registeredAnew = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
+		Text: "another callee has registered the procedure anew while the call waited: call again"}
 	noSuchRegistration = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRegistration,
 		Text: "this session holds no registration of that id"}
 	unknownInvoke = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,

@@ -213,6 +213,13 @@ var tooLarge = &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeEx
 // deliver hands the outbound message m to one receiver: asks the interceptors,
 // encodes, queues. uri is the topic or procedure that it belongs to.
 func (t *turn) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
+	return t.deliverWithin(nil, from, uri, m, to)
+}
+
+// deliverWithin is deliver for a message of a call that somebody else may end
+// meanwhile: it is queued before whoever ends the call tells of that, or refused with
+// hasEnded.
+func (t *turn) deliverWithin(call *invocation, from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
 	payload, _ := m.Carried()
 	if interceptors := to.realm.plugins.Load().interceptors; len(interceptors) > 0 {
 		t.out = wamp.Transit{From: from, URI: uri, Message: m}
@@ -222,13 +229,13 @@ func (t *turn) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *sessio
 			}
 		}
 	}
-	return t.pass(m, payload, to)
+	return t.pass(m, payload, to, call)
 }
 
 // pass queues a message for one receiver, or says why it can't have it. payload is
 // m's if it came from a client, and nil if it is the router's own, which is in the
-// receiver's serializer.
-func (t *turn) pass(m wamp.Message, payload *wamp.Payload, to *session) *wamp.Refusal {
+// receiver's serializer. call is nil but for deliverWithin.
+func (t *turn) pass(m wamp.Message, payload *wamp.Payload, to *session, call *invocation) *wamp.Refusal {
 	e := t.encode(m, payload, to)
 	if e.refusal != nil {
 		return e.refusal
@@ -236,9 +243,19 @@ func (t *turn) pass(m wamp.Message, payload *wamp.Payload, to *session) *wamp.Re
 	if to.peer.MaxMessage > 0 && e.body > to.peer.MaxMessage {
 		return tooLarge
 	}
-	t.queue(to, e.frame, e.of)
+	if call == nil {
+		t.queue(to, e.frame, e.of)
+		return nil
+	}
+	put, pending := call.put(to, e.frame, e.of)
+	if !pending {
+		return hasEnded
+	}
+	t.wasPut(to, put, len(e.frame))
 	return nil
 }
+
+var hasEnded = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled, Text: "the call has ended"}
 
 // send queues a message without a payload of a client's for one receiver.
 func (t *turn) send(to *session, m wamp.Message) {
@@ -254,7 +271,12 @@ func (t *turn) send(to *session, m wamp.Message) {
 // queue puts a frame into a session's outbox, and cuts off a session that has
 // not read for so long that its outbox is full.
 func (t *turn) queue(to *session, frame []byte, of *chunk) {
-	switch to.out.put(frame, of) {
+	t.wasPut(to, to.out.put(frame, of), len(frame))
+}
+
+// wasPut does what is to be done after a frame was put.
+func (t *turn) wasPut(to *session, put putResult, size int) {
+	switch put {
 	case putOwed:
 		t.owed = append(t.owed, to)
 	case putBehind:
@@ -263,7 +285,7 @@ func (t *turn) queue(to *session, frame []byte, of *chunk) {
 		to.cutOff(t, queueFull)
 		return
 	}
-	t.owedSize += len(frame)
+	t.owedSize += size
 	if r := t.router; r.queued.Load() > int64(r.limits().Queues) {
 		r.relieve(t)
 	}
