@@ -39,10 +39,19 @@ func (d *dealer) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 		refusal = d.invoke(t, from, m, reg, disclose)
 	}
 	if refusal != nil {
-		return from.refuse(t, wamp.TypeCall, m.Request, true, refusal)
+		return from.refuseCall(t, m, refusal)
 	}
 	t.routed(from, 1)
 	return nil
+}
+
+// refuseCall refuses a call at its beginning. What the caller has sent of a progressive
+// one meanwhile begins no other.
+func (s *session) refuseCall(t *turn, m *wamp.Call, refusal *wamp.Refusal) *wamp.Refusal {
+	if m.Options.Progress == wamp.True {
+		s.stale.note(m.Request)
+	}
+	return s.refuse(t, wamp.TypeCall, m.Request, true, refusal)
 }
 
 // admit checks all that a CALL must fulfil, and finds the registration that it is

@@ -62,26 +62,39 @@ func (r *Router) welcome(conn transport.Conn) (*session, error) {
 	s.out.onStall = func() { s.cutOff(nil, stalled) }
 	_ = conn.SetReadDeadline(time.Time{})
 	conn.SetReadLimit(r.limits().Message)
-	realm.join(s)
-	if r.isClosing() { // Close may have gone through the sessions before
-		realm.part(s)
-		return nil, shuttingDown
+	t := r.newTurn()
+	defer t.end()
+	if refusal := s.enter(t, identity); refusal != nil {
+		return nil, refusal
 	}
-	r.greet(s, identity)
+	r.tell(Observation{Kind: SessionOpened, Realm: s.peer.Realm, Peer: &s.peer})
+	realm.meta.joined(t, s)
 	return s, nil
 }
 
-// greet sends WELCOME.
-func (r *Router) greet(s *session, identity *Identity) {
-	r.tell(Observation{Kind: SessionOpened, Realm: s.peer.Realm, Peer: &s.peer})
-	t := r.newTurn()
-	defer t.end()
-	t.send(s, &wamp.Welcome{Session: s.peer.Session, Details: wamp.WelcomeDetails{
-		Roles: s.realm.plugins.Load().features, Agent: r.agent, Realm: s.peer.Realm,
+// enter makes the session one of its realm, and queues WELCOME. Who finds it there and
+// ends it at once waits for that: s.mu is held.
+func (s *session) enter(t *turn, identity *Identity) *wamp.Refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.realm.join(s)
+	welcome := t.encode(&wamp.Welcome{Session: s.peer.Session, Details: wamp.WelcomeDetails{
+		Roles: s.realm.plugins.Load().features, Agent: s.router.agent, Realm: s.peer.Realm,
 		AuthID: s.peer.AuthID, AuthRole: s.peer.AuthRole, AuthMethod: s.peer.AuthMethod,
 		AuthProvider: s.peer.AuthProvider, AuthExtra: identity.Extra,
-	}})
-	s.realm.meta.joined(t, s)
+	}}, nil, s)
+	refusal := welcome.refusal
+	if s.router.isClosing() { // Close may have gone through the sessions before
+		refusal = shuttingDown
+	}
+	if refusal != nil {
+		s.ending.Store(true)
+		s.realm.part(s)
+		return refusal
+	}
+	s.out.put(welcome.frame, nil)
+	t.owed = append(t.owed, s)
+	return nil
 }
 
 // authenticate finds out who the client is, by the first of its methods that

@@ -68,7 +68,7 @@ func (api *metaAPI) add(procedures map[wamp.URI]metaProcedure) {
 func (api *metaAPI) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 	refusal := api.answer(t, from, m)
 	if refusal != nil {
-		return from.refuse(t, wamp.TypeCall, m.Request, true, refusal)
+		return from.refuseCall(t, m, refusal)
 	}
 	t.routed(from, 0)
 	api.events.publish(t)

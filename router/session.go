@@ -35,7 +35,7 @@ type session struct {
 	lastCalled wamp.ID     // the highest CALL.Request so far; the same
 	stale      stale
 
-	mu            sync.Mutex // guards what follows; of locks, only out's is taken under it
+	mu            sync.Mutex // guards what follows; no other session's is taken under it
 	gone          bool       // left: nothing may be added any more
 	subscriptions holdings
 	registrations map[wamp.ID]*registration
