@@ -27,6 +27,7 @@ type actor struct {
 	ids           map[wamp.ID]wamp.URI         // of requests, what they were about
 	subscriptions []wamp.ID
 	registrations []wamp.ID
+	open          map[wamp.ID]bool // progressive calls; whether more may follow
 	held          map[wamp.ID]bool // subscriptions and registrations that were ever granted
 	invocations   []wamp.ID        // to be answered
 }
@@ -37,7 +38,7 @@ func newActor(t *testing.T, r *Router, s wamp.Serializer) *actor {
 	client, server := transport.Pipe(s)
 	go r.Accept(server)
 	a := &actor{t: t, conn: client, s: s, asked: map[wamp.ID]wamp.MessageType{}, calls: map[wamp.ID]bool{},
-		ids: map[wamp.ID]wamp.URI{}, held: map[wamp.ID]bool{}}
+		ids: map[wamp.ID]wamp.URI{}, held: map[wamp.ID]bool{}, open: map[wamp.ID]bool{}}
 	everything := wamp.Role{Present: true, Features: ^wamp.Features(0)}
 	a.send(&wamp.Hello{Realm: "realm1", Details: wamp.HelloDetails{
 		Roles: wamp.Roles{Publisher: everything, Subscriber: everything, Caller: everything, Callee: everything}}})
@@ -124,6 +125,12 @@ func (a *actor) sync(sent map[[32]byte]bool) {
 			a.held[m.Registration] = true
 			a.registrations = append(a.registrations, m.Registration)
 		case *wamp.Unregistered:
+			if m.Request == 0 { // registered anew by another
+				if !a.held[m.Details.Registration] {
+					a.t.Fatalf("UNREGISTERED of registration %d, which this session never had", m.Details.Registration)
+				}
+				continue
+			}
 			a.answered(wamp.TypeUnregister, m.Request)
 		case *wamp.Event:
 			if !a.held[m.Subscription] {
@@ -164,6 +171,7 @@ func (a *actor) end(call wamp.ID) {
 		a.t.Fatalf("call %d ends, which does not wait or has ended before", call)
 	}
 	delete(a.calls, call)
+	delete(a.open, call)
 }
 
 func (a *actor) untouched(p *wamp.Payload, sent map[[32]byte]bool) {
@@ -221,8 +229,8 @@ func FuzzRouter(f *testing.F) {
 		if err := r.Check(); err != nil {
 			t.Fatal(err)
 		}
-		// All that is in flight ends when the callees answer.
-		for range 3 {
+		// All that is in flight, or waits, ends when the callees answer.
+		for range 15 {
 			for _, a := range actors {
 				for len(a.invocations) > 0 && !a.ended {
 					a.send(&wamp.Yield{Request: a.invocations[0]})
@@ -293,8 +301,12 @@ func (a *actor) act(op byte, uri wamp.URI, i int, sent map[[32]byte]bool) {
 		a.send(m)
 	case 5, 6:
 		a.asked[id] = wamp.TypeRegister
+		force := wamp.Unset
+		if i%7 == 0 {
+			force = wamp.True
+		}
 		a.send(&wamp.Register{Request: id, Procedure: uri, Options: wamp.RegisterOptions{Match: match,
-			Invoke: []string{"", "roundrobin", "last", "random"}[i%4]}})
+			Invoke: []string{"", "roundrobin", "last", "random"}[i%4], Concurrency: uint64(i % 3), ForceReregister: force}})
 	case 7:
 		registration := wamp.ID(i + 1)
 		if len(a.registrations) > 0 {
@@ -308,6 +320,22 @@ func (a *actor) act(op byte, uri wamp.URI, i int, sent map[[32]byte]bool) {
 		a.calls[id] = i%2 == 0
 		if i%2 == 0 {
 			m.Options.ReceiveProgress = wamp.True
+		}
+		if i%7 == 1 {
+			m.Options.Progress = wamp.True
+		}
+		if op == 10 { // a further part of a call that runs, if there is one
+			for call, open := range a.open {
+				m.Request = call
+				if a.open[call] = m.Options.Progress == wamp.True; open {
+					a.send(m)
+				}
+				delete(a.calls, id)
+				return
+			}
+		}
+		if m.Options.Progress == wamp.True {
+			a.open[id] = true
 		}
 		a.send(m)
 	case 11, 12, 13:

@@ -23,12 +23,13 @@ type historyFile struct {
 
 	mu      sync.Mutex
 	waiting []diskEntry
-	size    int       // bytes waiting
-	written sync.Cond // size fell, or everything appended so far is in the file
-	work    sync.Cond // something waits, or the file closes
-	busy    bool
-	closed  bool
-	done    sync.WaitGroup
+	size    int // bytes waiting
+	// How many events have been appended, and how many of them stored, or lost.
+	appended, stored uint64
+	written          sync.Cond // size fell, or stored grew
+	work             sync.Cond // something waits, or the file closes
+	closed           bool
+	done             sync.WaitGroup
 }
 
 type diskEntry struct {
@@ -74,14 +75,21 @@ func (f *historyFile) append(l *diskLog, record []byte) {
 	}
 	f.waiting = append(f.waiting, diskEntry{l, record})
 	f.size += len(record)
+	f.appended++
 	f.work.Signal()
 }
 
-// sync waits until everything appended so far is in the file.
+// sync waits until everything appended so far is in the file, whatever comes
+// meanwhile.
 func (f *historyFile) sync() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.busy || len(f.waiting) > 0 {
+	f.await(f.appended)
+}
+
+// await waits until the first n events are in the file. f.mu is held.
+func (f *historyFile) await(n uint64) {
+	for f.stored < n {
 		f.written.Wait()
 	}
 }
@@ -98,13 +106,13 @@ func (f *historyFile) write() {
 			f.work.Wait()
 		}
 		batch := f.waiting
-		f.waiting, f.size, f.busy = nil, 0, true
+		f.waiting, f.size = nil, 0
 		f.mu.Unlock()
 		if err := f.store(batch); err != nil {
 			f.logger.Error("cannot write to the history file", "events_lost", len(batch), "error", err)
 		}
 		f.mu.Lock()
-		f.busy = false
+		f.stored += uint64(len(batch))
 		f.written.Broadcast()
 	}
 }

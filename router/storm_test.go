@@ -189,10 +189,8 @@ func (s *stormy) invoked(m *wamp.Invocation) {
 	if _, more := s.invocations[m.Request]; more {
 		return
 	}
-	if s.seen[m.Request] {
-		if len(m.Details.Procedure) == 0 { // a later part of a call that has ended
-			return
-		}
+	if s.seen[m.Request] { // a later part of a call that has been answered
+		return
 	}
 	s.seen[m.Request] = true
 	procedure, held := s.registrations[m.Registration]

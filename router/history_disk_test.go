@@ -1,0 +1,35 @@
+package router
+
+import (
+	"testing"
+	"time"
+)
+
+// Who reads a history waits for what was there when he asked, and not for what comes
+// while he waits: else he might wait as long as events come.
+func TestHistorySync(t *testing.T) {
+	f := &historyFile{appended: 1}
+	f.written.L, f.work.L = &f.mu, &f.mu
+	asked, read := f.appended, make(chan struct{})
+	go func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.await(asked)
+		close(read)
+	}()
+	f.mu.Lock()
+	f.appended++ // another one comes
+	f.stored++   // and the first is in the file
+	f.written.Broadcast()
+	f.mu.Unlock()
+	select {
+	case <-read:
+	case <-time.After(10 * time.Second):
+		t.Error("waits for an event that came later")
+	}
+	f.mu.Lock()
+	f.stored++
+	f.written.Broadcast()
+	f.mu.Unlock()
+	<-read
+}
