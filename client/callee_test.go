@@ -294,3 +294,37 @@ func TestInputsOverTheQueueEndTheInvocation(t *testing.T) {
 	r.send(more)
 	ping(t, r)
 }
+
+// held is a Sealer that seals "com.procedure" no sooner than it is let go.
+type held struct{ began, goOn chan struct{} }
+
+func (h held) Seal(_ wamp.URI, _ bool, args []any, _ map[string]any) (a wamp.Attributes, _ []byte, _ bool, _ error) {
+	if len(args) > 0 && args[0] == "held" {
+		h.began <- struct{}{}
+		<-h.goOn
+	}
+	return a, nil, false, nil
+}
+
+func (held) Open(wamp.URI, bool, *wamp.Attributes, []byte) ([]any, map[string]any, error) {
+	return nil, nil, errors.New("nothing is sealed")
+}
+
+// A progressive result that is ready only when the handler has returned is not
+// sent behind the final one.
+func TestNoProgressBehindTheAnswer(t *testing.T) {
+	h := held{make(chan struct{}), make(chan struct{})}
+	late := make(chan error)
+	s, r := serve(t, client.Config{Sealer: h}, func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
+		go func() { late <- inv.Progress([]any{"held"}, nil) }()
+		<-h.began
+		return nil, nil
+	})
+	r.send(&wamp.Invocation{Request: 1, Registration: 5, Details: wamp.InvocationDetails{ReceiveProgress: true}})
+	expect[*wamp.Yield](r)
+	close(h.goOn)
+	if err := next(t, late); err != client.ErrAnswered {
+		t.Error(err)
+	}
+	r.quiet(s)
+}

@@ -19,11 +19,14 @@
 //     sits on the way could otherwise replace a sealed payload by one of his
 //     own. Config.AllowClear gives this protection up.
 //
-// What the router answers itself can't be sealed. Topics and procedures that
+// What is between this session and the router can't be sealed. Topics and procedures that
 // begin with "wamp." are the router's: they are never sealed, and are accepted
 // in the clear. So are ERRORs whose URI begins with "wamp." or "blindfold."
 // (Error.Sealed tells what is genuine): a router can end any call anyway, but
-// no such error should be believed beyond that.
+// no such error should be believed beyond that. The arguments of the router's
+// procedures are hence readable, and a URI among them is not scrambled: the topic
+// and the payload of a testament (wamp.session.add_testament) go in the clear,
+// whatever key the topic has.
 //
 // An ERROR in answer to a sealed INVOCATION whose own URI has no key is sent
 // without arguments, since these could tell what was sealed.

@@ -262,3 +262,50 @@ func TestMessagesOverTheRoutersLimitAreNotSent(t *testing.T) {
 	r.send(&wamp.Invocation{Request: 2, Registration: 5, Payload: values(1)})
 	r.expectError(2, "com.error")
 }
+
+// Behind GOODBYE there are no more messages, whichever side says it first.
+func TestNothingBehindGoodbye(t *testing.T) {
+	for _, mine := range []bool{true, false} {
+		goOn, done := make(chan struct{}), make(chan struct{})
+		s, r := serve(t, client.Config{}, func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
+			<-goOn
+			_ = inv.Progress([]any{1}, nil)
+			close(done)
+			return nil, nil
+		})
+		call, err := s.Begin("com.other", client.CallOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := async(func() (int, error) { return 0, call.Send(within(t), nil, nil) })
+		expect[*wamp.Call](r)
+		sent.good(t)
+		r.send(&wamp.Invocation{Request: 1, Registration: 5, Details: wamp.InvocationDetails{ReceiveProgress: true}})
+		ping(t, r) // the INVOCATION was read
+		var closed *outcome[int]
+		if mine {
+			closed = closing(s)
+			expect[*wamp.Goodbye](r)
+		} else {
+			r.send(&wamp.Goodbye{Reason: wamp.CloseSystemShutdown})
+			expect[*wamp.Goodbye](r)
+		}
+		// What follows is written before the connection is closed, if at all.
+		close(goOn)
+		next(t, done)
+		if err := call.Send(within(t), nil, nil); err == nil {
+			t.Errorf("mine %v: CALL behind GOODBYE", mine)
+		}
+		if mine {
+			r.send(&wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
+		} else {
+			_, _ = s.Publish(within(t), "com.topic", nil, nil, client.PublishOptions{})
+		}
+		r.sendFrame(transport.OpClose, transport.CloseBody(1000, ""))
+		r.expectEnd()
+		if closed != nil {
+			closed.good(t)
+		}
+		next(t, s.Done())
+	}
+}

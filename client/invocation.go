@@ -251,6 +251,10 @@ func (inv *Invocation) More() bool { return inv.more }
 // progressive results.
 var ErrNotProgressive = errors.New("client: the caller did not ask for progressive results")
 
+// ErrAnswered is what Progress returns once the invocation has its answer: its
+// handler has returned, or more inputs have come than could be queued.
+var ErrAnswered = errors.New("client: the invocation has its answer")
+
 // Progress sends a progressive result.
 func (inv *Invocation) Progress(args []any, kwargs map[string]any) error {
 	switch {
@@ -275,10 +279,11 @@ func (inv *Invocation) yield(r *Result, progress bool) error {
 	return inv.answer(m, !progress)
 }
 
-// answer sends a message unless the invocation has its answer.
+// answer sends a message unless the invocation has its answer. What is not final
+// fails then.
 func (inv *Invocation) answer(m wamp.Message, final bool) error {
 	l := inv.l
-	if err := l.take(l.ctx); err != nil {
+	if err := l.speak(l.ctx); err != nil {
 		return err
 	}
 	defer l.release()
@@ -286,8 +291,13 @@ func (inv *Invocation) answer(m wamp.Message, final bool) error {
 	if err != nil {
 		return err
 	}
-	if final && !inv.end() {
+	switch {
+	case final && !inv.end():
 		return nil
+	case l.over():
+		return l.s.lost(l.cause(), false)
+	case !final && !inv.pending():
+		return ErrAnswered
 	}
 	return l.put(frame, buf)
 }

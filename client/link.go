@@ -35,6 +35,7 @@ type link struct {
 
 	writing chan struct{} // holds a token while someone writes
 	buf     []byte        // for the message being written
+	said    bool          // GOODBYE or ABORT was: no message may follow
 
 	failure atomic.Pointer[error] // why the connection is closed
 	leaving atomic.Bool           // GOODBYE was sent
@@ -48,10 +49,16 @@ type link struct {
 	registered  map[wamp.ID]*Registration
 	invocations map[wamp.ID]*Invocation
 	stale       []wamp.ID // ended invocations whose inputs may still come
-	replies     [][]byte  // frames for writeReplies
+	replies     []owed    // for writeReplies
 	replyBytes  int
 	replying    bool
 	farewell    *time.Timer
+}
+
+// owed is a frame that is sent when there is time.
+type owed struct {
+	frame   []byte
+	message bool // and not the transport's own
 }
 
 // request is a request other than CALL that waits for its answer.
@@ -79,9 +86,11 @@ func (l *link) serializer() wamp.Serializer { return l.conn.Info().Serializer }
 
 // fail closes the connection; the first reason counts.
 func (l *link) fail(cause error) {
-	l.failure.CompareAndSwap(nil, &cause)
+	l.blame(cause)
 	_ = l.conn.Close()
 }
+
+func (l *link) blame(cause error) { l.failure.CompareAndSwap(nil, &cause) }
 
 func (l *link) cause() error {
 	if p := l.failure.Load(); p != nil {
@@ -131,10 +140,23 @@ func (l *link) take(ctx context.Context) error {
 
 func (l *link) release() { <-l.writing }
 
+// speak is take for who has a message to send: behind GOODBYE there is none
+// (WAMP, "Session Closing").
+func (l *link) speak(ctx context.Context) error {
+	if err := l.take(ctx); err != nil {
+		return err
+	}
+	if l.said {
+		l.release()
+		return l.s.lost(l.cause(), false)
+	}
+	return nil
+}
+
 // send sends a message. ctx bounds the wait for other writers; once begun, a
 // write ends within Limits.Stall of the router's last sign of taking it.
 func (l *link) send(ctx context.Context, m wamp.Message) error {
-	if err := l.take(ctx); err != nil {
+	if err := l.speak(ctx); err != nil {
 		return err
 	}
 	defer l.release()
@@ -146,6 +168,10 @@ func (l *link) write(m wamp.Message) error {
 	frame, buf, err := l.encode(l.buf[:0], m)
 	if err != nil {
 		return err
+	}
+	switch m.(type) {
+	case *wamp.Goodbye, *wamp.Abort:
+		l.said = true
 	}
 	return l.put(frame, buf)
 }
@@ -185,7 +211,7 @@ func (l *link) encode(dst []byte, m wamp.Message) (frame, buf []byte, err error)
 // on the wire by one (WAMP, "Session Scope IDs"), so one that was not sent is
 // given again.
 func (l *link) post(ctx context.Context, m wamp.Message, id *wamp.ID, enter func(wamp.ID)) error {
-	if err := l.take(ctx); err != nil {
+	if err := l.speak(ctx); err != nil {
 		return err
 	}
 	defer l.release()
@@ -240,17 +266,17 @@ func (l *link) ask(ctx context.Context, m wamp.Message, id *wamp.ID, then func(w
 }
 
 // later sends a frame without waiting for it.
-func (l *link) later(frame []byte) {
+func (l *link) later(o owed) {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
 	if l.down {
 		return
 	}
-	if l.replyBytes += len(frame); l.replyBytes > mostReplies {
+	if l.replyBytes += len(o.frame); l.replyBytes > mostReplies {
 		l.fail(errors.New("client: the router does not read the answers that it asks for"))
 		return
 	}
-	l.replies = append(l.replies, frame)
+	l.replies = append(l.replies, o)
 	if !l.replying {
 		l.replying = true
 		go l.writeReplies()
@@ -263,15 +289,15 @@ func (l *link) laterMessage(m wamp.Message) {
 		l.s.report(err)
 		return
 	}
-	l.later(frame)
+	l.later(owed{frame, true})
 }
 
 func (l *link) writeReplies() {
 	for {
 		l.s.mu.Lock()
-		frames := l.replies
+		replies := l.replies
 		l.replies, l.replyBytes = nil, 0
-		if len(frames) == 0 {
+		if len(replies) == 0 {
 			l.replying = false
 			l.s.mu.Unlock()
 			return
@@ -280,7 +306,16 @@ func (l *link) writeReplies() {
 		if l.take(l.ctx) != nil {
 			return
 		}
-		_, err := l.conn.Write(frames, l.s.config.Limits.Stall)
+		var frames [][]byte
+		for _, o := range replies {
+			if !l.said || !o.message {
+				frames = append(frames, o.frame)
+			}
+		}
+		var err error
+		if len(frames) > 0 {
+			_, err = l.conn.Write(frames, l.s.config.Limits.Stall)
+		}
 		l.release()
 		if err != nil {
 			l.fail(err)

@@ -34,7 +34,7 @@ func (l *link) read() error {
 				return errSilent
 			}
 			pinged = true
-			l.later(l.conn.Framing().AppendFrame(nil, transport.OpPing, nil))
+			l.later(owed{frame: l.conn.Framing().AppendFrame(nil, transport.OpPing, nil)})
 			continue
 		}
 		pinged = false
@@ -71,7 +71,7 @@ func (l *link) broken(err error) error {
 }
 
 func (l *link) pong(body []byte) {
-	l.later(l.conn.Framing().AppendFrame(nil, transport.OpPong, body))
+	l.later(owed{frame: l.conn.Framing().AppendFrame(nil, transport.OpPong, body)})
 }
 
 // farewellFrame sends WebSocket's closing frame, if there is such a thing and
@@ -168,6 +168,7 @@ func (l *link) dismissed(m *wamp.Goodbye) error {
 	reason := &Error{URI: m.Reason, Message: m.Details.Message}
 	ours := l.leaving.Swap(true)
 	if !ours {
+		l.blame(reason) // for whoever has something to say from here on
 		ctx, cancel := context.WithTimeout(l.ctx, l.s.config.Limits.Goodbye)
 		_ = l.send(ctx, &wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
 		cancel()

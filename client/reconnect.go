@@ -208,6 +208,7 @@ func (s *Session) resubscribe(l *link, t *topic) {
 func (s *Session) reregister(l *link, reg *Registration) error {
 	s.mu.Lock()
 	_, needed := s.registrations[reg]
+	needed = needed && reg.link != l // one may be made while the others are restored
 	s.mu.Unlock()
 	if !needed {
 		return nil

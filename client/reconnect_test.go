@@ -277,3 +277,17 @@ func TestCloseWhileJoiningAgain(t *testing.T) {
 	}
 	r.expectEnd()
 }
+
+// What is registered while a new connection is being restored is on it already:
+// made once more it would seem to be taken by another session.
+func TestWhatIsThereIsNotRestored(t *testing.T) {
+	s, r := serve(t, client.Config{}, func(context.Context, *client.Invocation) (*client.Result, error) { return nil, nil })
+	r.subscribe(s, 6, "com.topic", func(context.Context, *client.Event) {}, client.SubscribeOptions{})
+	restored := async(func() (int, error) {
+		s.Restore()
+		return 0, nil
+	})
+	r.quiet(s)
+	restored.good(t)
+	r.quiet(s)
+}

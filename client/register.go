@@ -30,7 +30,8 @@ type RegisterOptions struct {
 // What it returns is the call's result; a nil Result is an empty one. An *Error
 // answers with its URI, Args and Kwargs. Any other error answers with
 // wamp.error.runtime_error and its text, or, after the end of ctx and with its
-// error, with wamp.error.canceled or wamp.error.timeout.
+// error, with wamp.error.canceled or wamp.error.timeout. A panic is not
+// recovered.
 type Handler func(ctx context.Context, inv *Invocation) (*Result, error)
 
 // Registration is a procedure, or a pattern of procedures, that a handler serves.
