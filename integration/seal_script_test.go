@@ -19,7 +19,8 @@ import (
 // TestSeal runs the scripts of testdata/seal: what seal does, command by
 // command, as its users see it. Beside testscript's own, there are the commands
 //
-//	router [CONFIG]          starts cmd/router; $WS, $RS, $UNIX and $ADMIN are its URLs
+//	router [CONFIG]          starts cmd/router; $WS, $RS, $UNIX and $ADMIN are its URLs,
+//	                         $WS_HOST the host and port in the first
 //	shutdown                 ends it; the next one has the same $UNIX
 //	serve NAME WORD CMD...   starts a command, and waits until WORD is in what it writes to
 //	                         standard error
@@ -99,6 +100,7 @@ func scriptRouter(ts *testscript.TestScript, neg bool, args []string) {
 	for name, key := range map[string]string{"WS": "websocket", "RS": "rawsocket", "UNIX": "unix", "ADMIN": "admin"} {
 		ts.Setenv(name, p.urls[key])
 	}
+	ts.Setenv("WS_HOST", strings.TrimSuffix(strings.TrimPrefix(p.urls["websocket"], "ws://"), "/ws"))
 }
 
 // scriptServer is the key of a script's router.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -263,6 +264,14 @@ func (o *options) config() (client.Config, error) {
 	if !wamp.URI(o.realm).Valid(wamp.MatchExact) {
 		return c, wrong("--realm is not a URI")
 	}
+	switch scheme, _, _ := strings.Cut(o.url, ":"); scheme {
+	case "ws", "wss", "rs", "rss", "unix":
+	default:
+		return c, wrong("--url: ws://, wss://, rs://, rss:// or unix:// is expected")
+	}
+	if !o.uri.Valid(o.match) {
+		return c, wrong("%s is not a URI, or not a pattern of this kind", printable(string(o.uri)))
+	}
 	c = client.Config{
 		URL: o.url, Realm: wamp.URI(o.realm), Serializer: serializer, TLS: security,
 		Auth: methods, AuthID: o.authID, Agent: "blindfold-seal",
@@ -291,12 +300,24 @@ func (o *options) dial(ctx context.Context, change func(*client.Config)) (*clien
 	}
 	s, err := client.Dial(ctx, c)
 	if err != nil {
-		if statusOf(err) == exitFailed {
-			err = &statusError{exitConnection, err}
-		}
-		return nil, err
+		return nil, unreached(err)
 	}
 	return s, nil
+}
+
+// unreached says what happened to who could not join.
+func unreached(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return &statusError{exitTimeout, errors.New("the router did not answer in time")}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return &statusError{exitConnection, errors.New("the other side closed the connection: is there a router at this URL, and is it ws, wss, rs or rss?")}
+	case statusOf(err) == exitFailed:
+		return &statusError{exitConnection, err}
+	}
+	return err
 }
 
 // limit bounds ctx by --timeout.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/cryptobox"
@@ -45,7 +46,8 @@ func statusOf(err error) int {
 	var box *cryptobox.Error
 	var lost *client.DisconnectedError
 	var handshake *transport.HandshakeError
-	var network net.Error
+	var network *net.OpError // not net.Error: every error of a file is one
+	var nowhere *net.DNSError
 	var answered *client.Error
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -61,10 +63,21 @@ func statusOf(err error) int {
 		return exitRefused
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return exitTimeout
-	case errors.As(err, &lost), errors.As(err, &handshake), errors.As(err, &network):
+	case errors.As(err, &lost), errors.As(err, &handshake), errors.As(err, &network), errors.As(err, &nowhere):
 		return exitConnection
 	}
 	return exitFailed
+}
+
+// words returns what to tell people of an error.
+func words(err error) string {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the time was up"
+	}
+	return strings.TrimPrefix(err.Error(), "client: ")
 }
 
 // keyURI reports whether a peer tells with uri that it has not the right key.

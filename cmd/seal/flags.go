@@ -3,13 +3,14 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"strings"
 )
 
 // flags returns the flag set of a command; fill adds its options.
 func (e *env) flags(fill func(*flag.FlagSet)) *flag.FlagSet {
 	f := flag.NewFlagSet("seal "+e.command.name, flag.ContinueOnError)
-	f.SetOutput(e.stderr)
+	f.SetOutput(io.Discard) // what is wrong is told in one line
 	fill(f)
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), e.command.summary, "\noptions:\n")
@@ -37,16 +38,15 @@ func (e *env) parse(f *flag.FlagSet, args []string) (rest []string, err error) {
 			args, behind = args[:i], args[i+1:]
 			break
 		}
-		if arg == "--help" || arg == "-help" || arg == "-h" {
-			f.SetOutput(e.stdout)
-		}
 	}
 	for {
 		if err := f.Parse(args); err != nil {
 			if err == flag.ErrHelp {
+				f.SetOutput(e.stdout)
+				f.Usage()
 				return nil, err
 			}
-			return nil, &statusError{status: exitUsage} // flag has told it
+			return nil, wrong("%w", err)
 		}
 		if f.NArg() == 0 {
 			return append(rest, behind...), nil

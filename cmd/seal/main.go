@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 )
 
@@ -125,7 +124,7 @@ func (e *env) conclude(err error) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) || errors.As(err, &silent) && silent.err == nil {
 		return status
 	}
-	fmt.Fprintf(e.stderr, "seal: %s\n", printable(strings.TrimPrefix(err.Error(), "client: ")))
+	fmt.Fprintf(e.stderr, "seal: %s\n", printable(words(err)))
 	if status == exitUsage {
 		fmt.Fprintf(e.stderr, "see: seal %s --help\n", e.command.name)
 	}

@@ -28,6 +28,9 @@ func publish(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if repeat < 1 {
+		return wrong("--repeat is less than 1")
+	}
 	s, err := o.dial(ctx, nil)
 	if err != nil {
 		return err

@@ -68,6 +68,9 @@ func (o *receiving) parse(e *env, args []string, what, unit, again string) (rest
 	if o.match, ok = wamp.ParseMatch(match); !ok {
 		return nil, wrong("--match is neither exact, prefix nor wildcard")
 	}
+	if o.count < 0 {
+		return nil, wrong("--count is less than 0")
+	}
 	o.uri = wamp.URI(rest[0])
 	return rest[1:], nil
 }

@@ -74,8 +74,9 @@ func TestParse(t *testing.T) {
 	var stderr bytes.Buffer
 	e := &env{stdout: io.Discard, stderr: &stderr, command: &commands[0]}
 	f := e.flags(func(*flag.FlagSet) {})
-	if _, err := e.parse(f, []string{"a", "--no"}); statusOf(err) != exitUsage || stderr.Len() == 0 {
-		t.Errorf("%v", err)
+	_, err := e.parse(f, []string{"a", "--no"})
+	if statusOf(err) != exitUsage || stderr.Len() > 0 { // conclude tells it
+		t.Errorf("%v, %q", err, stderr.String())
 	}
 }
 
