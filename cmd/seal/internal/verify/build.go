@@ -53,6 +53,7 @@ func (t *target) build(c *Result) {
 			c.fail("the executable loads %s", library)
 		}
 	}
+	t.buildOfOthers(c)
 	c.note("%d symbols, %d shared libraries: %s", len(names), len(libraries), strings.Join(libraries, " "))
 	c.pass("nothing in it can open a sealed payload: %d symbols", len(names))
 }

@@ -12,21 +12,28 @@ import (
 // costs the patience of a peer.
 const mostLost = 3
 
+// passes is how often each serializer and form has its turn: a router may change
+// its ways in the middle.
+const passes = 4
+
 // identity compares each payload's bytes on the wire at the sending and at the
 // receiving socket.
 func (t *target) identity(c *Result) {
 	tally := &identityTally{want: t.o.Messages}
-	n, share := 0, (t.o.Messages+len(wamp.Serializers)*len(wamp.Forms)-1)/(len(wamp.Serializers)*len(wamp.Forms))
-	for _, s := range wamp.Serializers {
-		for _, form := range wamp.Forms {
-			before := tally.compared
-			for tally.compared-before < share && tally.lost < mostLost && t.ctx.Err() == nil {
-				if err := t.compare(s, form, n, share-(tally.compared-before), tally, c); err != nil {
-					tally.lost++
-					c.fail("a message was lost or refused: %v", err)
-				}
-				n++
+	combinations := len(wamp.Serializers) * len(wamp.Forms)
+	turns := passes * combinations
+	n, share := 0, (t.o.Messages+turns-1)/turns
+	for turn := range turns {
+		s := wamp.Serializers[turn/len(wamp.Forms)%len(wamp.Serializers)]
+		form := wamp.Forms[turn%len(wamp.Forms)]
+		before := tally.compared
+		for tally.compared-before < share && tally.lost < mostLost && t.ctx.Err() == nil {
+			// Each pass goes from another of the router's URLs to another.
+			if err := t.compare(s, form, n+turn/combinations, share-(tally.compared-before), tally, c); err != nil {
+				tally.lost++
+				c.fail("a message was lost or refused: %v", err)
 			}
+			n++
 		}
 	}
 	if tally.differ > 0 {

@@ -82,26 +82,20 @@ const largestFile = 256 << 20
 func (t *target) openedFiles(c *Result, s *scanner, in *intake, found finds) {
 	searched := 0
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(in.files))) {
+		if strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/sys/") {
+			continue // its reads are in the record
+		}
+		t.opened = append(t.opened, name)
 		info, err := os.Stat(name)
 		if err != nil || !info.Mode().IsRegular() || slices.Contains(t.logs, name) {
 			continue
-		}
-		if strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/sys/") {
-			continue // its reads are in the record
 		}
 		if info.Size() > largestFile {
 			c.notRun("%s is too large to be searched", name)
 			continue
 		}
-		f, err := os.Open(name)
-		if err != nil {
-			c.notRun("what the router could open cannot be: %v", err)
-			continue
-		}
-		_, err = s.scanReader(f, found.add)
-		_ = f.Close()
-		if err != nil {
-			c.notRun("%v", err)
+		if err := s.scanFile(name, found.add); err != nil {
+			c.notRun("a file that the router opened: %v", err)
 		}
 		searched++
 	}

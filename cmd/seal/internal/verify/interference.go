@@ -138,7 +138,11 @@ func (t *target) observePair(p *pair, v variant, o *observed) error {
 	n := 0
 	next := func(p *pair, uri wamp.URI, originator bool) (opaque, error) {
 		n++
-		args, kwargs := t.secrets.values(n, 50*n)
+		size := 50 * n
+		if n == 1 {
+			size = large
+		}
+		args, kwargs := t.secrets.values(n, size)
 		a, content, err := t.sealed(p.form, uri, originator, args, kwargs)
 		if err != nil {
 			return opaque{}, err
@@ -178,7 +182,9 @@ func (t *target) state() (s state, err error) {
 		if err != nil {
 			return s, err
 		}
-		s.metrics = series(page)
+		if s.metrics = series(page); len(s.metrics) == 0 {
+			return s, fmt.Errorf("void: there are no metrics at %s", t.metrics)
+		}
 	}
 	content, err := t.readLogs()
 	if err != nil {

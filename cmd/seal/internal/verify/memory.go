@@ -28,8 +28,8 @@ func (t *target) memory(c *Result) {
 		c.notRun("needs Linux's /proc/PID/mem")
 		return
 	}
-	if _, err := scanProcess(t.pid, newScanner(t.secrets.inClear()), func(*pattern) {}); err != nil {
-		c.notRun("cannot read the memory of process %d: %v", t.pid, err)
+	if _, err := t.scan(newScanner(t.secrets.inClear()), func(*pattern) {}); err != nil {
+		c.notRun("cannot be read: %v", err)
 		return
 	}
 	if err := t.scanTraffic(c); err != nil {
@@ -57,7 +57,7 @@ func (t *target) scanTraffic(c *Result) error {
 	found := make(finds) // in all scans
 	for n := range scans {
 		before := found.of(ciphertexts)
-		size, err := scanProcess(t.pid, s, found.add)
+		size, err := t.scan(s, found.add)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (t *target) scanControl(c *Result) error {
 			}
 		}
 		found := make(finds)
-		if _, err := scanProcess(t.pid, s, found.add); err != nil {
+		if _, err := t.scan(s, found.add); err != nil {
 			return err
 		}
 		if n := found.of(clearCanary); n > 0 {

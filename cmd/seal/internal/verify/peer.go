@@ -21,9 +21,11 @@ const patience = 5 * time.Second
 // it gets, message by message: package client would not send most of this. It
 // belongs to one goroutine.
 type peer struct {
-	name    string
-	conn    transport.Conn
-	told    func(text string) // gets the texts of ABORT and ERROR
+	name string
+	conn transport.Conn
+	told func(text string) // gets the texts of ABORT and ERROR
+	// heard gets all that comes, if it is set: the bodies of frames of all kinds.
+	heard   func(body []byte)
 	request wamp.ID
 }
 
@@ -126,6 +128,9 @@ func (p *peer) receive() (wamp.Message, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot read: %w", p.name, err)
+		}
+		if p.heard != nil {
+			p.heard(f.Body)
 		}
 		switch f.Op {
 		case transport.OpPing:

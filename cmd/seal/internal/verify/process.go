@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -184,7 +185,7 @@ func (t *target) discover() error {
 				t.urls = append(t.urls, word)
 			case "http":
 				if t.metrics == "" {
-					t.metrics = word
+					t.metrics = metricsURL(word)
 				}
 			}
 		}
@@ -197,6 +198,16 @@ func (t *target) discover() error {
 			return errors.New("the router does not say where it listens: give --url")
 		}
 	}
+}
+
+// metricsURL returns where the metrics of a router are that prints word: where
+// the address alone is given, at the path that is usual.
+func metricsURL(word string) string {
+	if u, err := url.Parse(word); err == nil && strings.Trim(u.Path, "/") == "" {
+		u.Path = "/metrics"
+		return u.String()
+	}
+	return word
 }
 
 // stop ends the router.

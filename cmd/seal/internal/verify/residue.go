@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -34,12 +35,14 @@ func (t *target) residue(c *Result) {
 	t.mu.Lock()
 	answers := strings.Join(t.texts, "\n")
 	count := len(t.texts)
+	frames := t.answers
 	t.mu.Unlock()
 	if count == 0 {
 		c.fail("void: the router answered nothing to what is malformed")
 	}
 	c.note("%d different texts of ABORT and ERROR", count)
 	t.scanText(c, "texts of ABORT and ERROR", []byte(answers))
+	t.scanText(c, "all else that came in answer", frames)
 	t.dump(c)
 }
 
@@ -65,7 +68,7 @@ func (t *target) dump(c *Result) {
 		return
 	}
 	found := make(finds)
-	size, err := scanProcess(t.pid, newScanner(t.secrets.sealed()), found.add)
+	size, err := t.scan(newScanner(t.secrets.sealed()), found.add)
 	if err != nil {
 		c.notRun("memory after the traffic: %v", err)
 		return
@@ -131,6 +134,7 @@ func (t *target) sendMalformed(s wamp.Serializer, body []byte) error {
 		return err
 	}
 	defer p.conn.Close()
+	p.heard = t.hear
 	if err := p.sendRaw(body); err != nil {
 		return err
 	}
@@ -154,6 +158,7 @@ func (t *target) provokeRefusals(content []byte) error {
 	if err != nil {
 		return err
 	}
+	p.heard = t.hear
 	clear, err := codec.EncodePayload(wamp.JSON, []any{t.secrets.clear}, map[string]any{"canary": t.secrets.clear})
 	if err != nil {
 		return err
@@ -195,7 +200,42 @@ func (t *target) leftovers(c *Result) {
 			}
 		}
 	}
+	t.elsewhere(c, s)
 	c.pass("neither payload, ciphertext nor key in answers, metrics, logs, data and memory, as far as given")
+}
+
+// elsewhere searches the files that the router opened outside of its data.
+func (t *target) elsewhere(c *Result, s *scanner) {
+	searched, gone := 0, 0
+	for _, name := range t.opened {
+		info, err := os.Stat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			gone++
+			continue
+		case err != nil || !info.Mode().IsRegular() || info.Size() > largestFile:
+			continue // which counts in the check of ingress
+		case slices.ContainsFunc(slices.Concat(t.logs, t.data), func(root string) bool { return within(root, name) }):
+			continue
+		}
+		found := make(finds)
+		if err := s.scanFile(name, found.add); err != nil {
+			c.notRun("%v", err)
+		}
+		for _, secret := range found.others() {
+			c.fail("found in a file that the router opened: %s", secret)
+		}
+		searched++
+	}
+	if len(t.opened) > 0 {
+		c.note("other files that the router opened: %d searched, %d are gone", searched, gone)
+	}
+}
+
+// within reports whether a file is root, or lies below it.
+func within(root, name string) bool {
+	rel, err := filepath.Rel(root, name)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // searchTree scans a file, or all files below a folder.

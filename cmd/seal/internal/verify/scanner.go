@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math/bits"
+	"os"
 )
 
 // pattern is a text to look for, and what finding it means.
@@ -127,4 +128,15 @@ func (s *scanner) scanReader(r io.Reader, found func(p *pattern)) (int64, error)
 	w := &window{s: s, found: found}
 	_, err := io.CopyBuffer(w, struct{ io.Reader }{r}, make([]byte, 1<<20))
 	return w.total, err
+}
+
+// scanFile scans a file.
+func (s *scanner) scanFile(name string, found func(*pattern)) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = s.scanReader(f, found)
+	return err
 }

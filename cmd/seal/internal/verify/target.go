@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,9 @@ type target struct {
 	sent  atomic.Int64
 	mu    sync.Mutex
 	texts []string // that the router answered with
+	// answers are frames in answer to what is malformed or refused, as they came.
+	answers []byte
+	opened  []string // files that the router opened, as far as that was recorded
 	// payloads are patterns of the ciphertext that was sent.
 	payloads   []pattern
 	remembered int
@@ -75,9 +79,19 @@ func (t *target) tell(text string) {
 	}
 }
 
+// hear keeps a frame in which only the router's own words can be.
+func (t *target) hear(body []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answers = append(append(t.answers, body...), '\n')
+}
+
 // remember keeps what tells a ciphertext apart: of the first and of some others
 // in every form that it could have been left in.
 func (t *target) remember(content []byte) {
+	if len(bytes.Trim(content, "\x00")) == 0 {
+		return // zeros are everywhere
+	}
 	t.payloads = append(t.payloads, ciphertext(content)...)
 	if t.remembered%100 == 0 {
 		t.payloads = append(t.payloads, twice(content)...)

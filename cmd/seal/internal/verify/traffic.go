@@ -179,12 +179,18 @@ func (p *pair) fail(next source, show func(hop), invocation, request wamp.ID) er
 	return nil
 }
 
+// large is over what fits a length of two bytes, and a common buffer.
+const large = 70_000
+
 // seal returns genuine sealed payloads, of sizes from nothing to plenty and
 // written in every style.
 func (t *target) seal(p *pair, uri wamp.URI, originator bool) (opaque, error) {
 	n := int(t.sent.Add(1))
 	size := n * 37 % 300
-	if n%250 == 0 {
+	switch n % 500 {
+	case 50:
+		size = large
+	case 300:
 		size = 20_000
 	}
 	args, kwargs := t.secrets.values(n, size)

@@ -83,15 +83,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	t.describe()
-	t.interference(r.Result(Interference))
+	// What comes first wakes a router that changes its ways with the traffic.
 	t.identity(r.Result(Identity))
+	t.interference(r.Result(Interference))
 	t.refusals(r.Result(Refusals))
 	t.memory(r.Result(Memory))
 	t.build(r.Result(Build))
 	t.residue(r.Result(Residue))
 	t.stop()
-	t.leftovers(r.Result(Residue))
 	t.ingress(r.Result(Ingress))
+	t.leftovers(r.Result(Residue))
 	r.conclude()
 	return r, ctx.Err()
 }

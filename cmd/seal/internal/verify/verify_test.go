@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,4 +199,65 @@ func halfRing(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// A page without metrics shows nothing, and is not taken for metrics that stay
+// the same.
+func TestMetricsMustBeThere(t *testing.T) {
+	page := "blindfold_messages_total 3\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			_, _ = io.WriteString(w, page)
+		}
+	}))
+	defer server.Close()
+	for word, path := range map[string]string{"": "/metrics", "/": "/metrics", "/metrics": "/metrics", "/m": "/m"} {
+		tg := &target{ctx: context.Background(), metrics: metricsURL(server.URL + word)}
+		if tg.metrics != server.URL+path {
+			t.Errorf("%q: %s", word, tg.metrics)
+		}
+		if s, err := tg.state(); (err == nil) != (path == "/metrics") {
+			t.Errorf("%q: %v, %v", word, s.metrics, err)
+		}
+	}
+}
+
+// A process that the router has started belongs to it, and so does what that one
+// has started.
+func TestFamily(t *testing.T) {
+	secret := newCanary()
+	cmd := exec.Command("sh", "-c", "cat; :") // a shell that starts another process
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Skip(err)
+	}
+	defer func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	}()
+	if _, err := io.WriteString(in, secret); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len(secret))); err != nil {
+		t.Fatal(err)
+	}
+	tg := &target{pid: os.Getpid()}
+	if family := tg.family(); len(family) != 3 || family[0] != tg.pid || family[1] != cmd.Process.Pid {
+		t.Fatalf("%d has %v", tg.pid, family)
+	}
+	tg.pid = cmd.Process.Pid
+	found := make(finds)
+	if _, err := tg.scan(newScanner(encodings(clearCanary, []byte(secret), true)), found.add); err != nil {
+		t.Fatal(err)
+	}
+	if found.of(clearCanary) == 0 {
+		t.Error("what only the other process has read is not found")
+	}
 }

@@ -30,14 +30,8 @@ func Opener() func(t *wamp.Transit) (args []any, kwargs map[string]any, opaque b
 		if !ok {
 			return nil, nil, false, nil
 		}
-		uri, sentByOriginator := t.URI, false
-		switch m := t.Message.(type) {
-		case *wamp.Publish, *wamp.Call:
-			sentByOriginator = true
-		case *wamp.Error:
-			uri = m.Error
-		}
-		args, kwargs, err := forms.Open(uri, !sentByOriginator, a, data)
+		uri, originator := rig.About(t)
+		args, kwargs, err := forms.Open(uri, !originator, a, data)
 		return args, kwargs, true, err
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
 // Sabotage is what is wrong with a router.
@@ -132,6 +133,26 @@ func Carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes) {
 	return p, a
 }
 
+// About returns the URI that a message's payload is sealed for, and whether the
+// originator's side has sealed it.
+func About(t *wamp.Transit) (uri wamp.URI, originator bool) {
+	switch m := t.Message.(type) {
+	case *wamp.Publish, *wamp.Call:
+		return t.URI, true
+	case *wamp.Error:
+		return m.Error, false
+	}
+	return t.URI, false
+}
+
+// Order is a payload that one process hands another.
+type Order struct {
+	URI        wamp.URI
+	Originator bool
+	Attributes wamp.Attributes
+	Data       []byte
+}
+
 // Receiver is an Interceptor that looks at what comes in.
 type Receiver func(t *wamp.Transit) error
 
@@ -165,5 +186,30 @@ func (r *reading) Read() (transport.Frame, error) {
 		if frame.Body = r.change(r.Info().Serializer, frame.Body); frame.Body != nil {
 			return frame, nil
 		}
+	}
+}
+
+// Rewrite returns a Reader that writes sealed payloads anew: those for which
+// change, which may change their bytes, returns true.
+func Rewrite(change func(s wamp.Serializer, data []byte) bool) Reader {
+	return func(s wamp.Serializer, body []byte) []byte {
+		m, err := codec.NewDecoder().Decode(s, body)
+		if err != nil {
+			return body
+		}
+		c, ok := m.(wamp.Carrier)
+		if !ok {
+			return body
+		}
+		p, a := c.Carried()
+		data, ok := codec.Binary(p)
+		if !ok || !change(s, data) {
+			return body
+		}
+		*p = codec.BinaryPayload(s, wamp.FormOf(a, p), data)
+		if again, err := codec.Append(nil, s, m); err == nil {
+			return again
+		}
+		return body
 	}
 }
