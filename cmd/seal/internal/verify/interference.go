@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -231,7 +232,10 @@ func series(page string) map[string]string {
 	for line := range strings.Lines(page) {
 		line = strings.TrimSpace(line)
 		at := strings.LastIndexByte(line, ' ')
-		if at > 0 && line[0] != '#' && !unsteady.MatchString(line[:at]) {
+		if at <= 0 || line[0] == '#' || unsteady.MatchString(line[:at]) {
+			continue
+		}
+		if _, err := strconv.ParseFloat(line[at+1:], 64); err == nil { // else it is another kind of page
 			out[line[:at]] = line[at+1:]
 		}
 	}

@@ -208,6 +208,8 @@ func TestMetricsMustBeThere(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/metrics" {
 			_, _ = io.WriteString(w, page)
+		} else {
+			_, _ = io.WriteString(w, "<!doctype html>\n<p>Hello all\n")
 		}
 	}))
 	defer server.Close()
