@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth/proof"
@@ -29,9 +30,19 @@ type Caller interface {
 //
 // Under "ticket", details.ticket is what the client showed, and under "tls",
 // details.transport.peer_cert is the client's certificate. For the methods with
-// proofs (wampcra, scram, wamp-scram, cryptosign) use their authenticators with
+// proofs (wampcra, scram, wamp-scram, cryptosign) it is their authenticator with
 // ProcedurePrincipals.
 func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenticator {
+	switch principals := ProcedurePrincipals(caller, procedure); method {
+	case "wampcra":
+		return CRA(principals)
+	case proof.SCRAMMethod:
+		return SCRAM(principals)
+	case proof.AutobahnSCRAMMethod:
+		return AutobahnSCRAM(principals)
+	case "cryptosign":
+		return Cryptosign(principals)
+	}
 	return Func(method, func(ctx context.Context, h *router.Handshake) (*router.Identity, error) {
 		claim := &Claim{Method: method, AuthID: h.Hello.Details.AuthID, Handshake: h}
 		if state := h.Connection.TLS; state != nil && len(state.PeerCertificates) > 0 {
@@ -56,16 +67,26 @@ func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenti
 	})
 }
 
-// denial is what err, of a procedure that was asked who somebody is, means to him.
+// denial is what err, of a procedure that was asked who somebody is, means to
+// him: a refusal if the procedure says no, and otherwise what is for the operator
+// only.
 func denial(err error) error {
 	var said *wamp.Refusal
 	switch {
 	case !errors.As(err, &said) || said == noSuchRole:
 		return err
+	case slices.Contains(noes, said.URI):
+		return authenticationFailed
 	case said.URI.Reserved():
-		return fmt.Errorf("%v", err) // for the log only
+		return fmt.Errorf("%v", err)
 	}
 	return &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: said.URI, Text: "authentication failed"}
+}
+
+// noes are the errors of WAMP's own by which a procedure says no. By the others
+// it, or the router in its place, says that it failed.
+var noes = []wamp.URI{
+	wamp.ErrAuthenticationFailed, wamp.ErrAuthenticationDenied, wamp.ErrNotAuthorized, wamp.ErrNoSuchPrincipal, wamp.ErrNoSuchRole,
 }
 
 // ProcedurePrincipals asks a WAMP procedure who somebody is, as Procedure does.
@@ -74,9 +95,10 @@ func denial(err error) error {
 //
 //	wampcra           secret, and for salted passwords salt, iterations, keylen
 //	scram, wamp-scram kdf, salt, stored-key, server-key (all three in hex), iterations, memory
-//	cryptosign        pubkey (hex), or nothing if the one in authextra is right
+//	cryptosign        pubkey (hex): the key that this principal may log in with
 //
-// A call that fails is an unknown principal.
+// A call that fails is an unknown principal, and unless the procedure said no, the
+// operator is told (router.Handshake.Failed).
 func ProcedurePrincipals(caller Caller, procedure wamp.URI) Principals {
 	return &asked{caller, procedure}
 }
@@ -88,12 +110,16 @@ type asked struct {
 
 func (a *asked) Principal(ctx context.Context, claim *Claim) (*Principal, error) {
 	p, err := askPrincipal(ctx, a.caller, a.procedure, claim, claim.details())
-	if err != nil {
-		// Whether it has failed or said no can't be told apart. The context's
-		// end can.
-		return nil, ctx.Err()
+	var no *wamp.Refusal
+	switch {
+	case err == nil:
+		return p, nil
+	case ctx.Err() != nil: // there is no time to go on as with anybody
+		return nil, fmt.Errorf("dynamic authenticator %s: %w", a.procedure, ctx.Err())
+	case !errors.As(denial(err), &no):
+		claim.Handshake.Failed(err)
 	}
-	return p, nil
+	return nil, nil
 }
 
 // details is what a dynamic authenticator is told of a claim.
@@ -121,14 +147,27 @@ func (c *Claim) details() map[string]any {
 	return details
 }
 
-var errAnswer = errors.New("the dynamic authenticator returned neither a role nor a dict with a valid one")
+var (
+	errAnswer     = errors.New("it returned neither a role nor a dict with a valid one")
+	errAuthID     = errors.New("neither the client nor it names an authid")
+	errCredential = errors.New("what it returned lacks what the proof is checked with, or holds it in another form")
+	errPublicKey  = errors.New("it returned no pubkey, the hex of an Ed25519 public key: with that of cryptosign's principals, only who has the key gets in")
+)
 
 func askPrincipal(ctx context.Context, caller Caller, procedure wamp.URI, claim *Claim, details map[string]any) (*Principal, error) {
 	realm := string(claim.Handshake.Hello.Realm)
 	args, _, err := caller.Call(ctx, procedure, []any{realm, claim.AuthID, details}, nil)
-	if err != nil {
-		return nil, fmt.Errorf("dynamic authenticator: %w", err)
+	var p *Principal
+	if err == nil {
+		p, err = answeredPrincipal(args, claim, details)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("dynamic authenticator %s: %w", procedure, err)
+	}
+	return p, nil
+}
+
+func answeredPrincipal(args []any, claim *Claim, details map[string]any) (*Principal, error) {
 	if len(args) == 0 {
 		return nil, errAnswer
 	}
@@ -150,24 +189,27 @@ func askPrincipal(ctx context.Context, caller Caller, procedure wamp.URI, claim 
 		p.AuthID = id
 	}
 	p.Extra, _ = answer["extra"].(map[string]any)
+	var err error
 	switch claim.Method {
 	case "wampcra":
 		p.CRA, err = answeredCRA(answer)
 	case proof.SCRAMMethod, proof.AutobahnSCRAMMethod:
 		p.SCRAM, err = answeredSCRAM(answer)
 	case "cryptosign":
-		if key, given := answer["pubkey"].(string); given {
-			b, err := hex.DecodeString(key)
-			if err != nil || !ed25519.PublicKey(b).Equal(claim.Key) {
-				return nil, errAnswer
-			}
+		text, _ := answer["pubkey"].(string)
+		key, err := hex.DecodeString(text)
+		switch {
+		case err != nil || len(key) != ed25519.PublicKeySize:
+			return nil, errPublicKey
+		case !ed25519.PublicKey(key).Equal(claim.Key):
+			return nil, authenticationFailed
 		}
 		if p.AuthID == "" {
 			p.AuthID = hex.EncodeToString(claim.Key)
 		}
 	}
 	if err == nil && p.AuthID == "" {
-		err = errAnswer
+		err = errAuthID
 	}
 	return p, err
 }
@@ -180,13 +222,13 @@ func answeredCRA(answer map[string]any) (*CRACredential, error) {
 		if v, given := answer[key]; given {
 			n, ok := number(v)
 			if !ok {
-				return nil, errAnswer
+				return nil, errCredential
 			}
 			*to = n
 		}
 	}
 	if secret == "" {
-		return nil, errAnswer
+		return nil, errCredential
 	}
 	return c, nil
 }
@@ -201,7 +243,7 @@ func answeredSCRAM(answer map[string]any) (*SCRAMCredential, error) {
 		*to, _ = hex.DecodeString(text)
 	}
 	if c.Check() != nil || len(c.StoredKey) != sha256.Size || len(c.ServerKey) != sha256.Size {
-		return nil, errAnswer
+		return nil, errCredential
 	}
 	return c, nil
 }

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth/answer"
+	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -113,6 +115,100 @@ func TestProcedureDenies(t *testing.T) {
 			}
 		case !errors.As(err, &refusal) || refusal.URI != told || refusal.Reason != wamp.ReasonUnauthorized || refusal.Text != "authentication failed":
 			t.Errorf("%s: %v", uri, err)
+		}
+	}
+}
+
+// For cryptosign a procedure has to say whose key is right: one that was written
+// for another method, and looks at authids only, lets nobody in.
+func TestProcedureMustNameTheKey(t *testing.T) {
+	key := hex.EncodeToString(joeKey[32:])
+	for _, c := range []struct {
+		name   string
+		result any
+		in     bool
+		failed bool // and not only a no
+	}{
+		{"the key", map[string]any{"role": "user", "authid": "joe", "pubkey": key}, true, false},
+		{"a role only", "user", false, true},
+		{"a dict without it", map[string]any{"role": "user", "authid": "joe"}, false, true},
+		{"none", map[string]any{"role": "user", "pubkey": nil}, false, true},
+		{"an empty one", map[string]any{"role": "user", "pubkey": ""}, false, true},
+		{"half of it", map[string]any{"role": "user", "pubkey": key[:32]}, false, true},
+		{"no hex", map[string]any{"role": "user", "pubkey": "z" + key[1:]}, false, true},
+		{"another's", map[string]any{"role": "user", "pubkey": hex.EncodeToString(evesKey[32:])}, false, false},
+	} {
+		for _, a := range []func(*callee) router.Authenticator{
+			func(q *callee) router.Authenticator { return Cryptosign(ProcedurePrincipals(q, "com.example.ask")) },
+			func(q *callee) router.Authenticator { return Procedure("cryptosign", q, "com.example.ask") },
+		} {
+			q := &callee{procedure: func([]any) (any, error) { return c.result, nil }}
+			log := new(failures)
+			_, err := overRouter(t, a(q), answer.Cryptosign("joe", joeKey, ""), log)
+			if (err == nil) != c.in || (log.text() != "") != c.failed {
+				t.Errorf("%s: %v, log %q", c.name, err, log.text())
+			}
+		}
+	}
+}
+
+// A procedure that is missing, fails, makes no sense or hangs is told to the
+// operator, and the client gets the same challenge and refusal as from one that
+// says no.
+func TestProcedureFailures(t *testing.T) {
+	refusal := func(uri wamp.URI) error { return &wamp.Refusal{URI: uri, Text: "no"} }
+	methods := map[string]answer.Method{
+		"wampcra": answer.CRA("joe", NewSecret(password)), "wamp-scram": answer.SCRAM("joe", NewSecret(password), ""),
+		"scram": answer.AutobahnSCRAM("joe", NewSecret(password)), "cryptosign": answer.Cryptosign("joe", joeKey, ""),
+	}
+	for method, by := range methods {
+		for _, c := range []struct {
+			name   string
+			result any
+			err    error
+			told   string
+		}{
+			{"says no", nil, refusal("com.example.no"), ""},
+			{"says no as WAMP does", nil, refusal(wamp.ErrNoSuchPrincipal), ""},
+			{"is missing", nil, refusal(wamp.ErrNoSuchProcedure), string(wamp.ErrNoSuchProcedure)},
+			{"throws", nil, refusal("wamp.error.runtime_error"), "runtime_error"},
+			{"can't be asked", nil, errors.New("the router is closed"), "the router is closed"},
+			{"returns nothing", nil, nil, "neither a role nor a dict"},
+			{"returns no credential", map[string]any{"role": "user"}, nil, "it returned"},
+		} {
+			q := &callee{procedure: func([]any) (any, error) { return c.result, c.err }}
+			log := new(failures)
+			_, err := overRouter(t, Procedure(method, q, "com.example.ask"), by, log)
+			var aborted *client.Error
+			if !errors.As(err, &aborted) || aborted.URI != wamp.ErrAuthenticationFailed || !log.challenged {
+				t.Errorf("%s, %s: the client sees %v", method, c.name, err)
+			}
+			if got := log.text(); (got != "") != (c.told != "") || !strings.Contains(got, c.told) ||
+				c.told != "" && !strings.Contains(got, "com.example.ask") {
+				t.Errorf("%s, %s: the operator sees %q", method, c.name, got)
+			}
+		}
+	}
+}
+
+// hanging is a Caller whose procedure never answers.
+type hanging struct{}
+
+func (hanging) Call(ctx context.Context, _ wamp.URI, _ []any, _ map[string]any) ([]any, map[string]any, error) {
+	<-ctx.Done()
+	return nil, nil, ctx.Err()
+}
+
+func TestProcedureHangs(t *testing.T) {
+	for _, by := range []answer.Method{answer.CRA("joe", NewSecret(password)), answer.Ticket("joe", NewSecret(password))} {
+		log := &failures{hello: 50 * time.Millisecond}
+		_, err := overRouter(t, Procedure(by.Method(), hanging{}, "com.example.ask"), by, log)
+		var aborted *client.Error
+		if !errors.As(err, &aborted) || aborted.URI != wamp.ErrAuthenticationFailed {
+			t.Errorf("%s: the client sees %v", by.Method(), err)
+		}
+		if got := log.text(); !strings.Contains(got, "com.example.ask: context deadline exceeded") {
+			t.Errorf("%s: the operator sees %q", by.Method(), got)
 		}
 	}
 }

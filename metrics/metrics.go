@@ -16,6 +16,7 @@
 //	refused_total{realm,type,reason}                    all refused messages, opaque or not
 //	dropped_total{realm,reason}                         deliveries of events that were skipped, opaque or not
 //	turned_away_total{reason}                           connections that became no session
+//	authenticator_failures_total{realm}                 logins for which an authenticator could not find out who somebody is
 //	limits_total{limit}                                 how often each limit struck
 //	sessions{realm,transport,serializer}                sessions now
 //	sessions_opened_total{realm}                        sessions that were welcomed
@@ -157,6 +158,8 @@ func (m *Metrics) Observe(e *router.Observation) {
 		r.session(e.Peer).Dec()
 	case router.Routed:
 		r.routed(e)
+	case router.Failed:
+		r.unidentified.Inc()
 	case router.Refused:
 		r.refuse(e)
 	case router.Dropped:

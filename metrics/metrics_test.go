@@ -239,6 +239,11 @@ func TestObserve(t *testing.T) {
 			want: map[string]float64{`turned_away_total{reason="limit"}`: 1},
 		},
 		{
+			name: "an authenticator failed",
+			seen: router.Observation{Kind: router.Failed, Realm: "r", Refusal: refusal(wamp.ReasonUnauthorized)},
+			want: map[string]float64{`authenticator_failures_total{realm="r"}`: 1},
+		},
+		{
 			name: "a limit struck",
 			seen: router.Observation{Kind: router.Slowed, Realm: "r", Refusal: &wamp.Refusal{Reason: wamp.ReasonQueueFull, Limit: wamp.LimitSlowDown}},
 			want: map[string]float64{`limits_total{limit="slow_down"}`: 1},

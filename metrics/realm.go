@@ -16,6 +16,7 @@ type realm struct {
 	refused       [types][len(wamp.Reasons)]prometheus.Counter
 	dropped       [len(wamp.Reasons)]prometheus.Counter
 	opened        prometheus.Counter
+	unidentified  prometheus.Counter
 	closed        [len(wamp.Reasons) + 1]prometheus.Counter // and ordinary
 	sessions      [len(transports)][len(serializers)]prometheus.Gauge
 }
@@ -75,7 +76,7 @@ func carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes, wamp.Form) {
 type vectors struct {
 	clearMessages, clearBytes, deliveries           *prometheus.CounterVec
 	opaqueRefused, refused, dropped, opened, closed *prometheus.CounterVec
-	turned, limits                                  *prometheus.CounterVec
+	turned, limits, unidentified                    *prometheus.CounterVec
 	sessions                                        *prometheus.GaugeVec
 }
 
@@ -93,6 +94,7 @@ func newVectors() vectors {
 		opened:        counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
 		closed:        counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
 		turned:        counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
+		unidentified:  counter("authenticator_failures_total", "Logins for which an authenticator could not find out who somebody is: a dynamic one whose procedure is missing, fails or makes no sense.", "realm"),
 		limits:        counter("limits_total", "How often each limit struck.", "limit"),
 		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "blindfold_sessions", Help: "Sessions now.",
@@ -103,12 +105,12 @@ func newVectors() vectors {
 func (v *vectors) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		v.clearMessages, v.clearBytes, v.deliveries, v.opaqueRefused, v.refused,
-		v.dropped, v.opened, v.closed, v.turned, v.limits, v.sessions,
+		v.dropped, v.opened, v.closed, v.turned, v.unidentified, v.limits, v.sessions,
 	}
 }
 
 func (v *vectors) realm(name string) *realm {
-	r := &realm{opened: v.opened.WithLabelValues(name)}
+	r := &realm{opened: v.opened.WithLabelValues(name), unidentified: v.unidentified.WithLabelValues(name)}
 	for t := range carriers {
 		sent := typeNames[t]
 		r.clear[t] = clear{v.clearMessages.WithLabelValues(name, sent), v.clearBytes.WithLabelValues(name, sent)}

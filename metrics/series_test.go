@@ -30,7 +30,7 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 		"blindfold_opaque_payload_size_bytes_count": 4, "blindfold_opaque_payload_size_bytes_sum": 4,
 		"blindfold_clear_messages_total": 4, "blindfold_clear_payload_bytes_total": 4, "blindfold_deliveries_total": 4,
 		"blindfold_opaque_refused_total": 5 * reasons, "blindfold_refused_total": 7 * reasons,
-		"blindfold_dropped_total": reasons, "blindfold_turned_away_total": reasons,
+		"blindfold_dropped_total": reasons, "blindfold_turned_away_total": reasons, "blindfold_authenticator_failures_total": 1,
 		"blindfold_limits_total": len(wamp.Limits),
 		"blindfold_sessions":     4 * 4, "blindfold_sessions_opened_total": 1, "blindfold_sessions_closed_total": reasons + 1,
 		"blindfold_subscriptions": 1, "blindfold_registrations": 1, "blindfold_invocations_in_flight": 1,
@@ -79,7 +79,7 @@ func TestNothingAClientSendsCreatesALabelValue(t *testing.T) {
 			realm = word()
 		}
 		m.Observe(&router.Observation{
-			Kind: router.Kind(r.IntN(int(router.Turned) + 1)), Realm: realm, Transit: tr,
+			Kind: router.Kind(r.IntN(int(router.Failed) + 1)), Realm: realm, Transit: tr,
 			Peer: &wamp.Peer{
 				Session: wamp.RandomID(), Realm: word(), AuthID: word(), AuthRole: word(), AuthMethod: word(), Agent: word(),
 				Transport: word(), Serializer: wamp.Serializer(r.IntN(256)),

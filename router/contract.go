@@ -49,8 +49,9 @@ const (
 	Routed                    // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
 	Refused                   // Transit (its Message may be nil), Peer (the sender), Refusal
 	Dropped                   // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
-	Turned                    // Refusal, Connection: a connection was turned away before it became a session
+	Turned                    // Refusal, Connection, and Realm and Method if it got so far: a connection was turned away before it became a session
 	Slowed                    // Refusal, Peer, Transit: a sender has to wait, for its rate or for a receiver (Peer) that is behind
+	Failed                    // Realm, Method, Connection, Refusal: an authenticator could not find out who somebody is; Text says why, to the operator
 )
 
 // Observation is one thing that happened in a router.
@@ -61,8 +62,12 @@ type Observation struct {
 	Transit    *wamp.Transit
 	Refusal    *wamp.Refusal
 	Deliveries int
-	// Connection is nil if it was turned away before it spoke WAMP.
+	// Connection is that of somebody without a session. Of one that was turned
+	// away in its transport handshake, only Network, Address and Since are known
+	// for certain.
 	Connection *transport.Info
+	// Method is the authmethod that was under way: one that the realm serves.
+	Method string
 	// Elapsed is the time from the arrival of the batch with the message's frame
 	// to its handing over. It is taken of the first message of a batch, and then
 	// once in 32 deliveries; otherwise it is 0.
@@ -86,6 +91,18 @@ type Handshake struct {
 	Session wamp.ID
 	// Challenge sends a CHALLENGE and waits for the AUTHENTICATE.
 	Challenge func(extra map[string]any) (*wamp.Authenticate, error)
+
+	failed func(error)
+}
+
+// Failed tells the operator, by the log and by metrics, that the authenticator
+// could not find out who the client is. It is for authenticators that then go on
+// as with anybody: an error that Authenticate returns and that is no
+// *wamp.Refusal is told by itself.
+func (h *Handshake) Failed(err error) {
+	if h.failed != nil {
+		h.failed(err)
+	}
 }
 
 // Identity is who a session turned out to be.

@@ -12,14 +12,25 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
+// arrival is a connection that has no session yet, and what is known of it.
+type arrival struct {
+	conn          transport.Conn
+	realm, method string // as configured; "" until the client has named them
+}
+
+func (a *arrival) observation(k Kind, refusal *wamp.Refusal) Observation {
+	return Observation{Kind: k, Realm: a.realm, Method: a.method, Refusal: refusal, Connection: a.conn.Info()}
+}
+
 // welcome takes a connection from HELLO to WELCOME (WAMP, "Session
 // Establishment"). It returns a *wamp.Refusal to be told as ABORT, or another
 // error if there is nobody to tell.
-func (r *Router) welcome(conn transport.Conn) (*session, error) {
+func (r *Router) welcome(a *arrival) (*session, error) {
+	conn := a.conn
 	deadline := r.deadline(conn)
 	_ = conn.SetReadDeadline(deadline)
 	conn.SetReadLimit(r.limits().FirstMessage)
-	m, err := r.readMessage(conn)
+	m, err := r.readMessage(a)
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +42,9 @@ func (r *Router) welcome(conn transport.Conn) (*session, error) {
 		return nil, helloFirst
 	}
 	realm := r.realms[string(hello.Realm)]
+	if realm != nil {
+		a.realm = realm.name
+	}
 	switch {
 	case !hello.Realm.Valid(wamp.MatchExact):
 		return nil, wamp.Violation("HELLO.Realm is not a URI")
@@ -41,7 +55,7 @@ func (r *Router) welcome(conn transport.Conn) (*session, error) {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	identity, method, id, err := r.authenticate(ctx, conn, realm, hello)
+	identity, method, id, err := r.authenticate(ctx, a, realm, hello)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +113,7 @@ func (s *session) enter(t *turn, identity *Identity) *wamp.Refusal {
 
 // authenticate finds out who the client is, by the first of its methods that
 // the realm serves.
-func (r *Router) authenticate(ctx context.Context, conn transport.Conn, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
+func (r *Router) authenticate(ctx context.Context, a *arrival, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
 	authenticators := realm.plugins.Load().authenticators
 	methods := hello.Details.AuthMethods
 	if len(methods) == 0 {
@@ -110,12 +124,14 @@ func (r *Router) authenticate(ctx context.Context, conn transport.Conn, realm *r
 		if at < 0 {
 			continue
 		}
+		a.method = method
 		id := wamp.RandomID()
 		var unanswered error // whatever the authenticator makes of it
 		identity, err := authenticators[at].Authenticate(ctx, &Handshake{
-			Hello: hello, Connection: conn.Info(), Session: id,
+			Hello: hello, Connection: a.conn.Info(), Session: id,
+			failed: func(err error) { r.authenticatorFailed(a, err) },
 			Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {
-				answer, err := r.challenge(conn, method, extra)
+				answer, err := r.challenge(a, extra)
 				if err != nil {
 					unanswered = err
 				}
@@ -132,21 +148,26 @@ func (r *Router) authenticate(ctx context.Context, conn transport.Conn, realm *r
 		if errors.As(err, &refusal) {
 			return nil, "", 0, refusal
 		}
-		r.log.Info("authentication failed", "realm", realm.name, "method", method, "address", conn.Info().Address, "error", err)
+		r.authenticatorFailed(a, err)
 		return nil, "", 0, authenticationFailed
 	}
 	return nil, "", 0, noMatchingMethod
 }
 
+// authenticatorFailed tells the observers what is told to no client.
+func (r *Router) authenticatorFailed(a *arrival, err error) {
+	r.tell(a.observation(Failed, &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthenticationFailed, Text: err.Error()}))
+}
+
 // challenge sends a CHALLENGE and reads the AUTHENTICATE.
-func (r *Router) challenge(conn transport.Conn, method string, extra map[string]any) (*wamp.Authenticate, error) {
+func (r *Router) challenge(a *arrival, extra map[string]any) (*wamp.Authenticate, error) {
 	if extra == nil {
 		extra = map[string]any{}
 	}
-	if err := sendNow(conn, &wamp.Challenge{AuthMethod: method, Extra: extra}, r.limits().Stall); err != nil {
+	if err := sendNow(a.conn, &wamp.Challenge{AuthMethod: a.method, Extra: extra}, r.limits().Stall); err != nil {
 		return nil, err
 	}
-	m, err := r.readMessage(conn)
+	m, err := r.readMessage(a)
 	if err != nil {
 		return nil, err
 	}
@@ -165,13 +186,14 @@ var errAborted = errors.New("the client aborted")
 
 // readMessage reads one message on a connection that has no session yet. The
 // message is the caller's.
-func (r *Router) readMessage(conn transport.Conn) (wamp.Message, error) {
+func (r *Router) readMessage(a *arrival) (wamp.Message, error) {
+	conn := a.conn
 	for {
 		frame, err := conn.Read()
 		if err != nil {
 			var broken *transport.ProtocolError
 			if errors.As(err, &broken) {
-				r.tell(Observation{Kind: Turned, Refusal: brokenFrame(broken, wamp.LimitFirstMessage), Connection: conn.Info()})
+				r.tell(a.observation(Turned, brokenFrame(broken, wamp.LimitFirstMessage)))
 				if broken.CloseCode != 0 {
 					closing := conn.Framing().AppendFrame(nil, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
 					_, _ = conn.Write([][]byte{closing}, r.limits().Stall)

@@ -54,6 +54,8 @@ func (l *logObserver) Observe(e *Observation) {
 		l.refusal(slog.LevelInfo, "slowed down", e)
 	case Turned:
 		l.refusal(slog.LevelInfo, "connection turned away", e)
+	case Failed:
+		l.refusal(slog.LevelWarn, "authenticator failed", e)
 	}
 }
 
@@ -65,12 +67,21 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 	if !write {
 		return
 	}
-	attrs := []any{"reason", string(e.Refusal.Reason), "text", e.Refusal.Text}
+	attrs := []any{"reason", string(e.Refusal.Reason), "text", short(e.Refusal.Text)}
 	if e.Peer != nil {
 		attrs = append(attrs, peerAttrs(e.Peer)...)
 	}
+	if e.Peer == nil && e.Realm != "" {
+		attrs = append(attrs, "realm", e.Realm)
+	}
+	if e.Method != "" {
+		attrs = append(attrs, "method", e.Method)
+	}
 	if c := e.Connection; c != nil {
-		attrs = append(attrs, "transport", c.Transport, "address", c.Address)
+		if c.Transport != "" {
+			attrs = append(attrs, "transport", c.Transport)
+		}
+		attrs = append(attrs, "address", c.Address)
 	}
 	if e.Transit != nil && e.Transit.Message != nil {
 		attrs = append(attrs, "type", e.Transit.Message.Type().String(), "uri", short(string(e.Transit.URI)))

@@ -2,7 +2,9 @@ package router
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,7 +19,7 @@ import (
 func TestLogNamesWhoWasTurnedAway(t *testing.T) {
 	var out bytes.Buffer
 	r, err := New(Config{Observers: []Observer{LogTo(slog.New(slog.NewTextHandler(&out, nil)))},
-		Realms: []RealmConfig{{Name: "realm1", Authenticators: []Authenticator{Anonymous("guest")}}}})
+		Realms: []RealmConfig{{Name: "realm1", Authenticators: []Authenticator{noEntry{}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func TestLogNamesWhoWasTurnedAway(t *testing.T) {
 		defer close(done)
 		r.Accept(server)
 	}()
-	hello := []byte(`[1,"realm1",{"roles":{"caller":{}},"authmethods":["ticket"]}]`)
+	hello := []byte(`[1,"realm1",{"roles":{"caller":{}},"authmethods":["CANARY","no"],"authid":"CANARY"}]`)
 	if _, err := client.Write([][]byte{client.Framing().AppendFrame(nil, transport.OpMessage, hello)}, time.Second); err != nil {
 		t.Fatal(err)
 	}
@@ -37,9 +39,73 @@ func TestLogNamesWhoWasTurnedAway(t *testing.T) {
 	}
 	_ = client.Close()
 	<-done
-	if line := out.String(); !strings.Contains(line, "turned away") || !strings.Contains(line, "address=192.0.2.7:4711") {
+	for _, want := range []string{"connection turned away", "realm=realm1 method=no ", "address=192.0.2.7:4711"} {
+		if line := out.String(); !strings.Contains(line, want) || strings.Contains(line, "CANARY") {
+			t.Errorf("no %s: %s", want, line)
+		}
+	}
+}
+
+// noEntry is an authenticator that lets nobody in.
+type noEntry struct{}
+
+func (noEntry) Method() string { return "no" }
+
+func (noEntry) Authenticate(context.Context, *Handshake) (*Identity, error) {
+	return nil, authenticationFailed
+}
+
+// So can one that never spoke WAMP.
+func TestLogNamesWhoDidNotGetHere(t *testing.T) {
+	var out bytes.Buffer
+	r, err := New(Config{Observers: []Observer{LogTo(slog.New(slog.NewTextHandler(&out, nil)))}, Realms: []RealmConfig{{Name: "realm1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	turned := make(chan struct{})
+	s := &transport.Server{Handle: r.Accept, Turned: func(refusal *wamp.Refusal, from *transport.Info) {
+		r.Turned(refusal, from)
+		close(turned)
+	}}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.Serve(l, transport.ListenOptions{})
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("~")); err != nil {
+		t.Fatal(err)
+	}
+	<-turned
+	_ = s.Close()
+	<-served
+	if line := out.String(); !strings.Contains(line, "turned away") || !strings.Contains(line, "address="+c.LocalAddr().String()) {
 		t.Error(line)
 	}
+}
+
+// What is told to no client is for the log: as many lines as of refusals.
+func TestLogTellsOfAuthenticatorsThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := LogTo(slog.New(slog.NewTextHandler(&out, nil)))
+		for range 50 {
+			log.Observe(&Observation{Kind: Failed, Realm: "realm1", Method: "wampcra", Connection: &transport.Info{Address: "192.0.2.7:4711"},
+				Refusal: &wamp.Refusal{Reason: wamp.ReasonUnauthorized, Text: strings.Repeat("x", 10000)}})
+		}
+		if got := out.String(); strings.Count(got, "authenticator failed") != logWindowLines || len(got) > logWindowLines*500 ||
+			!strings.Contains(got, "realm=realm1 method=wampcra address=192.0.2.7:4711") {
+			t.Error(got)
+		}
+	})
 }
 
 // Of refusals for one reason there are ten lines in ten seconds, and then the number

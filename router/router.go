@@ -97,15 +97,16 @@ func New(c Config) (*Router, error) {
 // connected a little longer than it is one, so that its client can read why.
 func (r *Router) Accept(conn transport.Conn) {
 	if refusal := r.admit(); refusal != nil {
-		r.turnAway(conn, refusal)
+		r.turnAway(&arrival{conn: conn}, refusal)
 		return
 	}
-	s, err := r.welcome(conn)
+	a := &arrival{conn: conn}
+	s, err := r.welcome(a)
 	if err != nil {
 		r.release()
 		var refusal *wamp.Refusal
 		if errors.As(err, &refusal) {
-			r.turnAway(conn, refusal)
+			r.turnAway(a, refusal)
 			return
 		}
 		_ = conn.Close()
@@ -163,8 +164,9 @@ var (
 
 // turnAway ends a connection that has no session: ABORT, if its transport still
 // works, and close.
-func (r *Router) turnAway(conn transport.Conn, refusal *wamp.Refusal) {
-	r.tell(Observation{Kind: Turned, Refusal: refusal, Connection: conn.Info()})
+func (r *Router) turnAway(a *arrival, refusal *wamp.Refusal) {
+	conn := a.conn
+	r.tell(a.observation(Turned, refusal))
 	err := sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits().Stall)
 	if closing := conn.Framing().AppendFrame(nil, transport.OpClose, closeNormal); err == nil && len(closing) > 0 {
 		_, err = conn.Write([][]byte{closing}, r.limits().Stall)
@@ -187,7 +189,9 @@ func sendNow(conn transport.Conn, m wamp.Message, stall time.Duration) error {
 
 // Turned tells the observers of a connection that was turned away before it
 // got here. It is the Turned of a transport.Server.
-func (r *Router) Turned(refusal *wamp.Refusal) { r.tell(Observation{Kind: Turned, Refusal: refusal}) }
+func (r *Router) Turned(refusal *wamp.Refusal, from *transport.Info) {
+	r.tell(Observation{Kind: Turned, Refusal: refusal, Connection: from})
+}
 
 func (r *Router) tell(o Observation) {
 	for _, observer := range r.observers {

@@ -74,10 +74,10 @@ func FuzzHandshake(f *testing.F) {
 		web := false
 		switch first := g.in.bytes()[0]; {
 		case first == rawMagic:
-			c, refusal = g.rawSocket(Info{})
+			c, refusal = g.rawSocket()
 		case first >= 'A' && first <= 'Z':
 			web = true
-			c, refusal = g.webSocket(Info{})
+			c, refusal = g.webSocket()
 		default:
 			return
 		}

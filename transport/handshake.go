@@ -57,6 +57,7 @@ type greeting struct {
 	net       net.Conn
 	stream    stream
 	in        buffer
+	info      Info // as far as it is known
 	accepted  time.Time
 	deadline  time.Time // of the whole handshake
 	limits    Limits
@@ -74,7 +75,7 @@ type greeting struct {
 // already behind it.
 func (g *greeting) greet() (*conn, *wamp.Refusal) {
 	g.deadline = g.accepted.Add(g.limits.HandshakeTimeout)
-	info := Info{Network: g.net.RemoteAddr().Network(), Address: g.net.RemoteAddr().String(), Since: g.accepted}
+	g.info = *infoOf(g.net, g.accepted)
 	g.from, g.proxied = g.opts.peer(g.net.RemoteAddr())
 	g.loopback = onLoopback(g.net.LocalAddr())
 	if !g.proxied && g.no == nil {
@@ -91,7 +92,7 @@ func (g *greeting) greet() (*conn, *wamp.Refusal) {
 			return nil, refuseTLS
 		}
 		state := t.ConnectionState()
-		info.Network, info.TLS = "tls", &state
+		g.info.Network, g.info.TLS = "tls", &state
 	}
 	g.stream = newStream(g.net)
 	if err := g.stream.setReadDeadline(g.deadline); err != nil {
@@ -104,9 +105,9 @@ func (g *greeting) greet() (*conn, *wamp.Refusal) {
 	var refusal *wamp.Refusal
 	switch first := g.in.bytes()[0]; {
 	case first == rawMagic && !g.opts.NoRawSocket:
-		c, refusal = g.rawSocket(info)
+		c, refusal = g.rawSocket()
 	case first >= 'A' && first <= 'Z' && !g.opts.NoWebSocket:
-		c, refusal = g.webSocket(info)
+		c, refusal = g.webSocket()
 	default:
 		refusal = refuseForeign
 	}
@@ -161,7 +162,7 @@ func (g *greeting) answer(p []byte) *wamp.Refusal {
 }
 
 // rawSocket answers as WAMP, "RawSocket Transport", "Handshake" says.
-func (g *greeting) rawSocket(info Info) (*conn, *wamp.Refusal) {
+func (g *greeting) rawSocket() (*conn, *wamp.Refusal) {
 	if refusal := g.need(len(rawHello{})); refusal != nil {
 		return nil, refusal
 	}
@@ -182,16 +183,16 @@ func (g *greeting) rawSocket(info Info) (*conn, *wamp.Refusal) {
 		g.answer(reply[:])
 		return nil, refusal
 	}
-	info.Transport, info.Serializer, info.MaxSend = "rawsocket", hello.serializer(), hello.maxSend()
-	reply := newRawHello(g.limits.MaxMessage, info.Serializer)
+	g.info.Transport, g.info.Serializer, g.info.MaxSend = "rawsocket", hello.serializer(), hello.maxSend()
+	reply := newRawHello(g.limits.MaxMessage, g.info.Serializer)
 	if refusal := g.answer(reply[:]); refusal != nil {
 		return nil, refusal
 	}
-	return newConn(g.stream, &g.in, info, FramingRaw, g.limits.MaxFirst, g.limits.MaxMessage), nil
+	return newConn(g.stream, &g.in, g.info, FramingRaw, g.limits.MaxFirst, g.limits.MaxMessage), nil
 }
 
 // webSocket answers a request for an upgrade (RFC 6455, section 4.2).
-func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
+func (g *greeting) webSocket() (*conn, *wamp.Refusal) {
 	end := -1
 	for seen := 0; end < 0; {
 		b := g.in.bytes()
@@ -225,7 +226,7 @@ func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
 	u := upgrade{opts: g.opts, trusted: g.proxied, loopback: g.loopback, admit: func(u *upgrade) *wamp.Refusal {
 		if g.proxied && g.no == nil {
 			if client, ok := u.client(); ok {
-				g.from, info.Address = client, client.String()
+				g.from, g.info.Address = client, client.String()
 			}
 			g.enter(g.from)
 		}
@@ -246,8 +247,8 @@ func (g *greeting) webSocket(info Info) (*conn, *wamp.Refusal) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	u.describe(&info)
-	return newConn(g.stream, &g.in, info, wsFraming(info.Serializer), g.limits.MaxFirst, g.limits.MaxMessage), nil
+	u.describe(&g.info)
+	return newConn(g.stream, &g.in, g.info, wsFraming(g.info.Serializer), g.limits.MaxFirst, g.limits.MaxMessage), nil
 }
 
 // isControl is about a request: no field of it may hold such a character (RFC

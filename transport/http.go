@@ -20,6 +20,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	u := upgrade{opts: &s.HTTP, host: r.Host, trusted: trusted, loopback: onLoopback(local)}
 	address, entered := r.RemoteAddr, false
+	info := func() *Info {
+		i := &Info{Network: "tcp", Address: address, TLS: r.TLS, Since: time.Now()}
+		switch {
+		case r.TLS != nil:
+			i.Network = "tls"
+		case local != nil:
+			i.Network = local.Network()
+		}
+		return i
+	}
 	u.admit = func(u *upgrade) *wamp.Refusal {
 		if most := l.opts.MaxConnections; most > 0 && int(l.open.Load()) >= most {
 			return refuseConnections
@@ -49,7 +59,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if u.judge() != nil {
-		s.turn(u.refusal)
+		s.turn(u.refusal, info())
 		http.Error(w, u.refusal.Text, statusOf(u.refusal))
 		return
 	}
@@ -59,7 +69,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Protocol: func(name string) bool { return name == chosen },
 	}.Upgrade(r, w)
 	if err != nil {
-		s.turn(refuseRequest)
+		s.turn(refuseRequest, info())
 		gone()
 		if nc != nil {
 			nc.Close()
@@ -74,16 +84,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	info := Info{Network: nc.RemoteAddr().Network(), Address: address, TLS: r.TLS, Since: time.Now()}
-	if r.TLS != nil {
-		info.Network = "tls"
-	}
-	u.describe(&info)
+	known := info()
+	u.describe(known)
 	var in buffer
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	in.put(early)
 	nc.SetDeadline(time.Time{})
-	go s.run(newConn(newStream(nc), &in, info, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage), nc, l, from)
+	go s.run(newConn(newStream(nc), &in, *known, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage), nc, l, from)
 }
 
 // hijacking returns what stands for the listener of ServeHTTP's connections.

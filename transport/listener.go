@@ -88,8 +88,10 @@ type Server struct {
 	// goroutine of its own. The connection is closed when it returns.
 	Handle func(Conn)
 	// Turned, if not nil, is called for each connection that was turned away
-	// before that. It is called concurrently.
-	Turned func(*wamp.Refusal)
+	// before that, with what is known of it: Network, Address and Since, the
+	// rest as far as its handshake got. It is called concurrently, and must not
+	// keep the Info.
+	Turned func(*wamp.Refusal, *Info)
 	Limits Limits
 	// HTTP says what ServeHTTP answers. Its Paths, NoWebSocket and NoRawSocket
 	// are of no effect there.
@@ -219,7 +221,7 @@ func (s *Server) accepted(nc net.Conn, l *listening) {
 	if !ok {
 		nc.Close()
 		if full {
-			s.turn(refuseConnections)
+			s.turn(refuseConnections, infoOf(nc, time.Now()))
 		}
 		return
 	}
@@ -233,7 +235,8 @@ func (s *Server) accepted(nc net.Conn, l *listening) {
 		}
 		c, refusal := g.greet()
 		if refusal != nil {
-			s.turn(refusal)
+			info := g.info // here, so that only who is turned away costs an allocation
+			s.turn(refusal, &info)
 			g.part()
 			s.forget(nc, l)
 			return
@@ -283,12 +286,16 @@ func (s *Server) run(c *conn, nc net.Conn, l *listening, from netip.Addr) {
 	s.Handle(c)
 }
 
-func (s *Server) turn(refusal *wamp.Refusal) {
+func infoOf(nc net.Conn, since time.Time) *Info {
+	return &Info{Network: nc.RemoteAddr().Network(), Address: nc.RemoteAddr().String(), Since: since}
+}
+
+func (s *Server) turn(refusal *wamp.Refusal, from *Info) {
 	if s.Turned != nil {
-		s.Turned(refusal)
+		s.Turned(refusal, from)
 	}
 	if s.Logger != nil {
-		s.Logger.Debug("connection turned away", "reason", refusal.Text)
+		s.Logger.Debug("connection turned away", "reason", refusal.Text, "address", from.Address)
 	}
 }
 

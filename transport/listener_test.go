@@ -37,7 +37,10 @@ func (r refusals) next(t testing.TB) *wamp.Refusal {
 
 func newServer() (*Server, refusals) {
 	r := make(refusals, 100)
-	return &Server{Handle: echo, Turned: func(refusal *wamp.Refusal) {
+	return &Server{Handle: echo, Turned: func(refusal *wamp.Refusal, from *Info) {
+		if from == nil || from.Address == "" {
+			panic("turned away, and from nowhere")
+		}
 		select {
 		case r <- refusal:
 		default: // more than a test asks for
