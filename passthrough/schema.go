@@ -59,7 +59,7 @@ func CompileSchema(name string, doc []byte) (*Schema, error) {
 func compile(name, url string, doc []byte, files bool) (*Schema, error) {
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
 	if err != nil {
-		return nil, fmt.Errorf("schema %s: not JSON: %w", name, err)
+		return nil, notJSON(name, doc, err)
 	}
 	s := &Schema{names: map[string]bool{"args": true, "kwargs": true}}
 	collectNames(parsed, s.names)
@@ -71,8 +71,7 @@ func compile(name, url string, doc []byte, files bool) (*Schema, error) {
 		s.compiled, err = c.Compile(url)
 	}
 	if err != nil {
-		// The library's errors run over several lines.
-		return nil, fmt.Errorf("schema %s: %s", name, strings.Join(strings.Fields(err.Error()), " "))
+		return nil, problem(name, url, doc, err)
 	}
 	return s, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -42,8 +43,14 @@ const maxWaiting = 8 << 20
 
 func openHistoryFile(name string, logger *slog.Logger) (*historyFile, error) {
 	db, err := bbolt.Open(name, 0o600, &bbolt.Options{Timeout: time.Second})
-	if err != nil {
-		return nil, fmt.Errorf("history file: %w", err)
+	var failed *os.PathError
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("history.file: %s: another process has it open", name)
+	case errors.As(err, &failed):
+		return nil, fmt.Errorf("history.file: %s: %w", name, failed.Err)
+	case err != nil:
+		return nil, fmt.Errorf("history.file: %s: %w", name, err)
 	}
 	f := &historyFile{db: db, logger: logger}
 	f.written.L, f.work.L = &f.mu, &f.mu
@@ -186,7 +193,7 @@ func (f *historyFile) log(rule HistoryRule) (*diskLog, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("history file: %w", err)
+		return nil, fmt.Errorf("history.file: %w", err)
 	}
 	return l, nil
 }

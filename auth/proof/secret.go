@@ -54,11 +54,11 @@ func SecretFromFile(name string) (Secret, error) {
 }
 
 // SecretFromEnv reads a secret from an environment variable. A variable that is
-// not set, or empty, is an error.
+// not set, or empty, is an error, which names it.
 func SecretFromEnv(name string) (Secret, error) {
 	s := NewSecret(os.Getenv(name))
 	if s.IsZero() {
-		return Secret{}, errors.New("the environment variable that should hold a secret is not set")
+		return Secret{}, fmt.Errorf("the environment variable %s, which should hold a secret, is not set or empty", name)
 	}
 	return s, nil
 }

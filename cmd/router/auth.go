@@ -47,8 +47,21 @@ func readAuth(v value) (methods []methodConfig) {
 	return methods
 }
 
-// readPrincipal reads somebody who can authenticate.
-func readPrincipal(v value) (p auth.Principal) {
+// credential is where a principal has what proves him by a method.
+type credential struct {
+	method string
+	value  value
+}
+
+// readPrincipal reads somebody who can authenticate, and adds his credentials.
+func readPrincipal(v value, credentials *[]credential) (p auth.Principal) {
+	before := len(*credentials)
+	proves := func(key, method string, read func(v value)) field {
+		return field{key, func(v value) {
+			*credentials = append(*credentials, credential{method, v})
+			read(v)
+		}}
+	}
 	v.mapping(
 		text("authid", &p.AuthID),
 		field{"role", func(v value) {
@@ -57,10 +70,10 @@ func readPrincipal(v value) (p auth.Principal) {
 			p.Roles = append(p.Roles, role)
 		}},
 		texts("roles", &p.Roles),
-		field{"ticket", func(v value) { p.Ticket, p.TicketHash = readSecretOrHash(v) }},
-		field{"wampcra", func(v value) { p.CRA = readCRA(v) }},
-		field{"scram", func(v value) { p.SCRAM = readSCRAM(v) }},
-		field{"cryptosign", func(v value) {
+		proves("ticket", "ticket", func(v value) { p.Ticket, p.TicketHash = readSecretOrHash(v) }),
+		proves("wampcra", "wampcra", func(v value) { p.CRA = readCRA(v) }),
+		proves("scram", "scram", func(v value) { p.SCRAM = readSCRAM(v) }),
+		proves("cryptosign", "cryptosign", func(v value) {
 			v.list(func(v value) {
 				s, ok := v.scalar("a public key in hex")
 				key, err := hex.DecodeString(s)
@@ -69,18 +82,35 @@ func readPrincipal(v value) (p auth.Principal) {
 				}
 				p.Keys = append(p.Keys, key)
 			})
-		}},
-		field{"tls", func(v value) {
+		}),
+		proves("tls", "tls", func(v value) {
 			v.mapping(texts("certificates", &p.Certificates), texts("names", &p.Names))
-		}},
-		field{"cookies", func(v value) {
+		}),
+		proves("cookies", "cookie", func(v value) {
 			p.Cookies = readList(v, func(v value) auth.Secret { s, _ := readSecret(v); return s })
-		}},
+		}),
 	)
 	if p.AuthID == "" || len(p.Roles) == 0 {
 		v.fail("needs an authid and a role")
 	}
+	if len(*credentials) == before {
+		v.fail("needs what proves it: ticket, wampcra, scram, cryptosign, tls or cookies")
+	}
 	return p
+}
+
+// checkCredentials makes sure that what the principals have is asked for: by
+// anything else nobody can ever log in.
+func (r *realmConfig) checkCredentials(all []credential) {
+	for _, c := range all {
+		at := slices.IndexFunc(r.methods, func(m methodConfig) bool { return m.name == c.method })
+		switch {
+		case at < 0:
+			c.value.fail("can't be used to log in: the realm's auth does not have %s", c.method)
+		case r.methods[at].procedure != "":
+			c.value.fail("can't be used to log in: the realm's auth.%s asks a procedure, and no principals", c.method)
+		}
+	}
 }
 
 // readSecret reads a secret: its text, or a mapping of where it stands.

@@ -187,6 +187,7 @@ func readLimits(v value, l *router.Limits, t *transport.Limits) {
 }
 
 func readRealm(v value) (r realmConfig) {
+	var credentials []credential
 	v.mapping(append(r.extras.fields(),
 		field{"name", func(v value) {
 			text("", &r.name).read(v)
@@ -201,7 +202,9 @@ func readRealm(v value) (r realmConfig) {
 			}
 		}},
 		field{"auth", func(v value) { r.methods = readAuth(v) }},
-		field{"principals", func(v value) { r.principals = readList(v, readPrincipal) }},
+		field{"principals", func(v value) {
+			r.principals = readList(v, func(v value) auth.Principal { return readPrincipal(v, &credentials) })
+		}},
 		field{"roles", func(v value) {
 			r.roles = readList(v, func(v value) auth.Role { return readRole(v, &r) })
 			v.distinct(namesOf(r.roles, func(r *auth.Role) string { return r.Name }))
@@ -215,6 +218,7 @@ func readRealm(v value) (r realmConfig) {
 	if r.anonymous != "" && !slices.ContainsFunc(r.roles, func(role auth.Role) bool { return role.Name == r.anonymous }) {
 		v.fail("anonymous.role is %q, but roles has no role of that name", r.anonymous)
 	}
+	r.checkCredentials(credentials)
 	r.checkRoles(v)
 	return r
 }

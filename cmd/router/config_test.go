@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.etcd.io/bbolt"
 )
 
 // Whatever is wrong with a configuration is said before anything starts: the
@@ -33,6 +37,16 @@ func TestConfigErrors(t *testing.T) {
 			`FILE:6: realms[0].history.topics[1]: "exact com.a" is there twice`},
 		"a history of two": {"realms:\n  - name: a\n    history: &h {file: h.db, topics: [{uri: com.a}]}\n  - name: b\n    history: *h\n",
 			`FILE:4: realms[1]: "DIR/h.db" is there twice`},
+		"a credential that nobody asks for": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n" +
+			"        ticket: {value: x}\n        wampcra:\n          secret: {value: x}\n      - {authid: ann, role: r, cookies: [{value: 0123456789abcdef}]}\n",
+			"FILE:10: realms[0].principals[0].wampcra: can't be used to log in: the realm's auth does not have wampcra\n" +
+				"FILE:11: realms[0].principals[1].cookies: can't be used to log in: the realm's auth does not have cookie"},
+		"a credential where a procedure is asked": {"realms:\n  - name: a\n    roles: [{name: r}]\n    principals:\n      - {authid: joe, role: r, ticket: {value: x}}\n    auth: {ticket: {procedure: com.a}}\n",
+			"FILE:5: realms[0].principals[0].ticket: can't be used to log in: the realm's auth.ticket asks a procedure, and no principals"},
+		"nothing that proves it": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - {authid: joe, role: r}\n",
+			"FILE:6: realms[0].principals[0]: needs what proves it: ticket, wampcra, scram, cryptosign, tls or cookies"},
+		"a secret that is not set": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n        ticket: {env: BLINDFOLD_NOT_SET}\n",
+			"FILE:8: realms[0].principals[0].ticket.env: the environment variable BLINDFOLD_NOT_SET, which should hold a secret, is not set or empty"},
 		"a missing schema": {"realms:\n  - name: a\n    validation:\n      - {uri: com.a, schema: none.json}\n",
 			"FILE:4: realms[0].validation[0].schema: schema: open DIR/none.json: no such file or directory"},
 	} {
@@ -99,5 +113,46 @@ func TestReloadRefusesWhatTakesARestart(t *testing.T) {
 	}
 	if err := s.apply(read(realm+"    passthrough: {conversion: reframe}\n"), old); err != nil {
 		t.Error(err)
+	}
+}
+
+// What the configuration can't tell by itself, and what starting meets, names the
+// key too.
+func TestStartErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	const free = "listeners: [{websocket: 127.0.0.1:0}]\nadmin: \"\"\n"
+	held := filepath.Join(t.TempDir(), "held.db")
+	history := "realms:\n  - name: a\n    history: {file: %s, topics: [{uri: com.a}]}\n"
+	other, err := bbolt.Open(held, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	for name, c := range map[string]struct{ text, want string }{
+		"a listener's port": {"listeners:\n  - rawsocket: 127.0.0.1:0\n  - websocket: " + taken.Addr().String() + "\nadmin: \"\"\n" + fmt.Sprintf(history, "h.db"), // which is closed again
+			"router: listeners[1]: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		"a socket's folder": {"listeners: [{rawsocket: \"unix:/proc/none/s\"}]\nadmin: \"\"\n",
+			"router: listeners[0]: listen unix /proc/none/s: bind: no such file or directory"},
+		"the admin's port": {"listeners: [{websocket: 127.0.0.1:0}]\nadmin: " + taken.Addr().String() + "\n",
+			"router: admin: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		"a history nowhere": {free + fmt.Sprintf(history, "/proc/none/h.db"),
+			`router: realm "a": history.file: /proc/none/h.db: no such file or directory`},
+		"a history that somebody has": {free + fmt.Sprintf(history, held),
+			`router: realm "a": history.file: ` + held + ": another process has it open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "router.yaml")
+			if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr bytes.Buffer
+			if status := run([]string{"--config", file}, &stdout, &stderr); status != 1 || stderr.String() != c.want+"\n" {
+				t.Errorf("status %d, %q; want 1 and %q", status, stderr.String(), c.want)
+			}
+		})
 	}
 }

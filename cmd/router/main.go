@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -78,7 +79,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	log := newLogger(c.log, stderr)
 	s, err := start(c, log)
 	if err != nil {
-		fmt.Fprintf(stderr, "router: %v\n", err)
+		fmt.Fprintf(stderr, "router: %s\n", strings.TrimPrefix(err.Error(), "router: "))
 		return 1
 	}
 	var kept sync.WaitGroup

@@ -44,9 +44,15 @@ type server struct {
 func start(c *config, log *slog.Logger) (_ *server, err error) {
 	s := &server{log: log, locals: make(map[string]*router.Local)}
 	defer func() {
-		if err != nil && s.transport != nil {
+		if err == nil {
+			return
+		}
+		if s.transport != nil {
 			_ = s.transport.Close()
 			s.running.Wait()
+		}
+		if s.router != nil {
+			_ = s.router.Close(context.Background()) // without a session there is nothing to wait for
 		}
 	}()
 	registry := prometheus.NewRegistry()
@@ -128,7 +134,7 @@ func (s *server) listen(name string, c listenerConfig) error {
 	}
 	l, err := open(c)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	s.serve(name, l, c)
 	return nil
@@ -204,7 +210,7 @@ func describe(c listenerConfig, addr net.Addr) string {
 func (s *server) listenAdmin(c *config, handler http.Handler) error {
 	l, err := net.Listen("tcp", c.admin)
 	if err != nil {
-		return err
+		return fmt.Errorf("admin: %w", err)
 	}
 	if c.pprof {
 		handler = withPprof(handler)
