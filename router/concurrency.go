@@ -77,8 +77,8 @@ func (l *concurrency) giveBack(callee *session) {
 // the policies roundrobin and random any callee that is free gets it; with the
 // others it waits for the one that they name.
 func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *wamp.Refusal {
-	callees, first := l.reg.choose()
-	anyone := l.anyone()
+	asked, first := l.reg.choose()
+	callees, anyone := *asked, l.anyone()
 	refusal, busy := noSuchProcedure, false
 	var refusedBy []*session
 	for i := range callees {
@@ -90,7 +90,7 @@ func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *w
 			}
 			continue
 		}
-		r := d.offer(t, from, m, l.reg, l, callee)
+		r := d.offer(t, from, m, l.reg, l, asked, callee)
 		if r == nil {
 			return nil
 		}
@@ -192,8 +192,8 @@ func (l *concurrency) named(w *waitingCall, callee *session) bool {
 		return true
 	}
 	callees, first := l.reg.choose()
-	for i := range callees {
-		if c := callees[(first+i)%len(callees)]; !slices.Contains(w.refusedBy, c) {
+	for i := range *callees {
+		if c := (*callees)[(first+i)%len(*callees)]; !slices.Contains(w.refusedBy, c) {
 			return c == callee
 		}
 	}
@@ -230,7 +230,7 @@ func (l *concurrency) give(t *turn, w *waitingCall, callee *session) bool {
 
 // bring is give's part for which the callee must stay one: reg.mu is held.
 func (l *concurrency) bring(t *turn, w *waitingCall, callee *session) *wamp.Refusal {
-	if !slices.Contains(*l.reg.callees.Load(), callee) || !callee.nextInvocation(w.inv) {
+	if !l.reg.serves(callee, nil) || !callee.nextInvocation(w.inv) {
 		return noSuchProcedure
 	}
 	m := &w.message

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -105,10 +104,11 @@ func (d *dealer) ask(t *turn, from *session, m *wamp.Call, reg *registration, di
 	if l := reg.concurrency.Load(); l != nil {
 		return l.invoke(d, t, from, m)
 	}
-	callees, first := reg.choose()
+	asked, first := reg.choose()
+	callees := *asked
 	refusal := noSuchProcedure // they have left meanwhile
 	for i := range callees {
-		r := d.offer(t, from, m, reg, nil, callees[(first+i)%len(callees)])
+		r := d.offer(t, from, m, reg, nil, asked, callees[(first+i)%len(callees)])
 		if r == nil {
 			return nil
 		}
@@ -145,13 +145,16 @@ func (d *dealer) invocationOf(t *turn, from *session, m *wamp.Call, reg *registr
 	}
 }
 
-// offer gives the turn's INVOCATION to one callee, at which it has a place if l limits
-// its concurrency.
-func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, l *concurrency, callee *session) *wamp.Refusal {
+// offer gives the turn's INVOCATION to one of the callees asked, at which it has a
+// place if l limits its concurrency.
+func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, l *concurrency, asked *[]*session, callee *session) *wamp.Refusal {
 	inv := d.invocationFor(from, m, reg)
 	inv.callee, inv.limit = callee, l
+	refusal := noSuchProcedure
 	reg.mu.RLock()
-	refusal := d.bring(t, from, m, reg, inv)
+	if reg.serves(callee, asked) {
+		refusal = d.bring(t, from, m, inv)
+	}
 	reg.mu.RUnlock()
 	switch {
 	case refusal == hasEnded:
@@ -166,10 +169,7 @@ func (d *dealer) offer(t *turn, from *session, m *wamp.Call, reg *registration, 
 
 // bring is offer's part for which the callee must stay one: reg.mu is held. The call
 // has ended if the callee left at the same time; the caller has been told then.
-func (d *dealer) bring(t *turn, from *session, m *wamp.Call, reg *registration, inv *invocation) *wamp.Refusal {
-	if !slices.Contains(*reg.callees.Load(), inv.callee) {
-		return noSuchProcedure
-	}
+func (d *dealer) bring(t *turn, from *session, m *wamp.Call, inv *invocation) *wamp.Refusal {
 	if inv.open {
 		// A callee that can't cope with a call in parts, or not be told to stop,
 		// is not given one (WAMP, "Progressive Call Invocations").

@@ -31,9 +31,9 @@ type registration struct {
 
 // choose returns the callees, and which of them is the first to ask by the
 // invocation policy (WAMP, "Shared Registration").
-func (reg *registration) choose() (callees []*session, first int) {
-	callees = *reg.callees.Load()
-	n := len(callees)
+func (reg *registration) choose() (callees *[]*session, first int) {
+	callees = reg.callees.Load()
+	n := len(*callees)
 	if n < 2 {
 		return callees, 0
 	}
@@ -46,6 +46,12 @@ func (reg *registration) choose() (callees []*session, first int) {
 		first = rand.IntN(n)
 	}
 	return callees, first
+}
+
+// serves reports whether the session is a callee still, which was one of those asked.
+func (reg *registration) serves(callee *session, asked *[]*session) bool {
+	now := reg.callees.Load()
+	return now == asked || slices.Contains(*now, callee)
 }
 
 // register makes a session a callee of a registration, which it makes if need
