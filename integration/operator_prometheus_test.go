@@ -192,6 +192,9 @@ realms:
     passthrough: {require: [{uri: com.secret., match: prefix}]}
   - name: closed
     roles: []
+  - name: asked
+    auth: {ticket: {procedure: com.app.authenticate}}
+    roles: [{name: anonymous}]
 `
 
 // operated is a server under the eyes of Prometheus.
@@ -378,6 +381,16 @@ func (o *operated) causes() map[string]func() {
 			for range 60 {
 				_ = o.attempt("closed").Close()
 			}
+		},
+		"BlindfoldAuthenticatorFailing": func() { // nobody has registered it
+			p := &peer{t: o.t, name: "Alice", conn: o.dial("rawsocket", wamp.JSON)}
+			h := &wamp.Hello{Realm: "asked", Details: wamp.HelloDetails{AuthMethods: []string{"ticket"}, AuthID: "alice"}}
+			allFeatures(h)
+			p.send(h)
+			expect[*wamp.Challenge](p)
+			p.send(&wamp.Authenticate{Signature: "a ticket"})
+			p.expectAbort(wamp.ErrAuthenticationFailed)
+			leave(p)
 		},
 		"BlindfoldFull": func() {
 			var conns []transport.Conn
