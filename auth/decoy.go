@@ -14,12 +14,18 @@ import (
 
 // decoys makes up principals for authids that don't exist. A decoy looks like
 // one of the real ones, is the same each time it is asked for, and has secrets
-// that nobody knows. The key is the process's own, so a decoy's salt changes
-// when the router is started again, and a real one's doesn't.
+// that nobody knows. What is made up depends on decoyKey, which a reload must
+// leave as it is: salts that changed with it would be those of nobody.
 type decoys struct {
-	key       [32]byte
 	templates map[string][]*Principal // by method, each ordered by authid
 }
+
+// decoyKey is the process's own, so a decoy's salt changes when the router is
+// started again, and a real one's doesn't.
+var decoyKey = func() (key [32]byte) {
+	_, _ = rand.Read(key[:])
+	return key
+}()
 
 // guarded are the methods that have something to make up.
 var guarded = [...]string{"ticket", "wampcra", proof.SCRAMMethod, proof.AutobahnSCRAMMethod}
@@ -39,7 +45,6 @@ var plainDecoys = newDecoys([]Principal{{
 // has credentials for, like those of fallback.
 func newDecoys(list []Principal, fallback *decoys) *decoys {
 	d := &decoys{templates: map[string][]*Principal{}}
-	_, _ = rand.Read(d.key[:])
 	for _, method := range guarded {
 		var like []*Principal
 		for i := range list {
@@ -58,8 +63,9 @@ func newDecoys(list []Principal, fallback *decoys) *decoys {
 
 // principal returns the decoy for a claim.
 func (d *decoys) principal(claim *Claim) *Principal {
-	mac := hmac.New(sha256.New, d.key[:])
-	mac.Write([]byte(claim.Method + "\x00" + claim.AuthID))
+	mac := hmac.New(sha256.New, decoyKey[:])
+	// The realm, or one that is nobody in all realms would have one salt in them.
+	mac.Write([]byte(claim.Method + "\x00" + string(claim.Handshake.Hello.Realm) + "\x00" + claim.AuthID))
 	bytes := mathrand.NewChaCha8([32]byte(mac.Sum(nil)))
 
 	like := d.templates[claim.Method]

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth/answer"
 	"github.com/blindfold-wamp/blindfold/router"
@@ -103,9 +104,14 @@ func TestRoleIsAskedFor(t *testing.T) {
 // challengeOf returns the CHALLENGE.Extra that an authid gets.
 func challengeOf(t *testing.T, a router.Authenticator, authID string) map[string]any {
 	t.Helper()
+	return challengeIn(t, a, "realm1", authID)
+}
+
+func challengeIn(t *testing.T, a router.Authenticator, realm wamp.URI, authID string) map[string]any {
+	t.Helper()
 	var got map[string]any
 	_, _ = a.Authenticate(t.Context(), &router.Handshake{
-		Hello:      &wamp.Hello{Details: wamp.HelloDetails{AuthID: authID, AuthExtra: map[string]any{"nonce": "egVDf3DMJh0="}}},
+		Hello:      &wamp.Hello{Realm: realm, Details: wamp.HelloDetails{AuthID: authID, AuthExtra: map[string]any{"nonce": "egVDf3DMJh0="}}},
 		Connection: plain().server,
 		Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {
 			got = extra
@@ -156,6 +162,22 @@ func TestUnknownAuthIDsCannotBeProbed(t *testing.T) {
 	salt := challengeOf(t, CRA(everybody), "one")["salt"].(string)
 	if _, err := hex.DecodeString(salt); err != nil {
 		t.Errorf("the principals' salts are hex, the made-up one is %q", salt)
+	}
+}
+
+// After a reload the principals are another Static: what is known stays, so what is
+// made up must stay too. Nor do realms tell it by having the same salt, which real
+// principals of two realms hardly have.
+func TestMadeUpSaltsOutliveAReload(t *testing.T) {
+	for _, method := range []func(Principals) router.Authenticator{SCRAM, AutobahnSCRAM} {
+		before, after := method(principals()), method(principals())
+		was, is := challengeOf(t, before, "nobody")["salt"], challengeOf(t, after, "nobody")["salt"]
+		if was != is {
+			t.Errorf("%s: an unknown authid's salt was %v before a reload, and is %v", after.Method(), was, is)
+		}
+		if is == challengeIn(t, after, "realm2", "nobody")["salt"] {
+			t.Errorf("%s: an unknown authid's salt is the same in another realm", after.Method())
+		}
 	}
 }
 
@@ -310,10 +332,12 @@ func TestClientCertificates(t *testing.T) {
 	named := certificate(t, x509.Certificate{Subject: pkix.Name{CommonName: "named"}})
 	alternative := certificate(t, x509.Certificate{Subject: pkix.Name{CommonName: "named"}, URIs: []*url.URL{spiffe}})
 	ambiguous := certificate(t, x509.Certificate{DNSNames: []string{"one.example.com", "two.example.com"}})
+	expired := certificate(t, x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)})
+	sumOfExpired := sha256.Sum256(expired.Leaf.Raw)
 	stranger := certificate(t, x509.Certificate{Subject: pkix.Name{CommonName: "stranger"}})
 	sum := sha256.Sum256(pinned.Leaf.Raw)
 	a := TLS(must(NewStatic([]Principal{
-		{AuthID: "pinned", Roles: []string{"user"}, Certificates: []string{hex.EncodeToString(sum[:])}},
+		{AuthID: "pinned", Roles: []string{"user"}, Certificates: []string{hex.EncodeToString(sum[:]), hex.EncodeToString(sumOfExpired[:])}},
 		{AuthID: "named", Roles: []string{"user"}, Names: []string{"named", "one.example.com"}},
 		{AuthID: "joe", Roles: []string{"user"}, Names: []string{"spiffe://example.com/joe", "two.example.com"}},
 	})))
@@ -331,6 +355,7 @@ func TestClientCertificates(t *testing.T) {
 		{"common name, not verified", named, tls.RequireAnyClientCert, "", ""},
 		{"URI before common name", alternative, tls.RequireAndVerifyClientCert, "", "joe"},
 		{"two principals' names", ambiguous, tls.RequireAndVerifyClientCert, "", ""},
+		{"expired", expired, tls.RequireAnyClientCert, "", ""},
 		{"stranger", stranger, tls.RequireAndVerifyClientCert, "", ""},
 		{"none", tls.Certificate{}, tls.RequestClientCert, "", ""},
 	} {
