@@ -98,8 +98,8 @@ type Claim struct {
 	AuthID string
 	// Key is the public key that the client offers, under cryptosign.
 	Key ed25519.PublicKey
-	// Certificate is the client's, under tls. It has the private key; Verified
-	// says whether the certificate has been verified, too.
+	// Certificate is the client's, under tls. It has the private key, and the
+	// certificate is not expired; Verified says whether that has been verified, too.
 	Certificate *x509.Certificate
 	Verified    bool
 	// Cookie is the cookie's value, under cookie.

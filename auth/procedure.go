@@ -28,8 +28,13 @@ type Caller interface {
 // is told the error's URI, unless that is WAMP's own, which may be the router's
 // and say that there is no such procedure.
 //
+// Without authid in the answer, the session gets the one that the client claims.
+// So a procedure that goes by a certificate, cookie or key, and doesn't check whose
+// the authid is, has to return one.
+//
 // Under "ticket", details.ticket is what the client showed, and under "tls",
-// details.transport.peer_cert is the client's certificate. For the methods with
+// details.transport.peer_cert is the client's certificate: without one that is
+// not expired, nothing is asked. For the methods with
 // proofs (wampcra, scram, wamp-scram, cryptosign) it is their authenticator with
 // ProcedurePrincipals.
 func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenticator {
@@ -45,8 +50,8 @@ func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenti
 	}
 	return Func(method, func(ctx context.Context, h *router.Handshake) (*router.Identity, error) {
 		claim := &Claim{Method: method, AuthID: h.Hello.Details.AuthID, Handshake: h}
-		if state := h.Connection.TLS; state != nil && len(state.PeerCertificates) > 0 {
-			claim.Certificate, claim.Verified = state.PeerCertificates[0], len(state.VerifiedChains) > 0
+		if refusal := claim.certify(); refusal != nil && method == "tls" {
+			return nil, refusal
 		}
 		details := claim.details()
 		if method == "ticket" {
@@ -150,6 +155,7 @@ func (c *Claim) details() map[string]any {
 var (
 	errAnswer     = errors.New("it returned neither a role nor a dict with a valid one")
 	errAuthID     = errors.New("neither the client nor it names an authid")
+	errAuthIDForm = errors.New("the authid that it returned is not a string")
 	errCredential = errors.New("what it returned lacks what the proof is checked with, or holds it in another form")
 	errPublicKey  = errors.New("it returned no pubkey, the hex of an Ed25519 public key: with that of cryptosign's principals, only who has the key gets in")
 )
@@ -185,8 +191,14 @@ func answeredPrincipal(args []any, claim *Claim, details map[string]any) (*Princ
 	if asked := details["authrole"]; asked != "" && asked != role {
 		return nil, noSuchRole
 	}
-	if id, ok := answer["authid"].(string); ok && id != "" {
-		p.AuthID = id
+	switch id := answer["authid"].(type) {
+	case nil:
+	case string:
+		if id != "" {
+			p.AuthID = id
+		}
+	default: // else the client would be whom it claims to be
+		return nil, errAuthIDForm
 	}
 	p.Extra, _ = answer["extra"].(map[string]any)
 	var err error

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -94,6 +96,40 @@ func TestProcedureReturnsNonsense(t *testing.T) {
 	c := &callee{procedure: func([]any) (any, error) { return nil, nil }}
 	if identity, err := attempt(t, Procedure("anonymous", c, "com.example.ask"), answer.Anonymous(), plain(), nil); err == nil {
 		t.Errorf("let in as %+v", identity)
+	}
+}
+
+// A procedure that goes by the authid, as it may where the method is to have looked at
+// the certificate, isn't asked about a client that has none, or one that is over.
+func TestProcedureIsNotAskedWithoutACertificate(t *testing.T) {
+	c := &callee{procedure: func([]any) (any, error) { return "user", nil }}
+	a := Procedure("tls", c, "com.example.ask")
+	good := certificate(t, x509.Certificate{})
+	expired := certificate(t, x509.Certificate{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)})
+	for name, over := range map[string]link{
+		"without TLS":         plain(),
+		"without certificate": overTLS(t, tls.VersionTLS13, tls.Certificate{}, tls.RequestClientCert),
+		"expired":             overTLS(t, tls.VersionTLS13, expired, tls.RequireAnyClientCert),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := attempt(t, a, answer.TLS("joe"), over, nil)
+			refusedWith(t, err, wamp.ErrAuthenticationFailed)
+		})
+	}
+	if len(c.calls) != 0 {
+		t.Errorf("asked %v", c.calls)
+	}
+	identity, err := attempt(t, a, answer.TLS("joe"), overTLS(t, tls.VersionTLS13, good, tls.RequireAnyClientCert), nil)
+	if err != nil || identity.AuthID != "joe" {
+		t.Errorf("%+v, %v", identity, err)
+	}
+}
+
+// An authid that can't be read doesn't make the client whom it claims to be.
+func TestProcedureReturnsNoString(t *testing.T) {
+	c := &callee{procedure: func([]any) (any, error) { return map[string]any{"role": "user", "authid": 5}, nil }}
+	if identity, err := attempt(t, Procedure("ticket", c, "com.example.ask"), answer.Ticket("joe", NewSecret(password)), plain(), nil); !errors.Is(err, errAuthIDForm) {
+		t.Errorf("%+v, %v", identity, err)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth/proof"
 )
@@ -124,9 +123,6 @@ func (s *Static) Principal(_ context.Context, claim *Claim) (*Principal, error) 
 
 // certified returns whose certificate c is, or nil if it is several principals'.
 func (s *Static) certified(c *x509.Certificate, verified bool) *Principal {
-	if now := time.Now(); now.Before(c.NotBefore) || now.After(c.NotAfter) {
-		return nil
-	}
 	sum := sha256.Sum256(c.Raw)
 	if p := s.byCertificate[string(sum[:])]; p != nil || !verified {
 		return p

@@ -2,8 +2,10 @@ package auth
 
 import (
 	"context"
+	"time"
 
 	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 // TLS authenticates by the client certificate of the connection (WAMP, "TLS
@@ -17,14 +19,11 @@ type byTLS struct{ principals Principals }
 func (*byTLS) Method() string { return "tls" }
 
 func (a *byTLS) Authenticate(ctx context.Context, h *router.Handshake) (*router.Identity, error) {
-	state := h.Connection.TLS
-	if state == nil || len(state.PeerCertificates) == 0 {
-		return nil, noCertificate
+	claim := &Claim{Method: a.Method(), AuthID: h.Hello.Details.AuthID, Handshake: h}
+	if refusal := claim.certify(); refusal != nil {
+		return nil, refusal
 	}
-	p, err := a.principals.Principal(ctx, &Claim{
-		Method: a.Method(), AuthID: h.Hello.Details.AuthID, Handshake: h,
-		Certificate: state.PeerCertificates[0], Verified: len(state.VerifiedChains) > 0,
-	})
+	p, err := a.principals.Principal(ctx, claim)
 	switch {
 	case err != nil:
 		return nil, err
@@ -32,6 +31,20 @@ func (a *byTLS) Authenticate(ctx context.Context, h *router.Handshake) (*router.
 		return nil, authenticationFailed
 	}
 	return p.identity(h)
+}
+
+// certify adds the connection's client certificate to the claim. Whether it is
+// still good is looked at here: where listeners take any, nobody else has.
+func (c *Claim) certify() *wamp.Refusal {
+	state := c.Handshake.Connection.TLS
+	if state == nil || len(state.PeerCertificates) == 0 {
+		return noCertificate
+	}
+	c.Certificate, c.Verified = state.PeerCertificates[0], len(state.VerifiedChains) > 0
+	if now := time.Now(); now.Before(c.Certificate.NotBefore) || now.After(c.Certificate.NotAfter) {
+		return authenticationFailed
+	}
+	return nil
 }
 
 var noCertificate = failed("the connection has no client certificate")
