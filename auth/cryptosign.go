@@ -19,6 +19,12 @@ import (
 // "tls-unique" only, and under TLS 1.3 goes on to sign with what its TLS library
 // gives it: that fails here.
 //
+// As the specification has it, the binding keeps away only who relays messages as
+// they are. The client signs the challenge XOR its end's channel ID; whoever is in
+// the middle of two TLS connections knows the channel IDs of both, and can XOR them
+// into the challenge that it passes on. Against that, the binding of SCRAM helps:
+// it is signed beside the challenge.
+//
 // Router authentication, trustroots and certificates of cryptosign, all
 // optional, aren't there.
 func Cryptosign(principals Principals) router.Authenticator { return &cryptosign{principals} }

@@ -14,7 +14,8 @@ import (
 // Cryptosign signs with an Ed25519 key (WAMP, "Cryptosign-based
 // Authentication"). authID may be "": the key identifies its owner. With
 // binding, "tls-unique" or "tls-exporter", a router that doesn't bind the proof
-// to the connection gets none; "" asks for no binding.
+// to the connection gets none; "" asks for no binding. Who is in the middle of two TLS
+// connections, and changes the challenge, gets in all the same: see auth.Cryptosign.
 func Cryptosign(authID string, key ed25519.PrivateKey, binding string) Method {
 	return named{authID, &cryptosignAnswer{key: func() ed25519.PrivateKey { return key }, binding: binding}}
 }
