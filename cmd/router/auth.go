@@ -158,14 +158,17 @@ func readSecretOr(v value, hashes bool) (s auth.Secret, hash string) {
 
 func readCRA(v value) *auth.CRACredential {
 	c := &auth.CRACredential{KeyLength: 32}
-	password := false
+	secret, password := false, false
 	v.mapping(
-		field{"secret", func(v value) { c.Secret, _ = readSecret(v) }},
+		field{"secret", func(v value) { c.Secret, _ = readSecret(v); secret = true }},
 		field{"password", func(v value) { c.Secret, _ = readSecret(v); password = true }},
 		text("salt", &c.Salt),
 		integer("iterations", &c.Iterations, 1),
 		integer("keylen", &c.KeyLength, 1),
 	)
+	if secret == password {
+		v.fail("must have either a secret or a password")
+	}
 	if !password || c.Secret.IsZero() {
 		return c
 	}

@@ -45,6 +45,9 @@ func TestConfigErrors(t *testing.T) {
 			"FILE:5: realms[0].principals[0].ticket: can't be used to log in: the realm's auth.ticket asks a procedure, and no principals"},
 		"nothing that proves it": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - {authid: joe, role: r}\n",
 			"FILE:6: realms[0].principals[0]: needs what proves it: ticket, wampcra, scram, cryptosign, tls or cookies"},
+		"a secret and a password": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {wampcra: {}}\n    principals:\n      - authid: joe\n        role: r\n" +
+			"        wampcra: {password: {value: x}, secret: {value: y}, salt: s1, iterations: 100}\n",
+			"FILE:8: realms[0].principals[0].wampcra: must have either a secret or a password"},
 		"a secret that is not set": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n        ticket: {env: BLINDFOLD_NOT_SET}\n",
 			"FILE:8: realms[0].principals[0].ticket.env: the environment variable BLINDFOLD_NOT_SET, which should hold a secret, is not set or empty"},
 		"a missing schema": {"realms:\n  - name: a\n    validation:\n      - {uri: com.a, schema: none.json}\n",
