@@ -94,6 +94,7 @@ func TestSoak(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond) // a rate, not a wait
 		}
+		p.publish(soakTopic, published.Add(1)) // who waits for one more gets it
 	})
 	var sizes []int
 	tick := time.NewTicker(length / 20)
