@@ -106,7 +106,7 @@ func until(t *testing.T, what string, holds func() bool) {
 // reads why, behind whole events in order. Bob, who subscribes to both, misses
 // nothing, and who publishes is answered all the time.
 func TestStoppedClient(t *testing.T) {
-	p := startServer(t, config)
+	p := startServer(t, config+"limits: {farewell: 60s}\n") // longer than he is stopped
 	const quiet, busy wamp.URI = "com.example.quiet", "com.example.busy"
 	subscribe := func(topic wamp.URI) *sealProcess {
 		return startSeal(t, sealBinary(t), "subscribe", string(topic), "--clear", "--json", "--url", p.urls["rawsocket"])
