@@ -103,7 +103,10 @@ func (p *peer) pong() bool {
 // listenAs serves WebSocket connections in the place of a router.
 func listenAs(t *testing.T, handle func(transport.Conn)) (url string) {
 	t.Helper()
-	server := &transport.Server{Handle: handle}
+	server := &transport.Server{Handle: func(c transport.Conn) {
+		defer c.Close()
+		handle(c)
+	}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -207,7 +207,9 @@ func (b *broker) subscribe(t *turn, s *session, m *wamp.Subscribe) *wamp.Refusal
 		id = sub.id
 		if !ok {
 			b.byID.Store(sub.id, sub)
-			events.note(onSubscriptionCreate, uint64(s.peer.Session), sub.describe())
+			if events != nil {
+				events.note(onSubscriptionCreate, uint64(s.peer.Session), sub.describe())
+			}
 		}
 		if len(sub.members) > before {
 			events.note(onSubscribe, uint64(s.peer.Session), uint64(sub.id))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
-	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
 // arrival is a connection that has no session yet, and what is known of it.
@@ -206,9 +205,9 @@ func (r *Router) readMessage(a *arrival) (wamp.Message, error) {
 		}
 		switch frame.Op {
 		case transport.OpMessage:
-			d := codec.NewDecoder()
-			d.Bound(r.limits().Nesting, r.limits().Elements)
-			return d.Decode(conn.Info().Serializer, frame.Body)
+			t := r.newTurn()
+			defer t.end()
+			return t.decode(conn.Info().Serializer, frame.Body)
 		case transport.OpPing:
 			pong := conn.Framing().AppendFrame(nil, transport.OpPong, frame.Body)
 			if _, err := conn.Write([][]byte{pong}, r.limits().Stall); err != nil {

@@ -105,12 +105,10 @@ func (r *Router) serveLocal(conn transport.Conn, m *realm) {
 	s.out.onStall = func() { s.cutOff(nil, stalled) }
 	s.silent.Store(true)
 	m.join(s)
-	if !r.isClosing() {
-		s.serve()
+	if r.isClosing() {
+		s.out.close()
 	}
-	s.leave()
-	r.release()
-	s.out.close()
+	s.live(watch{})
 }
 
 func (k *localLink) alive() bool {

@@ -42,10 +42,8 @@ const (
 
 func (l *logObserver) Observe(e *Observation) {
 	switch e.Kind {
-	case SessionOpened:
-		l.log.Info("session opened", append(peerAttrs(e.Peer), "agent", short(e.Peer.Agent), "address", e.Peer.Address)...)
-	case SessionClosed:
-		l.log.Info("session closed", peerAttrs(e.Peer)...)
+	case SessionOpened, SessionClosed:
+		l.session(e)
 	case Refused:
 		l.refusal(slog.LevelWarn, "refused", e)
 	case Dropped:
@@ -56,6 +54,16 @@ func (l *logObserver) Observe(e *Observation) {
 		l.refusal(slog.LevelInfo, "connection turned away", e)
 	case Failed:
 		l.refusal(slog.LevelWarn, "authenticator failed", e)
+	}
+}
+
+func (l *logObserver) session(e *Observation) {
+	switch {
+	case !l.log.Enabled(context.Background(), slog.LevelInfo):
+	case e.Kind == SessionOpened:
+		l.log.Info("session opened", append(peerAttrs(e.Peer), "agent", short(e.Peer.Agent), "address", e.Peer.Address)...)
+	default:
+		l.log.Info("session closed", peerAttrs(e.Peer)...)
 	}
 }
 

@@ -85,7 +85,9 @@ func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 		}
 		if !ok {
 			d.byID.Store(reg.id, reg)
-			events.note(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
+			if events != nil {
+				events.note(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
+			}
 		}
 		events.note(onRegister, uint64(s.peer.Session), uint64(reg.id))
 		t.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})

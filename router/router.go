@@ -92,9 +92,10 @@ func New(c Config) (*Router, error) {
 	return r, nil
 }
 
-// Accept serves one connection from its HELLO to its end, and closes it. It is
-// the Handle of a transport.Server. A session that the router has ended is kept
-// connected a little longer than it is one, so that its client can read why.
+// Accept takes over a connection, serves it from its HELLO to its end, and closes
+// it. It returns as soon as there is a session, or will be none. It is the Handle
+// of a transport.Server. A session that the router has ended is kept connected a
+// little longer than it is one, so that its client can read why.
 func (r *Router) Accept(conn transport.Conn) {
 	if refusal := r.admit(); refusal != nil {
 		r.turnAway(&arrival{conn: conn}, refusal)
@@ -112,10 +113,9 @@ func (r *Router) Accept(conn transport.Conn) {
 		_ = conn.Close()
 		return
 	}
-	s.serve()
-	s.leave()
-	r.release() // what follows is the connection's end, and no session's
-	s.out.linger(r.limits().Farewell)
+	var w watch
+	w.keep(s)
+	go s.live(w)
 }
 
 // deadline is when the connection must have a session.

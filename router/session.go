@@ -14,7 +14,7 @@ import (
 )
 
 // session is one client's session, from WELCOME to its end. Its whole life is
-// the function serve; its reading goroutine routes what it sends, inline.
+// the function live; its reading goroutine routes what it sends, inline.
 type session struct {
 	peer   wamp.Peer
 	realm  *realm
@@ -24,9 +24,10 @@ type session struct {
 
 	// ending is set once GOODBYE or ABORT has been sent: what still comes from
 	// the client is read, and ignored, until it answers or is given up.
-	ending atomic.Bool
-	own    bool        // a Local's: it needs no permission
-	silent atomic.Bool // its end is no event of the meta API, nor publishes testaments
+	ending  atomic.Bool
+	own     bool        // a Local's: it needs no permission
+	batches uint8       // of messages that came, up to settling; only its reading goroutine uses it
+	silent  atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
 	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
 	tokens *tokens                      // for Limits.MessageRate; only its reading goroutine uses them
@@ -45,71 +46,76 @@ type session struct {
 	details       map[string]any          // by wamp.session.modify_details; replaced, not changed
 }
 
-// serve reads and routes what a welcomed session sends, until it ends.
-func (s *session) serve() {
-	conn := s.out.conn
-	pinged := false
-	now, armed := time.Now(), time.Time{}
+// settling is how many batches of messages a session has sent when it is no longer
+// taken for one that has just come, says what it wants, and then waits.
+const settling = 8
+
+// live is the session's life, from WELCOME to its end. Routing makes a goroutine's
+// stack grow to several times what waiting needs, and no stack shrinks as far as
+// that: so a session that is likely to wait goes on in a new goroutine.
+func (s *session) live(w watch) {
+	if s.serve(&w) {
+		go s.live(w)
+		return
+	}
+	s.leave()
+	s.router.release() // what follows is the connection's end, and no session's
+	s.out.linger(s.router.limits().Farewell)
+}
+
+// serve reads and routes what a welcomed session sends, until it ends or, if rests
+// is true, has come to rest.
+func (s *session) serve(w *watch) (rests bool) {
 	for {
-		// Moving the deadline costs as much as routing a message, so it is not
-		// moved for every read; a silent session is pinged a little early.
-		if every := s.router.limits().PingEvery; pinged || every > 0 && (armed.IsZero() || now.Sub(armed) >= every/8) {
-			armed = s.arm(pinged)
-		}
-		frame, err := conn.Read()
-		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) && !pinged && !s.ending.Load() {
-				pinged = true
-				s.ping()
-				continue
-			}
+		w.keep(s)
+		frame, err := s.out.conn.Read()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !w.pinged && !s.ending.Load():
+			w.ping(s)
+			continue
+		default:
 			s.lost(err)
-			return
+			return false
 		}
-		t := s.router.newTurn()
-		now = t.arrived
-		if pinged {
-			pinged, armed = false, time.Time{}
+		on, err := s.batch(w, frame)
+		if err != nil {
+			s.lost(err)
 		}
-		t.patient = true
-		on := s.handle(t, frame)
-		for on && conn.Buffered() {
-			if t.owedSize > flushEvery {
-				t.flush()
-			}
-			s.pace(t)
-			if frame, err = conn.Read(); err != nil {
-				t.end()
-				s.lost(err)
-				return
-			}
-			on = s.handle(t, frame)
-		}
-		if on {
-			s.pace(t)
-		}
-		t.end()
 		if !on {
-			return
+			return false
+		}
+		if w.pinged || s.batches < settling {
+			s.batches++
+			w.heard()
+			w.keep(s)
+			return true
 		}
 	}
 }
 
-// arm sets the time until which the next frame must have come, and returns the
-// present time.
-func (s *session) arm(pinged bool) time.Time {
-	now, wait := time.Now(), s.router.limits().PingEvery
-	if pinged {
-		wait = s.router.limits().PingTimeout
+// batch routes a frame and those that have arrived with it, in one turn. It reports
+// whether to go on reading, and why reading failed, if it did.
+func (s *session) batch(w *watch, frame transport.Frame) (on bool, err error) {
+	conn := s.out.conn
+	t := s.router.newTurn()
+	defer t.end()
+	w.now, t.patient = t.arrived, true
+	on = s.handle(t, frame)
+	for on && conn.Buffered() {
+		if t.owedSize > flushEvery {
+			t.flush()
+		}
+		s.pace(t)
+		if frame, err = conn.Read(); err != nil {
+			return false, err
+		}
+		on = s.handle(t, frame)
 	}
-	if s.ending.Load() {
-		return now // dismiss or cutOff has set another
+	if on {
+		s.pace(t)
 	}
-	_ = s.out.conn.SetReadDeadline(now.Add(wait))
-	if s.ending.Load() { // meanwhile
-		_ = s.out.conn.SetReadDeadline(now.Add(dismissal))
-	}
-	return now
+	return on, nil
 }
 
 // handle treats one frame, and reports whether to go on reading.
@@ -273,13 +279,6 @@ func (s *session) control(t *turn, op transport.Op, body []byte) {
 	if frame := s.out.conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
 		t.queue(s, frame, nil)
 	}
-}
-
-// ping asks a silent session for a sign of life.
-func (s *session) ping() {
-	t := s.router.newTurn()
-	s.control(t, transport.OpPing, nil)
-	t.end()
 }
 
 // dismissal is how long a session that is told GOODBYE has to answer.

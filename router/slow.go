@@ -242,9 +242,6 @@ var (
 	slowedDown = tooSlow(wamp.LimitSlowDown, "a sender waits for a session that reads less than it is sent")
 )
 
-var silent = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrTimeout, Fatal: true, Limit: wamp.LimitPing,
-	Text: "the session has given no sign of life, though it was pinged"}
-
 // tokens are the messages that a session may send now.
 type tokens struct {
 	n     float64

@@ -126,7 +126,7 @@ func serveOne(t *testing.T, l Limits, opts ListenOptions, handle func(Conn)) str
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Handle: handle, Limits: l}
+	s := &Server{Handle: handing(handle), Limits: l}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ln, opts) }()
 	t.Cleanup(func() { _ = s.Close(); <-done })

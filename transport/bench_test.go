@@ -21,10 +21,10 @@ func BenchmarkIdle(b *testing.B) {
 		b.Run(kind, func(b *testing.B) {
 			for range b.N {
 				ready := make(chan struct{}, n)
-				s := &Server{Handle: func(c Conn) {
+				s := &Server{Handle: handing(func(c Conn) {
 					ready <- struct{}{}
 					c.Read()
-				}}
+				})}
 				opening, answer := "\x7f\xf1\x00\x00", 4
 				if kind == "websocket" {
 					opening, answer = request("/ws", offerJSON), 12
@@ -133,7 +133,7 @@ func BenchmarkStream(b *testing.B) {
 		for _, n := range []int{64, 1 << 20} {
 			b.Run(fmt.Sprintf("%s/%dB", scheme, n), func(b *testing.B) {
 				ended := make(chan int, 1)
-				s := &Server{Handle: func(c Conn) {
+				s := &Server{Handle: handing(func(c Conn) {
 					count := 0
 					c.SetReadLimit(0)
 					for {
@@ -143,7 +143,7 @@ func BenchmarkStream(b *testing.B) {
 						}
 						count++
 					}
-				}}
+				})}
 				c := dial(b, scheme+"://"+serve(b, s, ListenOptions{}), DialOptions{})
 				frame := c.Framing().AppendFrame(nil, OpMessage, bytes.Repeat([]byte("x"), n))
 				batch := max(1, 60000/len(frame))

@@ -90,7 +90,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	in.put(early)
 	nc.SetDeadline(time.Time{})
-	go s.run(newConn(newStream(nc), &in, *known, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage), nc, l, from)
+	c := newConn(newStream(nc), &in, *known, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage)
+	c.place = &place{server: s, listener: l, net: nc, from: from}
+	go s.Handle(c)
 }
 
 // hijacking returns what stands for the listener of ServeHTTP's connections.

@@ -85,7 +85,8 @@ type ListenOptions struct {
 // called concurrently.
 type Server struct {
 	// Handle is called for each connection that completed its handshake, on a
-	// goroutine of its own. The connection is closed when it returns.
+	// goroutine of its own. The connection is its to close, whether before it
+	// returns or later; until then it is one of the server's.
 	Handle func(Conn)
 	// Turned, if not nil, is called for each connection that was turned away
 	// before that, with what is known of it: Network, Address and Since, the
@@ -243,7 +244,8 @@ func (s *Server) accepted(nc net.Conn, l *listening) {
 		}
 		// The handshake may have grown this goroutine's stack: what waits for
 		// messages gets a new one.
-		go s.run(c, nc, l, g.entered)
+		c.place = &place{server: s, listener: l, net: nc, from: g.entered}
+		go s.Handle(c)
 	}()
 }
 
@@ -279,11 +281,20 @@ func (s *Server) forget(nc net.Conn, l *listening) {
 	s.running.Done()
 }
 
-func (s *Server) run(c *conn, nc net.Conn, l *listening, from netip.Addr) {
-	defer s.forget(nc, l)
-	defer s.addresses.leave(from)
-	defer c.Close()
-	s.Handle(c)
+// place is what a connection takes up of its server until it is closed.
+type place struct {
+	server   *Server
+	listener *listening
+	net      net.Conn
+	from     netip.Addr // the address that it was counted under, if valid
+	left     atomic.Bool
+}
+
+func (p *place) leave() {
+	if p != nil && !p.left.Swap(true) {
+		p.server.addresses.leave(p.from)
+		p.server.forget(p.net, p.listener)
+	}
 }
 
 func infoOf(nc net.Conn, since time.Time) *Info {
@@ -311,7 +322,8 @@ func (s *Server) CloseListeners() error {
 }
 
 // Close closes the listeners and all connections, and waits until every Serve
-// and Handle has returned: it must not be called from one.
+// has returned and every connection was closed by whom it was handed to: it must
+// not be called from a Handle.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -255,7 +255,7 @@ func TestListenerSpeaksOnlyWhatItIsToldTo(t *testing.T) {
 // What is known of a connection: and no more of its header than is needed.
 func TestInfo(t *testing.T) {
 	infos := make(chan Info, 1)
-	s := &Server{Handle: func(c Conn) { infos <- *c.Info() }}
+	s := &Server{Handle: handing(func(c Conn) { infos <- *c.Info() })}
 	address := serve(t, s, ListenOptions{Origins: []string{"*"}})
 	dial(t, "ws://"+address, DialOptions{Serializer: wamp.CBOR, Header: http.Header{
 		"Cookie": {"a=b"}, "Origin": {"https://app.example"}, "X-Forwarded-For": {"192.0.2.1"}, "X-Other": {"x"},
@@ -312,10 +312,10 @@ func TestHandshakeDeadline(t *testing.T) {
 // After the handshake, its deadline is over.
 func TestHandshakeDeadlineEnds(t *testing.T) {
 	read := make(chan error, 2)
-	s := &Server{Limits: Limits{HandshakeTimeout: 400 * time.Millisecond}, Handle: func(c Conn) {
+	s := &Server{Limits: Limits{HandshakeTimeout: 400 * time.Millisecond}, Handle: handing(func(c Conn) {
 		_, err := c.Read()
 		read <- err
-	}}
+	})}
 	address := serve(t, s, ListenOptions{})
 	for _, url := range []string{"ws://" + address, "rs://" + address} {
 		c := dial(t, url, DialOptions{})

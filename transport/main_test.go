@@ -111,8 +111,17 @@ func serveOn(t testing.TB, s *Server, l net.Listener, opts ListenOptions) {
 	})
 }
 
+// handing returns a Handle that closes connections when f is done with them.
+func handing(f func(Conn)) func(Conn) {
+	return func(c Conn) {
+		defer c.Close()
+		f(c)
+	}
+}
+
 // echo is a Handle that answers as a session would.
 func echo(c Conn) {
+	defer c.Close()
 	var out []byte
 	c.SetReadLimit(0)
 	for {

@@ -47,6 +47,7 @@ type conn struct {
 	limit   int   // on the size of messages
 	most    int   // what limit can be raised to
 	framing Framing
+	place   *place // in the server that it came from; nil: it came from none
 }
 
 func (c *conn) Info() *Info      { return &c.info }
@@ -157,7 +158,11 @@ func linger(s stream, in *buffer, limit time.Duration) {
 	}
 }
 
-func (c *conn) Close() error { return c.stream.close() }
+func (c *conn) Close() error {
+	err := c.stream.close()
+	c.place.leave()
+	return err
+}
 
 func closedError(err error) error {
 	if errors.Is(err, net.ErrClosed) {
