@@ -39,6 +39,7 @@ func (f *feed) Framing() transport.Framing      { return transport.FramingRaw }
 func (f *feed) SetReadDeadline(time.Time) error { return nil }
 func (f *feed) SetReadLimit(int)                {}
 func (f *feed) Buffered() bool                  { return len(f.batch) > 0 }
+func (f *feed) Poll() bool                      { return f.Buffered() }
 func (f *feed) Close() error                    { return nil }
 func (f *feed) CloseWrite() error               { return nil }
 func (f *feed) Linger(time.Duration)            {}

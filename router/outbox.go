@@ -17,8 +17,9 @@ import (
 // a writer goroutine that lives as long as there is something to write. So
 // nobody ever waits for a slow receiver to deliver to a quick one.
 //
-// Frames are copied into chunks, or are chunks that several outboxes share.
-// A segment always ends where a frame ends.
+// Frames are copied into chunks of the outbox's own, or lie in chunks that several
+// outboxes share, which whoever encodes for many receivers fills with one frame
+// behind the other. A segment always ends where a frame ends.
 type outbox struct {
 	conn    transport.Conn
 	total   *atomic.Int64 // of the router; nil: not accounted
@@ -26,8 +27,9 @@ type outbox struct {
 
 	mu        sync.Mutex
 	waiting   []segment
-	size      int // bytes waiting or being written
-	accounted int // what total has of size
+	size      int   // bytes waiting or being written
+	accounted int32 // what total has of size, in granules
+	pinned    int32 // KiB of the shared chunks that segments lie in
 	state     outboxState
 	begun     bool // the first waiting segment is the rest of a frame
 	closing   bool // end the connection once everything is written
@@ -52,15 +54,17 @@ type segment struct {
 	chunk *chunk
 }
 
-// chunk is a pooled buffer: one that an outbox copies frames into, or one frame
-// that several outboxes refer to. It goes back when the last has released it.
+// chunk is a pooled buffer: one that an outbox copies frames into, or one with
+// frames that several outboxes refer to. It goes back when the last has released it.
 type chunk struct {
-	buf  []byte
-	refs atomic.Int32
+	buf    []byte // whoever made the chunk appends to it, and nobody else looks
+	refs   atomic.Int32
+	room   int32 // in KiB
+	shared bool  // only its maker may append to what lies in it
 }
 
 // newChunk returns an empty chunk with room for size bytes, referred to once.
-func newChunk(size int) *chunk {
+func newChunk(size int, shared bool) *chunk {
 	var c *chunk
 	for i, room := range chunkSizes {
 		if size <= room {
@@ -74,7 +78,7 @@ func newChunk(size int) *chunk {
 	if c == nil {
 		c = &chunk{buf: make([]byte, 0, size)}
 	}
-	c.buf = c.buf[:0]
+	c.buf, c.room, c.shared = c.buf[:0], int32((cap(c.buf)+1023)>>10), shared
 	c.refs.Store(1)
 	return c
 }
@@ -96,14 +100,31 @@ var (
 const (
 	smallChunk = 4 << 10
 	largeChunk = 64 << 10
+	// pinnedMost bounds, beside twice what waits, the shared chunks that an outbox
+	// keeps from going back: a frame of a few bytes may lie in a large one.
+	pinnedMost = 64 << 10
 	// maxWrite is how many bytes one write of the writer goroutine carries, so
 	// that it sees progress, and others see room, before everything is out.
 	maxWrite = 64 << 10
 )
 
-func (s *segment) release() {
+// release gives up one of the outbox's segments.
+func (o *outbox) release(s *segment) {
+	if s.chunk.shared {
+		o.pinned -= s.chunk.room
+	}
 	s.chunk.release()
 	*s = segment{}
+}
+
+// grow makes a frame part of the segment, if that is what precedes it in its chunk.
+func (s *segment) grow(frame []byte, of *chunk) bool {
+	n := len(s.bytes)
+	if s.chunk != of || cap(s.bytes)-n < len(frame) || &s.bytes[:n+1][n] != &frame[0] {
+		return false
+	}
+	s.bytes = s.bytes[:n+len(frame)]
+	return true
 }
 
 // putResult says what became of a frame.
@@ -117,8 +138,9 @@ const (
 	putClosed                  // not taken: the session is gone
 )
 
-// put queues one frame. If it is that of a chunk, the chunk is referred to, and
-// must not change any more; otherwise the frame is copied. A frame larger than the limit is taken if nothing waits.
+// put queues one frame. Of one that lies in a chunk, the chunk is referred to, and
+// these bytes of it must not change any more; otherwise the frame is copied. A frame
+// larger than the limit is taken if nothing waits.
 func (o *outbox) put(frame []byte, of *chunk) putResult {
 	o.mu.Lock()
 	result := o.take(frame, of)
@@ -147,22 +169,29 @@ func (o *outbox) take(frame []byte, of *chunk) putResult {
 func (o *outbox) append(frame []byte, of *chunk) {
 	o.size += len(frame)
 	o.account()
-	if of != nil {
-		of.refs.Add(1)
-		o.waiting = append(o.waiting, segment{bytes: slices.Clip(frame), chunk: of}) // nobody appends to it
-		return
-	}
 	if n := len(o.waiting); n > 0 {
-		if last := &o.waiting[n-1]; cap(last.bytes)-len(last.bytes) >= len(frame) {
+		last := &o.waiting[n-1]
+		switch {
+		case last.chunk.shared:
+			if last.grow(frame, of) {
+				return
+			}
+		case of == nil && cap(last.bytes)-len(last.bytes) >= len(frame):
 			last.bytes = append(last.bytes, frame...)
 			return
 		}
+	}
+	if of != nil && int(o.pinned+of.room)<<10 <= pinnedMost+2*o.size {
+		of.refs.Add(1)
+		o.pinned += of.room
+		o.waiting = append(o.waiting, segment{bytes: frame, chunk: of})
+		return
 	}
 	room := len(frame)
 	if len(o.waiting) > 0 || room > smallChunk {
 		room = max(room, largeChunk) // more will come
 	}
-	c := newChunk(room)
+	c := newChunk(room, false)
 	o.waiting = append(o.waiting, segment{bytes: append(c.buf[:0], frame...), chunk: c})
 }
 
@@ -231,6 +260,12 @@ type writeScratch struct {
 	begun    bool // the first segment is the rest of a frame
 }
 
+// forget gives up what the write was about, and keeps the memory for the next.
+func (w *writeScratch) forget() {
+	clear(w.segments[:cap(w.segments)])
+	clear(w.vector[:cap(w.vector)])
+}
+
 // take moves waiting segments of up to about limit bytes, and at least one,
 // from the outbox to the scratch.
 func (w *writeScratch) take(o *outbox, limit int) {
@@ -263,7 +298,7 @@ func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
 	done := 0
 	for done < len(w.segments) && n >= len(w.segments[done].bytes) {
 		n -= len(w.segments[done].bytes)
-		w.segments[done].release()
+		o.release(&w.segments[done])
 		done++
 	}
 	if err != nil {
@@ -272,7 +307,7 @@ func (o *outbox) wrote(w *writeScratch, n int, err error) (short bool) {
 	}
 	if o.state == outboxClosed {
 		for i := done; i < len(w.segments); i++ {
-			w.segments[i].release()
+			o.release(&w.segments[i])
 		}
 		return true
 	}
@@ -305,7 +340,7 @@ func (o *outbox) written() {
 // discard drops everything that waits, and takes nothing any more.
 func (o *outbox) discard() {
 	for i := range o.waiting {
-		o.waiting[i].release()
+		o.release(&o.waiting[i])
 	}
 	o.waiting, o.size, o.state = nil, 0, outboxClosed
 	o.account()
@@ -345,7 +380,7 @@ func (o *outbox) cut(last []byte) {
 	}
 	for i := keep; i < len(o.waiting); i++ {
 		o.size -= len(o.waiting[i].bytes)
-		o.waiting[i].release()
+		o.release(&o.waiting[i])
 	}
 	o.waiting = o.waiting[:keep]
 	o.append(last, nil)

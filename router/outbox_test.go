@@ -99,7 +99,7 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 				frame = append(frame, bytes.Repeat([]byte{filling(sender, i)}, size-len(frame))...)
 				var of *chunk
 				if size == largeFrame {
-					of = newChunk(size)
+					of = newChunk(size, true)
 					of.buf = append(of.buf, frame...)
 					frame = of.buf
 				}

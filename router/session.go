@@ -102,7 +102,7 @@ func (s *session) batch(w *watch, frame transport.Frame) (on bool, err error) {
 	defer t.end()
 	w.now, t.patient = t.arrived, true
 	on = s.handle(t, frame)
-	for on && conn.Buffered() {
+	for on && (conn.Buffered() || t.polls() && conn.Poll()) {
 		if t.owedSize > flushEvery {
 			t.flush()
 		}

@@ -120,14 +120,14 @@ func (o *outbox) wait(room <-chan struct{}, limit time.Duration) {
 	o.mu.Lock()
 }
 
-// account brings the router's total up to date, in steps of a granule, so that
+// account brings the router's total up to date, in granules, so that
 // what never waits long costs nothing. mu is held.
 func (o *outbox) account() {
 	if o.total == nil {
 		return
 	}
-	if n := o.size &^ (granule - 1); n != o.accounted {
-		o.total.Add(int64(n - o.accounted))
+	if n := int32(o.size / granule); n != o.accounted {
+		o.total.Add(int64(n-o.accounted) * granule)
 		o.accounted = n
 	}
 }

@@ -39,13 +39,16 @@ type turn struct {
 	// encoded holds the present outbound message, framed, for each serializer
 	// and framing that a receiver has needed so far.
 	encoded [4 * int(transport.Framings)]encoding
-	used    []uint8 // slots of encoded in use
-	most    int     // how many receivers it may have
-	buffer  []byte  // holds the encodings that are not shared
+	used    []uint8                             // slots of encoded in use
+	most    int                                 // how many receivers it may have
+	buffer  []byte                              // holds the encodings that are not shared
+	shared  [4 * int(transport.Framings)]*chunk // holds those that are, by slot; one after the other
+	sharing []uint8                             // slots of shared in use
 
 	owed     []*session // sessions to flush
 	owedSize int        // bytes put since the last flush
 	patient  bool       // flush may wait for receivers that are behind
+	polled   int        // how often it was looked for more to route, since the last flush
 	slow     []*session // those of them to wait for
 	scratch  writeScratch
 
@@ -74,21 +77,18 @@ type way struct {
 type encoding struct {
 	frame   []byte
 	body    int           // the message's length without framing
-	of      *chunk        // nil: it is not shared
+	of      *chunk        // that the frame lies in; nil: it is not shared
 	refusal *wamp.Refusal // why there is none
 }
 
 const (
-	// largeFrame is the size of payloads from which a frame is shared between the
-	// queues of its receivers; copying a smaller one costs less than handling one
-	// more buffer in each write. Where manyReceivers wait for it, the copies would
-	// push each other out of the processor's caches, and so the bound is lower.
-	largeFrame     = 16 << 10
-	manyReceivers  = 8
-	largeFrameMany = 2 << 10
-	// flushEvery is how many bytes a turn puts into outboxes before it flushes,
-	// so that a long batch to many receivers does not pile up.
-	flushEvery = 8 << 20
+	// Frames for manyReceivers or more, and those with a payload of at least
+	// largeFrame, are shared between the queues of their receivers; copying a
+	// smaller one costs less than handling one more buffer in each write.
+	manyReceivers = 8
+	largeFrame    = 16 << 10
+	// sharedChunk is how large the chunks of shared frames grow in a long batch.
+	sharedChunk = 256 << 10
 )
 
 var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder(), encoder: codec.NewEncoder()} }}
@@ -115,14 +115,12 @@ func (t *turn) end() {
 	t.transit, t.out, t.seen = wamp.Transit{}, wamp.Transit{}, Observation{}
 	t.event.Payload, t.invocation.Payload = wamp.Payload{}, wamp.Payload{}
 	t.result.Payload, t.failure.Payload = wamp.Payload{}, wamp.Payload{}
-	t.fresh()
 	if cap(t.buffer) > 1<<20 {
 		t.buffer = nil
 	}
 	clear(t.published.matched[:cap(t.published.matched)])
 	t.published.way, t.called.way, t.called.registration = way{}, way{}, nil
-	clear(t.scratch.segments[:cap(t.scratch.segments)])
-	clear(t.scratch.vector[:cap(t.scratch.vector)])
+	t.scratch.forget()
 	t.router, t.patient = nil, false
 	turns.Put(t)
 }
@@ -135,9 +133,6 @@ func (t *turn) begin(from *session, uri wamp.URI, m wamp.Message) {
 // fresh forgets the encodings of the outbound message before.
 func (t *turn) fresh() {
 	for _, slot := range t.used {
-		if of := t.encoded[slot].of; of != nil {
-			of.release()
-		}
 		t.encoded[slot] = encoding{}
 	}
 	t.used = t.used[:0]
@@ -183,10 +178,11 @@ func (t *turn) convert(e *encoding, m wamp.Message, payload *wamp.Payload, frami
 // frame makes e the message m as a frame. Its payload takes size bytes.
 func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s wamp.Serializer, size int) {
 	buffer := t.buffer
-	if size >= largeFrame || size >= largeFrameMany && t.most >= manyReceivers {
-		e.of = newChunk(size + 512)
+	if size >= largeFrame || t.most >= manyReceivers {
+		e.of = t.sharedFor(int(s)*int(transport.Framings)+int(framing), size+512)
 		buffer = e.of.buf
 	}
+	begin := len(buffer)
 	buffer = framing.Begin(buffer)
 	start := len(buffer)
 	buffer, err := t.encoder.Append(buffer, s, m)
@@ -200,11 +196,37 @@ func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s w
 		return
 	}
 	e.frame = framing.Finish(buffer, start, transport.OpMessage)
-	if e.of != nil {
-		e.of.buf = buffer[:0]
-	} else {
+	if e.of == nil {
 		t.buffer = buffer
+		return
 	}
+	if gap := len(buffer) - begin - len(e.frame); gap > 0 && size < largeFrame {
+		// Moved to where the frame before ends, the two are one segment.
+		n := copy(buffer[begin:], e.frame)
+		buffer = buffer[:begin+n]
+		e.frame = buffer[begin:]
+	}
+	e.of.buf = buffer
+}
+
+// sharedFor returns the chunk for the next shared frame of a slot, with room for
+// size bytes. The first after a flush is no larger than it must be, as it may be the
+// last before the next.
+func (t *turn) sharedFor(slot, size int) *chunk {
+	before := t.shared[slot]
+	room := size
+	switch {
+	case before == nil:
+		t.sharing = append(t.sharing, uint8(slot))
+	case cap(before.buf)-len(before.buf) >= size:
+		return before
+	default:
+		room = max(size, min(4*cap(before.buf), sharedChunk))
+		before.release()
+	}
+	c := newChunk(room, true)
+	t.shared[slot] = c
+	return c
 }
 
 var tooLarge = &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded,
@@ -288,20 +310,6 @@ func (t *turn) wasPut(to *session, put putResult, size int) {
 	t.owedSize += size
 	if r := t.router; r.queued.Load() > int64(r.limits().Queues) {
 		r.relieve(t)
-	}
-}
-
-// flush writes what this turn has put into outboxes, and then lets the sender
-// wait, for a bounded time, for receivers that are far behind.
-func (t *turn) flush() {
-	for i, s := range t.owed {
-		s.out.flush(&t.scratch)
-		t.noteSlow(s)
-		t.owed[i] = nil
-	}
-	t.owed, t.owedSize = t.owed[:0], 0
-	if len(t.slow) > 0 {
-		t.awaitSlow()
 	}
 }
 

@@ -92,6 +92,7 @@ func BenchmarkRead(b *testing.B) {
 // again is a stream of the same frames over and over.
 type again struct{ frames []byte }
 
+func (s *again) poll(*buffer) {}
 func (s *again) fill(b *buffer, want int) error {
 	b.class = startClasses - 1
 	b.filled(copy(b.space(want), s.frames))

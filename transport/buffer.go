@@ -99,7 +99,7 @@ func (b *buffer) grow(want int) {
 // filled notes that n bytes were read into what space returned.
 func (b *buffer) filled(n int) {
 	room := len(b.mem) - b.w
-	b.w += n
+	b.added(n)
 	switch {
 	case n == room && int(b.class)+1 < startClasses && len(b.mem) >= classSizes[b.class]:
 		b.class++
@@ -107,6 +107,9 @@ func (b *buffer) filled(n int) {
 		b.class--
 	}
 }
+
+// added is filled for bytes that say nothing of how many come at once.
+func (b *buffer) added(n int) { b.w += n }
 
 // put appends p, which may be anything left over from a handshake.
 func (b *buffer) put(p []byte) {

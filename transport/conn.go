@@ -32,7 +32,7 @@ type Frame struct {
 // Conn is a connection after its transport handshake: it carries the messages
 // of one serializer, both ways.
 //
-// Read and Buffered belong to one goroutine; TryWrite and Write to one at a
+// Read, Buffered and Poll belong to one goroutine; TryWrite and Write to one at a
 // time; the rest may be called concurrently with everything.
 type Conn interface {
 	// Info describes the connection. It does not change.
@@ -50,6 +50,10 @@ type Conn interface {
 	// Buffered reports whether a whole frame, or the proof of a broken one, has
 	// arrived already, so that the next Read will not wait.
 	Buffered() bool
+	// Poll takes in what has arrived meanwhile, without waiting, and reports what
+	// Buffered then does. Like Read, it ends the validity of the body before.
+	// Connections that can't read without waiting (TLS) have nothing more.
+	Poll() bool
 	SetReadDeadline(t time.Time) error
 	// SetReadLimit sets the size of the largest message that Read accepts, in
 	// bytes. It can't be raised over the limit that the connection was made

@@ -48,6 +48,12 @@ func (s *script) fill(b *buffer, want int) error {
 	return nil
 }
 
+func (s *script) poll(b *buffer) {
+	if len(s.chunks) > 0 && s.chunks[0] != nil {
+		_ = s.fill(b, 0)
+	}
+}
+
 func (s *script) tryWrite([][]byte) (int, error)             { return 0, nil }
 func (s *script) write([][]byte, time.Duration) (int, error) { return 0, io.ErrClosedPipe }
 func (s *script) setReadDeadline(time.Time) error            { return nil }

@@ -104,6 +104,15 @@ type pipe struct {
 	in, out *half
 }
 
+func (p *pipe) poll(b *buffer) {
+	h := p.in
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.n > 0 && !h.abandoned {
+		b.added(h.get(b.space(0)))
+	}
+}
+
 func (p *pipe) fill(b *buffer, want int) error {
 	h := p.in
 	h.mu.Lock()

@@ -49,6 +49,8 @@ func (s *netStream) fill(b *buffer, want int) error {
 	return err
 }
 
+func (s *netStream) poll(*buffer) {}
+
 func (s *netStream) setReadDeadline(t time.Time) error { return s.conn.SetReadDeadline(t) }
 
 // tryWrite writes nothing: no call of net.Conn is certain not to wait.

@@ -39,6 +39,7 @@ type socket struct {
 
 	in      *buffer
 	want    int
+	polls   bool // what comes is taken, and not waited for
 	readErr error
 
 	segments [][]byte
@@ -68,6 +69,12 @@ func (s *socket) fill(b *buffer, want int) error {
 	return err
 }
 
+func (s *socket) poll(b *buffer) {
+	s.in, s.want, s.readErr, s.polls = b, 0, nil, true
+	_ = s.raw.Read(s.onRead)
+	s.in, s.polls = nil, false
+}
+
 // readable reads once. It returns false to wait for more.
 func (s *socket) readable(fd uintptr) bool {
 	b := s.in
@@ -81,11 +88,13 @@ func (s *socket) readable(fd uintptr) bool {
 			if b.r == b.w {
 				b.release()
 			}
-			return false
+			return s.polls
 		case err != nil:
 			s.readErr = os.NewSyscallError("read", err)
 		case n == 0:
 			s.readErr = io.EOF
+		case s.polls:
+			b.added(n)
 		default:
 			b.filled(n)
 		}

@@ -116,6 +116,55 @@ func TestReadGoesOnAfterDeadline(t *testing.T) {
 	})
 }
 
+// Poll never waits; what it says is there can be read without waiting; and it loses
+// nothing, whole frame or not, whatever comes after.
+func TestPoll(t *testing.T) {
+	streams(t, func(t *testing.T, ours Conn, theirs io.ReadWriteCloser) {
+		ours.SetReadDeadline(time.Now().Add(patience)) // ends a Poll that waits
+		if ours.Poll() {
+			t.Fatal("something is there before anything was sent")
+		}
+		frame := FramingRaw.AppendFrame(nil, OpMessage, bytes.Repeat([]byte("0123456789"), 3000))
+		for _, n := range []int{2, 4, 10_000, len(frame)} {
+			ours.SetReadDeadline(time.Now().Add(patience))
+			sent := 0
+			for deadline := time.Now().Add(patience); ; {
+				ready := ours.Poll()
+				if ready && sent == len(frame) {
+					break
+				}
+				switch {
+				case ready:
+					t.Fatalf("ready with %d of %d bytes", sent, len(frame))
+				case sent < len(frame):
+					k := min(n, len(frame)-sent)
+					if _, err := theirs.Write(frame[sent : sent+k]); err != nil {
+						t.Fatal(err)
+					}
+					sent += k
+				case time.Now().After(deadline):
+					t.Fatal("what was sent does not come")
+				}
+				if sent == len(frame) && isTLS(ours) {
+					break
+				}
+			}
+			if !isTLS(ours) {
+				ours.SetReadDeadline(time.Unix(1, 0)) // Read must not wait
+			}
+			if f, err := ours.Read(); err != nil || !bytes.Equal(f.Body, frame[4:]) {
+				t.Fatalf("in parts of %d: %d bytes, %v", n, len(f.Body), err)
+			}
+		}
+		theirs.Close()
+		ours.Poll()
+		ours.SetReadDeadline(time.Now().Add(patience))
+		if _, err := ours.Read(); err != io.EOF {
+			t.Fatalf("at the end: %v", err)
+		}
+	})
+}
+
 // A deadline set meanwhile ends a Read that waits.
 func TestDeadlineEndsWaitingRead(t *testing.T) {
 	streams(t, func(t *testing.T, ours Conn, theirs io.ReadWriteCloser) {

@@ -15,6 +15,9 @@ type stream interface {
 	// of the frame at the start of b, or 0. While it waits with an empty b, b
 	// holds no memory.
 	fill(b *buffer, want int) error
+	// poll puts what has come into b, and does not wait. An error shows at the
+	// next fill; a stream that may have to wait (TLS) does nothing.
+	poll(b *buffer)
 	tryWrite(segments [][]byte) (int, error)
 	write(segments [][]byte, stall time.Duration) (int, error)
 	setReadDeadline(t time.Time) error
@@ -110,6 +113,14 @@ func (c *conn) Buffered() bool {
 	}
 	b := c.in.bytes()
 	return len(b) > 0 && c.frames.ready(b, c.limit)
+}
+
+func (c *conn) Poll() bool {
+	if c.Buffered() {
+		return true
+	}
+	c.stream.poll(&c.in)
+	return c.Buffered()
 }
 
 func (c *conn) TryWrite(segments [][]byte) (int, error) {
