@@ -190,8 +190,12 @@ func (l *link) put(frame, buf []byte) error {
 
 // encode returns the frame of a message, which is a part of buf.
 func (l *link) encode(dst []byte, m wamp.Message) (frame, buf []byte, err error) {
-	f := l.conn.Framing()
-	buf = f.Begin(dst)
+	f, size := l.conn.Framing(), 0
+	if c, ok := m.(wamp.Carrier); ok {
+		payload, _ := c.Carried()
+		size = payload.WireSize()
+	}
+	buf = f.Begin(dst, size)
 	start := len(buf)
 	if buf, err = codec.Append(buf, l.serializer(), m); err != nil {
 		return nil, nil, invalid(uriOf(err, wamp.ErrInvalidArgument), "the message can't be encoded", err)
@@ -204,7 +208,8 @@ func (l *link) encode(dst []byte, m wamp.Message) (frame, buf []byte, err error)
 		return nil, nil, invalid(wamp.ErrPayloadSizeExceeded,
 			fmt.Sprintf("the message has %d bytes, the router takes %d", size, most), nil)
 	}
-	return f.Finish(buf, start, transport.OpMessage), buf, nil
+	buf = f.Finish(buf, len(dst), start, transport.OpMessage)
+	return buf[len(dst):], buf, nil
 }
 
 // post gives the request m its id, enters it by enter, and sends it. Ids rise

@@ -90,6 +90,7 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 	for sender := range senders {
 		all.Go(func() {
 			var scratch writeScratch
+			lay := newChunk(largeChunk, true) // where one shared frame is laid behind the other
 			for i := range each {
 				size := 16 + rand.IntN(200)
 				if i%100 == 0 {
@@ -98,18 +99,19 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 				frame := fmt.Appendf(nil, "%02d %05d %06d ", sender, i, size)
 				frame = append(frame, bytes.Repeat([]byte{filling(sender, i)}, size-len(frame))...)
 				var of *chunk
-				if size == largeFrame {
-					of = newChunk(size, true)
-					of.buf = append(of.buf, frame...)
-					frame = of.buf
+				if size == largeFrame || i%50 > 20 {
+					if cap(lay.buf)-len(lay.buf) < size {
+						lay.release()
+						lay = newChunk(largeChunk, true)
+					}
+					of, lay.buf = lay, append(lay.buf, frame...)
+					frame = lay.buf[len(lay.buf)-size:]
 				}
 				if o.put(frame, of) == putOwed && rand.IntN(4) > 0 {
 					o.flush(&scratch)
 				}
-				if of != nil {
-					of.release()
-				}
 			}
+			lay.release()
 			o.flush(&scratch)
 		})
 	}
@@ -138,8 +140,56 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 			t.Errorf("sender %d: %d frames of %d", sender, n, each)
 		}
 	}
-	if o.size != 0 {
-		t.Errorf("%d bytes are counted as waiting", o.size)
+	if o.size != 0 || o.pinned != 0 {
+		t.Errorf("%d bytes are counted as waiting, %d KiB as pinned", o.size, o.pinned)
+	}
+}
+
+// Frames that were laid behind each other are one segment, whoever else has them.
+func TestSharedFramesAreOneSegment(t *testing.T) {
+	one, two := &outbox{limits: &Limits{Queue: 1 << 20}}, &outbox{limits: &Limits{Queue: 1 << 20}}
+	lay := newChunk(smallChunk, true)
+	for i := range 10 {
+		lay.buf = append(lay.buf, bytes.Repeat([]byte{byte('0' + i)}, 100)...)
+		frame := lay.buf[i*100:]
+		one.put(frame, lay)
+		if i != 5 {
+			two.put(frame, lay)
+		}
+	}
+	one.put([]byte("its own"), nil)
+	if n := len(one.waiting); n != 2 || len(one.waiting[0].bytes) != 1000 || string(lay.buf[990:]) != "9999999999" {
+		t.Errorf("%d segments, the chunk ends with %q", n, lay.buf[990:])
+	}
+	if n := len(two.waiting); n != 2 || len(two.waiting[0].bytes) != 500 || len(two.waiting[1].bytes) != 400 {
+		t.Errorf("%d segments with a gap between them", n)
+	}
+	if refs := lay.refs.Load(); refs != 4 {
+		t.Errorf("the chunk is referred to by %d", refs)
+	}
+}
+
+// However small the frames, an outbox keeps no more memory of others than it says.
+func TestPinnedIsBounded(t *testing.T) {
+	o := &outbox{conn: newSlowConn(nil), limits: &Limits{Queue: 1 << 20}}
+	for range 1000 {
+		lay := newChunk(largeChunk, true)
+		lay.buf = append(lay.buf, make([]byte, 100)...)
+		o.put(lay.buf, lay)
+		lay.release()
+	}
+	pinned := 0
+	for _, s := range o.waiting {
+		if s.chunk.shared {
+			pinned += cap(s.chunk.buf)
+		}
+	}
+	if pinned > pinnedMost+2*o.size || o.size != 100_000 {
+		t.Errorf("%d bytes pinned while %d wait", pinned, o.size)
+	}
+	o.close()
+	if o.pinned != 0 {
+		t.Errorf("%d KiB are counted as pinned", o.pinned)
 	}
 }
 

@@ -87,8 +87,10 @@ const (
 	// smaller one costs less than handling one more buffer in each write.
 	manyReceivers = 8
 	largeFrame    = 16 << 10
+	// usualEnvelope is about what an envelope takes, in bytes.
+	usualEnvelope = 64
 	// sharedChunk is how large the chunks of shared frames grow in a long batch.
-	sharedChunk = 256 << 10
+	sharedChunk = 64 << 10
 )
 
 var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder(), encoder: codec.NewEncoder()} }}
@@ -182,31 +184,26 @@ func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s w
 		e.of = t.sharedFor(int(s)*int(transport.Framings)+int(framing), size+512)
 		buffer = e.of.buf
 	}
-	begin := len(buffer)
-	buffer = framing.Begin(buffer)
 	start := len(buffer)
+	buffer = framing.Begin(buffer, size+usualEnvelope)
+	body := len(buffer)
 	buffer, err := t.encoder.Append(buffer, s, m)
 	if err != nil {
 		e.refusal = asRefusal(err)
 		return
 	}
-	e.body = len(buffer) - start
+	e.body = len(buffer) - body
 	if e.body > framing.MaxMessage() {
 		e.refusal = tooLarge
 		return
 	}
-	e.frame = framing.Finish(buffer, start, transport.OpMessage)
-	if e.of == nil {
+	buffer = framing.Finish(buffer, start, body, transport.OpMessage)
+	e.frame = buffer[start:]
+	if e.of != nil {
+		e.of.buf = buffer
+	} else {
 		t.buffer = buffer
-		return
 	}
-	if gap := len(buffer) - begin - len(e.frame); gap > 0 && size < largeFrame {
-		// Moved to where the frame before ends, the two are one segment.
-		n := copy(buffer[begin:], e.frame)
-		buffer = buffer[:begin+n]
-		e.frame = buffer[begin:]
-	}
-	e.of.buf = buffer
 }
 
 // sharedFor returns the chunk for the next shared frame of a slot, with room for

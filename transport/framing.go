@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -38,18 +39,28 @@ const (
 	wsControlMax = 125
 )
 
-// headerSpace returns the size of the largest header.
-func (f Framing) headerSpace() int {
+// header returns the size of the header of a frame with a body of n bytes.
+func (f Framing) header(n int) int {
 	switch f {
 	case FramingRaw:
 		return rawHeader
 	case FramingMemory:
 		return memoryHeader
-	case FramingText, FramingBinary:
-		return wsHeader
 	}
-	return wsHeader + maskSize
+	size := wsHeader
+	switch {
+	case n <= 125:
+		size = 2
+	case n <= math.MaxUint16:
+		size = 4
+	}
+	if f.masks() {
+		size += maskSize
+	}
+	return size
 }
+
+func (f Framing) masks() bool { return f == FramingMaskedText || f == FramingMaskedBinary }
 
 // MaxMessage returns the size of the largest message that the framing can
 // carry, in bytes. The peer may accept less: see Info.MaxSend.
@@ -83,74 +94,67 @@ func (f Framing) AppendFrame(dst []byte, op Op, body []byte) []byte {
 		return dst
 	}
 	start := len(dst)
-	dst = f.Begin(dst)
+	dst = f.Begin(dst, len(body))
 	bodyStart := len(dst)
 	dst = append(dst, body...)
-	frame := f.Finish(dst, bodyStart, op)
-	// The header may be shorter than the room for it: close the gap.
-	n := copy(dst[start:], frame)
-	return dst[:start+n]
+	return f.Finish(dst, start, bodyStart, op)
 }
 
-// Begin makes room in dst for the largest header. The body is to be appended to
-// what it returns, and then be framed by Finish.
-func (f Framing) Begin(dst []byte) []byte {
+// Begin appends room for a header to dst, for a body of about n bytes. The body is to
+// be appended to what it returns, and then be framed by Finish.
+func (f Framing) Begin(dst []byte, n int) []byte {
 	var room [wsHeader + maskSize]byte
-	return append(dst, room[:f.headerSpace()]...)
+	return append(dst, room[:f.header(n)]...)
 }
 
-// Finish frames the body dst[bodyStart:], which must follow the room that Begin
-// made. It writes the header directly before the body (and masks the body, if
-// it is the framing's way), and returns the frame, which is a part of dst; the
-// room in front of it, if any is left, is not part of it. What the framing
-// can't carry gives nil.
-func (f Framing) Finish(dst []byte, bodyStart int, op Op) []byte {
-	body := dst[bodyStart:]
-	n := len(body)
+// Finish frames the body dst[bodyStart:], which must follow the room that Begin made
+// at dst[start:]. It returns dst with the frame at its end, from start on. A body of
+// another size than Begin was told may have to be moved for that, and dst to grow.
+// The body is masked, if that is the framing's way. What the framing can't carry
+// gives nil.
+func (f Framing) Finish(dst []byte, start, bodyStart int, op Op) []byte {
+	n := len(dst) - bodyStart
 	if !f.carries(op, n) {
 		return nil
 	}
+	if header := f.header(n); header != bodyStart-start {
+		dst = slices.Grow(dst, header)[:start+header+n]
+		copy(dst[start+header:], dst[bodyStart:bodyStart+n])
+		bodyStart = start + header
+	}
 	switch f {
 	case FramingRaw:
-		start := bodyStart - rawHeader
 		binary.BigEndian.PutUint32(dst[start:], uint32(n))
 		dst[start] = byte(op) // message, PING and PONG are numbered as in Op
-		return dst[start:]
+		return dst
 	case FramingMemory:
-		start := bodyStart - memoryHeader
 		dst[start] = byte(op)
 		binary.BigEndian.PutUint32(dst[start+1:], uint32(n))
-		return dst[start:]
+		return dst
 	}
 
 	var masked byte
-	end := bodyStart
-	if f == FramingMaskedText || f == FramingMaskedBinary {
+	if f.masks() {
 		// The masking key must not be foreseen by what the client sends (RFC
 		// 6455, section 5.3); the runtime's generator is ChaCha8.
 		masked = 0x80
 		var key [maskSize]byte
 		binary.NativeEndian.PutUint32(key[:], rand.Uint32())
-		end -= maskSize
-		copy(dst[end:], key[:])
-		ws.Cipher(body, key, 0)
+		copy(dst[bodyStart-maskSize:], key[:])
+		ws.Cipher(dst[bodyStart:], key, 0)
 	}
-	var start int
+	dst[start] = 0x80 | f.opcode(op)
 	switch {
 	case n <= 125:
-		start = end - 2
 		dst[start+1] = masked | byte(n)
 	case n <= math.MaxUint16:
-		start = end - 4
 		dst[start+1] = masked | 126
 		binary.BigEndian.PutUint16(dst[start+2:], uint16(n))
 	default:
-		start = end - 10
 		dst[start+1] = masked | 127
 		binary.BigEndian.PutUint64(dst[start+2:], uint64(n))
 	}
-	dst[start] = 0x80 | f.opcode(op)
-	return dst[start:]
+	return dst
 }
 
 // opcode returns WebSocket's opcode for op.

@@ -69,11 +69,7 @@ type runner struct {
 // with another one first each time.
 func (r *runner) measure(ctx context.Context, c bench) outcome {
 	got := outcome{Name: c.Name, Bars: c.bars, Runs: make(map[string][]sample)}
-	pairs := r.o.pairs
-	if c.idling != nil {
-		pairs = min(pairs, 2) // it takes long, and hardly varies
-	}
-	for pair := range pairs {
+	for pair := range r.o.pairs {
 		for i := range r.targets {
 			t := r.targets[(i+pair)%len(r.targets)]
 			e, ok := t.endpoint(c.transport, c.serializer)
