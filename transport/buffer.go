@@ -46,7 +46,7 @@ type buffer struct {
 	mem  []byte
 	r, w int
 	// class is where the next read starts: one up when a read fills the
-	// buffer, one down when it fills little of it.
+	// buffer, one down when there is little in it after one.
 	class uint8
 }
 
@@ -103,7 +103,7 @@ func (b *buffer) filled(n int) {
 	switch {
 	case n == room && int(b.class)+1 < startClasses && len(b.mem) >= classSizes[b.class]:
 		b.class++
-	case b.class > 0 && n < len(b.mem)/8:
+	case b.class > 0 && b.w-b.r < len(b.mem)/8:
 		b.class--
 	}
 }

@@ -28,3 +28,33 @@ func TestWriteWaitsWithoutSpinning(t *testing.T) {
 		t.Errorf("the socket was tried %d times", tries)
 	}
 }
+
+// Messages that are all a little larger than a buffer soon take one read each.
+func TestOneReadForEachMessage(t *testing.T) {
+	ours, theirs := pair(t, "tcp", FramingRaw)
+	s := ours.stream.(*socket)
+	reads, read := 0, s.onRead
+	s.onRead = func(fd uintptr) bool {
+		done := read(fd)
+		if done && !s.polls {
+			reads++
+		}
+		return done
+	}
+	frame := FramingRaw.AppendFrame(nil, OpMessage, make([]byte, classSizes[0]+100))
+	for i := range 50 {
+		if i == 10 {
+			reads = 0
+		}
+		ours.Poll() // finds nothing, and gives the buffer back as waiting does
+		if _, err := theirs.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ours.Read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reads != 40 {
+		t.Errorf("%d reads for 40 messages", reads)
+	}
+}
