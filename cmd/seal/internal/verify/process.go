@@ -36,6 +36,9 @@ type process struct {
 	last  time.Time
 }
 
+// lateOutput is how long what the router said is read after its end.
+const lateOutput = time.Second
+
 // placeholder stands for the configuration in the command line of --exec.
 const placeholder = "{config}"
 
@@ -97,14 +100,17 @@ func (p *process) run(command []string, dir string) error {
 	if err != nil {
 		return err
 	}
-	p.cmd = exec.Command(command[0], command[1:]...)
-	p.cmd.Dir, p.cmd.Stderr = dir, log
-	stdout, err := p.cmd.StdoutPipe()
-	if err == nil {
-		err = p.cmd.Start()
-	}
+	stdout, its, err := os.Pipe()
 	if err != nil {
 		_ = log.Close()
+		return err
+	}
+	p.cmd = exec.Command(command[0], command[1:]...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, its, log
+	err = p.cmd.Start()
+	_ = its.Close()
+	if err != nil {
+		_, _ = stdout.Close(), log.Close()
 		return err
 	}
 	p.output.Go(func() {
@@ -122,9 +128,11 @@ func (p *process) run(command []string, dir string) error {
 		_, _ = io.Copy(log, lines)
 	})
 	go func() {
-		p.output.Wait()
 		_ = p.cmd.Wait()
-		_ = log.Close()
+		// A child that it leaves behind may hold the pipe for ever.
+		_ = stdout.SetReadDeadline(time.Now().Add(lateOutput))
+		p.output.Wait()
+		_, _ = stdout.Close(), log.Close()
 		close(p.done)
 	}()
 	return nil
