@@ -85,6 +85,9 @@ func readPrincipal(v value, credentials *[]credential) (p auth.Principal) {
 		}),
 		proves("tls", "tls", func(v value) {
 			v.mapping(texts("certificates", &p.Certificates), texts("names", &p.Names))
+			if len(p.Certificates)+len(p.Names) == 0 {
+				v.fail("needs certificates or names")
+			}
 		}),
 		proves("cookies", "cookie", func(v value) {
 			p.Cookies = readList(v, func(v value) auth.Secret { s, _ := readSecret(v); return s })

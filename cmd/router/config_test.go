@@ -45,6 +45,8 @@ func TestConfigErrors(t *testing.T) {
 			"FILE:5: realms[0].principals[0].ticket: can't be used to log in: the realm's auth.ticket asks a procedure, and no principals"},
 		"nothing that proves it": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - {authid: joe, role: r}\n",
 			"FILE:6: realms[0].principals[0]: needs what proves it: ticket, wampcra, scram, cryptosign, tls or cookies"},
+		"a certificate that is none in particular": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {tls: {}}\n    principals:\n      - {authid: joe, role: r, tls: {}}\n",
+			"FILE:6: realms[0].principals[0].tls: needs certificates or names"},
 		"a secret and a password": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {wampcra: {}}\n    principals:\n      - authid: joe\n        role: r\n" +
 			"        wampcra: {password: {value: x}, secret: {value: y}, salt: s1, iterations: 100}\n",
 			"FILE:8: realms[0].principals[0].wampcra: must have either a secret or a password"},
