@@ -50,7 +50,7 @@ const (
 	Refused                   // Transit (its Message may be nil), Peer (the sender), Refusal
 	Dropped                   // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
 	Turned                    // Refusal, Connection, and Realm and Method if it got so far: a connection was turned away before it became a session
-	Slowed                    // Refusal, Peer, Transit: a sender has to wait, for its rate or for a receiver (Peer) that is behind
+	Slowed                    // Refusal, Peer, Transit (its Message may be nil): a sender has to wait, for its rate or for a receiver (Peer) that is behind
 	Failed                    // Realm, Method, Connection, Refusal: an authenticator could not find out who somebody is; Text says why, to the operator
 )
 
@@ -68,8 +68,8 @@ type Observation struct {
 	Connection *transport.Info
 	// Method is the authmethod that was under way: one that the realm serves.
 	Method string
-	// Elapsed is the time from the arrival of the batch with the message's frame
-	// to its handing over. It is taken of the first message of a batch, and then
+	// Elapsed is the time from the arrival of the bytes that the message's frame
+	// came with to its handing over. It is taken of the first message of a batch, and then
 	// once in 32 deliveries; otherwise it is 0.
 	Elapsed time.Duration
 }

@@ -4,30 +4,44 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
 )
 
 const (
 	// flushEvery is how many bytes a turn puts into outboxes before it flushes,
 	// so that a long batch to many receivers does not pile up.
 	flushEvery = 8 << 20
-	// worthPolling is to how many receivers, and mostPolls how often, a turn looks
-	// for more to send before it flushes.
+	// worthPolling is from how many receivers on a turn looks for more to send before
+	// it flushes; mostPolls is how often it may, and mostRead how many bytes it may
+	// have read before.
 	worthPolling = 8
 	mostPolls    = 8
+	mostRead     = 64 << 10
 	// worthHelp is how many bytes of a flush are worth another goroutine, and
 	// mostHelpers how many there may be.
 	worthHelp   = 512 << 10
 	mostHelpers = 7
 )
 
-// polls reports whether to look for more messages before what was routed is written:
-// that costs less than one write, and saves one to each receiver if it finds some. A
-// sender that never stops is not read for ever.
-func (t *turn) polls() bool {
-	if len(t.owed) < worthPolling || t.polled >= mostPolls {
+// more reports whether another frame of the turn's sender is there. Before it is
+// written to many, what else may have come is looked for on the socket: that costs
+// less than one write, and saves one to each of them if there is something. A batch
+// that is long already is written, and so is that of a sender that never stops.
+func (t *turn) more(conn transport.Conn) bool {
+	if conn.Buffered() {
+		return true
+	}
+	if len(t.owed) < worthPolling || t.polled >= mostPolls || t.read >= mostRead {
 		return false
 	}
 	t.polled++
+	t.transit.Message = nil // its payload is of the frame before, which Poll may overwrite
+	if !conn.Poll() {
+		return false
+	}
+	t.arrived = time.Now()
 	return true
 }
 
@@ -49,7 +63,7 @@ func (t *turn) flush() {
 		t.noteSlow(s)
 		t.owed[i] = nil
 	}
-	t.owed, t.owedSize, t.polled = t.owed[:0], 0, 0
+	t.owed, t.owedSize = t.owed[:0], 0
 	if len(t.slow) > 0 {
 		t.awaitSlow()
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,3 +118,61 @@ func (p *polled) next() transport.Frame {
 func (p *polled) Buffered() bool                 { return false }
 func (p *polled) Poll() bool                     { return p.left > 0 }
 func (p *polled) Read() (transport.Frame, error) { return p.next(), nil }
+
+// What is looked for ends with the turn's bytes and tries, not with its flushes; and
+// what was routed before is not looked at any more.
+func TestMoreEnds(t *testing.T) {
+	r := silentRouter(t)
+	conn := &polled{left: 1 << 30}
+	fresh := func() *turn {
+		turn := r.newTurn()
+		turn.transit.Message = new(wamp.Publish)
+		for range worthPolling {
+			turn.owed = append(turn.owed, attach(r, wamp.CBOR, transport.FramingRaw))
+		}
+		return turn
+	}
+	turn := fresh()
+	arrived := turn.arrived
+	if !turn.more(conn) || turn.transit.Message != nil || turn.arrived == arrived {
+		t.Error("what was found is not new")
+	}
+	owed := turn.owed
+	for range mostPolls - 1 {
+		turn.owed = nil
+		turn.flush()
+		if turn.owed = owed; !turn.more(conn) {
+			t.Error("it is not looked for as often as it may")
+		}
+	}
+	if turn.more(conn) {
+		t.Error("it is looked for without end")
+	}
+	turn = fresh()
+	if turn.read = mostRead; turn.more(conn) {
+		t.Error("it is looked for however much there is already")
+	}
+}
+
+// An envelope longer than was thought moves the frame to a chunk that says how large
+// it is.
+func TestLongEnvelopeIsHeldAsWhatItIs(t *testing.T) {
+	publisher := fanOut(t, wamp.CBOR, manyReceivers)
+	turn := publisher.router.newTurn()
+	for _, key := range []int{10, 30_000, 10, 700_000, 10} {
+		publisher.message(turn, frame(t, wamp.CBOR, &wamp.Publish{Request: 1, Topic: "com.example.topic",
+			Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "cryptobox", EncKey: strings.Repeat("k", key)}},
+			Payload: codec.BinaryPayload(wamp.CBOR, wamp.FormTransparency, make([]byte, 10))}))
+	}
+	for _, s := range turn.owed {
+		for _, segment := range s.out.waiting {
+			if c := segment.chunk; !c.shared || int(c.room)<<10 < cap(segment.bytes) || int(c.room)<<10 < cap(c.buf) {
+				t.Errorf("a chunk of %d bytes says that it has %d KiB", cap(c.buf), c.room)
+			}
+		}
+	}
+	if len(turn.owed) != manyReceivers {
+		t.Errorf("%d receivers", len(turn.owed))
+	}
+	turn.end()
+}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
 // arrival is a connection that has no session yet, and what is known of it.
@@ -183,6 +185,9 @@ func (r *Router) challenge(a *arrival, extra map[string]any) (*wamp.Authenticate
 // "Session Establishment").
 var errAborted = errors.New("the client aborted")
 
+// greeters are the decoders of handshakes.
+var greeters = sync.Pool{New: func() any { return codec.NewDecoder() }}
+
 // readMessage reads one message on a connection that has no session yet. The
 // message is the caller's.
 func (r *Router) readMessage(a *arrival) (wamp.Message, error) {
@@ -205,9 +210,12 @@ func (r *Router) readMessage(a *arrival) (wamp.Message, error) {
 		}
 		switch frame.Op {
 		case transport.OpMessage:
-			t := r.newTurn()
-			defer t.end()
-			return t.decode(conn.Info().Serializer, frame.Body)
+			d := greeters.Get().(*codec.Decoder)
+			d.Bound(r.limits().Nesting, r.limits().Elements)
+			m, err := d.Decode(conn.Info().Serializer, frame.Body)
+			d.Forget() // passwords come this way
+			greeters.Put(d)
+			return m, err
 		case transport.OpPing:
 			pong := conn.Framing().AppendFrame(nil, transport.OpPong, frame.Body)
 			if _, err := conn.Write([][]byte{pong}, r.limits().Stall); err != nil {

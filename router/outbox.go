@@ -29,7 +29,7 @@ type outbox struct {
 	waiting   []segment
 	size      int   // bytes waiting or being written
 	accounted int32 // what total has of size, in granules
-	pinned    int32 // KiB of the shared chunks that segments lie in
+	held      int32 // KiB of the chunks that segments lie in, each time
 	state     outboxState
 	begun     bool // the first waiting segment is the rest of a frame
 	closing   bool // end the connection once everything is written
@@ -57,7 +57,7 @@ type segment struct {
 // chunk is a pooled buffer: one that an outbox copies frames into, or one with
 // frames that several outboxes refer to. It goes back when the last has released it.
 type chunk struct {
-	buf    []byte // whoever made the chunk appends to it, and nobody else looks
+	buf    []byte // whoever made the chunk appends to it; the last to release it gives it back
 	refs   atomic.Int32
 	room   int32 // in KiB
 	shared bool  // only its maker may append to what lies in it
@@ -78,9 +78,14 @@ func newChunk(size int, shared bool) *chunk {
 	if c == nil {
 		c = &chunk{buf: make([]byte, 0, size)}
 	}
-	c.buf, c.room, c.shared = c.buf[:0], int32((cap(c.buf)+1023)>>10), shared
-	c.refs.Store(1)
+	c.own(c.buf[:0], shared)
 	return c
+}
+
+// own makes buf what the chunk is about, referred to once.
+func (c *chunk) own(buf []byte, shared bool) {
+	c.buf, c.room, c.shared = buf, int32((cap(buf)+1023)>>10), shared
+	c.refs.Store(1)
 }
 
 func (c *chunk) release() {
@@ -93,16 +98,17 @@ func (c *chunk) release() {
 }
 
 var (
-	chunkSizes = [...]int{smallChunk, 8 << 10, 16 << 10, largeChunk, 128 << 10, 256 << 10, 1<<20 + 4<<10}
+	chunkSizes = [...]int{smallChunk, 8 << 10, 16 << 10, largeChunk, 128 << 10, 256 << 10, 512 << 10, 1<<20 + 4<<10}
 	chunks     [len(chunkSizes)]sync.Pool
 )
 
 const (
 	smallChunk = 4 << 10
 	largeChunk = 64 << 10
-	// pinnedMost bounds, beside twice what waits, the shared chunks that an outbox
-	// keeps from going back: a frame of a few bytes may lie in a large one.
-	pinnedMost = 64 << 10
+	// heldMost bounds, beside twice what waits, the chunks that an outbox holds when
+	// it takes part in another shared one: a frame of a few bytes may lie in a large
+	// one. What is over that is copied.
+	heldMost = 64 << 10
 	// maxWrite is how many bytes one write of the writer goroutine carries, so
 	// that it sees progress, and others see room, before everything is out.
 	maxWrite = 64 << 10
@@ -110,9 +116,7 @@ const (
 
 // release gives up one of the outbox's segments.
 func (o *outbox) release(s *segment) {
-	if s.chunk.shared {
-		o.pinned -= s.chunk.room
-	}
+	o.held -= s.chunk.room
 	s.chunk.release()
 	*s = segment{}
 }
@@ -169,30 +173,31 @@ func (o *outbox) take(frame []byte, of *chunk) putResult {
 func (o *outbox) append(frame []byte, of *chunk) {
 	o.size += len(frame)
 	o.account()
+	var last *segment
 	if n := len(o.waiting); n > 0 {
-		last := &o.waiting[n-1]
-		switch {
-		case last.chunk.shared:
-			if last.grow(frame, of) {
-				return
-			}
-		case of == nil && cap(last.bytes)-len(last.bytes) >= len(frame):
-			last.bytes = append(last.bytes, frame...)
-			return
-		}
+		last = &o.waiting[n-1]
 	}
-	if of != nil && int(o.pinned+of.room)<<10 <= pinnedMost+2*o.size {
+	own := last != nil && !last.chunk.shared
+	switch {
+	case of != nil && last != nil && last.grow(frame, of):
+	case of != nil && int(o.held+of.room)<<10 <= heldMost+2*o.size:
 		of.refs.Add(1)
-		o.pinned += of.room
-		o.waiting = append(o.waiting, segment{bytes: frame, chunk: of})
-		return
+		o.add(frame, of)
+	case own && cap(last.bytes)-len(last.bytes) >= len(frame):
+		last.bytes = append(last.bytes, frame...)
+	default:
+		room := len(frame)
+		if own || room > smallChunk {
+			room = max(room, largeChunk) // more will come
+		}
+		c := newChunk(room, false)
+		o.add(append(c.buf[:0], frame...), c)
 	}
-	room := len(frame)
-	if len(o.waiting) > 0 || room > smallChunk {
-		room = max(room, largeChunk) // more will come
-	}
-	c := newChunk(room, false)
-	o.waiting = append(o.waiting, segment{bytes: append(c.buf[:0], frame...), chunk: c})
+}
+
+func (o *outbox) add(bytes []byte, in *chunk) {
+	o.held += in.room
+	o.waiting = append(o.waiting, segment{bytes: bytes, chunk: in})
 }
 
 // flush writes what waits, as far as the socket takes it without waiting. It

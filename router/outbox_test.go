@@ -140,8 +140,8 @@ func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 			t.Errorf("sender %d: %d frames of %d", sender, n, each)
 		}
 	}
-	if o.size != 0 || o.pinned != 0 {
-		t.Errorf("%d bytes are counted as waiting, %d KiB as pinned", o.size, o.pinned)
+	if o.size != 0 || o.held != 0 {
+		t.Errorf("%d bytes are counted as waiting, %d KiB as held", o.size, o.held)
 	}
 }
 
@@ -169,27 +169,52 @@ func TestSharedFramesAreOneSegment(t *testing.T) {
 	}
 }
 
-// However small the frames, an outbox keeps no more memory of others than it says.
-func TestPinnedIsBounded(t *testing.T) {
-	o := &outbox{conn: newSlowConn(nil), limits: &Limits{Queue: 1 << 20}}
-	for range 1000 {
-		lay := newChunk(largeChunk, true)
+// However small the frames are, and whatever other outboxes have of them, an outbox
+// holds little more memory than waits, and knows how much.
+func TestHeldIsBounded(t *testing.T) {
+	shared := func(o *outbox, room int) {
+		lay := newChunk(room, true)
 		lay.buf = append(lay.buf, make([]byte, 100)...)
 		o.put(lay.buf, lay)
 		lay.release()
 	}
-	pinned := 0
-	for _, s := range o.waiting {
-		if s.chunk.shared {
-			pinned += cap(s.chunk.buf)
+	for name, put := range map[string]func(*outbox, int){
+		"alone in a small chunk":     func(o *outbox, _ int) { shared(o, smallChunk) },
+		"alone in a large chunk":     func(o *outbox, _ int) { shared(o, largeChunk) },
+		"shared and its own in turn": func(o *outbox, _ int) { shared(o, smallChunk); o.put(make([]byte, 100), nil) },
+		"its own, of 5 kB, between": func(o *outbox, i int) {
+			if shared(o, smallChunk); i%10 == 0 {
+				o.put(make([]byte, 5000), nil)
+			}
+		},
+	} {
+		o := &outbox{conn: newSlowConn(nil), limits: &Limits{Queue: 4 << 20}}
+		for i := range 20_000 {
+			put(o, i)
+		}
+		held, counted := 0, 0
+		for _, s := range o.waiting {
+			held += cap(s.chunk.buf)
+			counted += int(s.chunk.room)
+		}
+		if o.size < 2_000_000 || held > heldMost+4*o.size+2*largeChunk || counted != int(o.held) {
+			t.Errorf("%s: %d bytes held while %d wait, %d KiB are counted of %d", name, held, o.size, o.held, counted)
+		}
+		if o.close(); o.held != 0 {
+			t.Errorf("%s: %d KiB are counted as held after the end", name, o.held)
 		}
 	}
-	if pinned > pinnedMost+2*o.size || o.size != 100_000 {
-		t.Errorf("%d bytes pinned while %d wait", pinned, o.size)
-	}
-	o.close()
-	if o.pinned != 0 {
-		t.Errorf("%d KiB are counted as pinned", o.pinned)
+}
+
+// A frame alone in its chunk is shared, of whatever size.
+func TestFramesOfAllSizesAreShared(t *testing.T) {
+	for _, size := range []int{100, 4 << 10, 9 << 10, 17 << 10, 63 << 10, 65 << 10, 200 << 10, 256 << 10, 300 << 10, 480 << 10, 513 << 10, 1 << 20, 3 << 20} {
+		o := &outbox{limits: &Limits{Queue: 4 << 20}}
+		lay := newChunk(size+512, true)
+		lay.buf = append(lay.buf, make([]byte, size)...)
+		if o.put(lay.buf, lay); o.waiting[0].chunk != lay {
+			t.Errorf("%d bytes are copied", size)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *session) serve(w *watch) (rests bool) {
 			return false
 		}
 		if w.pinged || s.batches < settling {
-			s.batches++
+			s.batches = min(s.batches+1, settling)
 			w.heard()
 			w.keep(s)
 			return true
@@ -102,7 +102,7 @@ func (s *session) batch(w *watch, frame transport.Frame) (on bool, err error) {
 	defer t.end()
 	w.now, t.patient = t.arrived, true
 	on = s.handle(t, frame)
-	for on && (conn.Buffered() || t.polls() && conn.Poll()) {
+	for on && t.more(conn) {
 		if t.owedSize > flushEvery {
 			t.flush()
 		}
@@ -120,6 +120,7 @@ func (s *session) batch(w *watch, frame transport.Frame) (on bool, err error) {
 
 // handle treats one frame, and reports whether to go on reading.
 func (s *session) handle(t *turn, frame transport.Frame) (on bool) {
+	t.read += len(frame.Body)
 	switch frame.Op {
 	case transport.OpMessage:
 		return s.message(t, frame.Body)

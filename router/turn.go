@@ -48,7 +48,8 @@ type turn struct {
 	owed     []*session // sessions to flush
 	owedSize int        // bytes put since the last flush
 	patient  bool       // flush may wait for receivers that are behind
-	polled   int        // how often it was looked for more to route, since the last flush
+	read     int        // bytes of the messages of this turn
+	polled   int        // how often it was looked for more of them
 	slow     []*session // those of them to wait for
 	scratch  writeScratch
 
@@ -98,7 +99,7 @@ var turns = sync.Pool{New: func() any { return &turn{decoder: codec.NewDecoder()
 func (r *Router) newTurn() *turn {
 	t := turns.Get().(*turn)
 	t.router = r
-	t.arrived, t.unread = time.Now(), clockEvery
+	t.arrived, t.unread, t.read, t.polled = time.Now(), clockEvery, 0, 0
 	return t
 }
 
@@ -142,11 +143,16 @@ func (t *turn) fresh() {
 	t.most = 1
 }
 
+// slotOf numbers the kinds of frames that there are.
+func slotOf(s wamp.Serializer, f transport.Framing) int {
+	return int(s)*int(transport.Framings) + int(f)
+}
+
 // encode returns m as a frame for receivers like to. It is made once for each
 // serializer and framing until fresh is called. payload is m's, or nil.
 func (t *turn) encode(m wamp.Message, payload *wamp.Payload, to *session) *encoding {
 	framing := to.out.conn.Framing()
-	slot := int(to.peer.Serializer)*int(transport.Framings) + int(framing)
+	slot := slotOf(to.peer.Serializer, framing)
 	e := &t.encoded[slot]
 	if e.frame != nil || e.refusal != nil {
 		return e
@@ -180,8 +186,9 @@ func (t *turn) convert(e *encoding, m wamp.Message, payload *wamp.Payload, frami
 // frame makes e the message m as a frame. Its payload takes size bytes.
 func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s wamp.Serializer, size int) {
 	buffer := t.buffer
+	slot := slotOf(s, framing)
 	if size >= largeFrame || t.most >= manyReceivers {
-		e.of = t.sharedFor(int(s)*int(transport.Framings)+int(framing), size+512)
+		e.of = t.sharedFor(slot, size+512)
 		buffer = e.of.buf
 	}
 	start := len(buffer)
@@ -199,10 +206,17 @@ func (t *turn) frame(e *encoding, m wamp.Message, framing transport.Framing, s w
 	}
 	buffer = framing.Finish(buffer, start, body, transport.OpMessage)
 	e.frame = buffer[start:]
-	if e.of != nil {
-		e.of.buf = buffer
-	} else {
+	switch {
+	case e.of == nil:
 		t.buffer = buffer
+	case cap(buffer) == cap(e.of.buf):
+		e.of.buf = buffer
+	default:
+		// A long envelope: the encoder has moved to a larger array.
+		moved := new(chunk)
+		moved.own(buffer, true)
+		e.of.release()
+		e.of, t.shared[slot] = moved, moved
 	}
 }
 

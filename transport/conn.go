@@ -76,9 +76,10 @@ type Conn interface {
 	// peer reads it, and then the end. It counts as a write.
 	CloseWrite() error
 	// Linger reads and throws away what still arrives, until the peer has ended
-	// its side too, limit has passed, or 32 MiB came. Closing a socket with something unread in it would make the kernel
-	// throw away what the peer has not read yet (RFC 1122, section 4.2.2.13);
-	// so this comes between the last message and Close. It counts as a Read.
+	// its side too, limit has passed, or 32 MiB came. Closing a socket with
+	// something unread in it would make the kernel throw away what the peer has
+	// not read yet (RFC 1122, section 4.2.2.13); so this comes between the last
+	// message and Close. It counts as a Read.
 	Linger(limit time.Duration)
 	// Close closes the connection at once and makes Read and Write return.
 	// It may be called more than once.

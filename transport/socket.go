@@ -41,6 +41,7 @@ type socket struct {
 	want    int
 	polls   bool // what comes is taken, and not waited for
 	readErr error
+	pollErr error // that a poll met: the next fill's
 
 	segments [][]byte
 	skip     int // of the first segment, what has been written
@@ -60,6 +61,10 @@ func newSocket(c net.Conn, sc syscall.Conn) stream {
 }
 
 func (s *socket) fill(b *buffer, want int) error {
+	if err := s.pollErr; err != nil {
+		s.pollErr = nil
+		return err
+	}
 	s.in, s.want, s.readErr = b, want, nil
 	err := s.raw.Read(s.onRead)
 	s.in = nil
@@ -71,7 +76,9 @@ func (s *socket) fill(b *buffer, want int) error {
 
 func (s *socket) poll(b *buffer) {
 	s.in, s.want, s.readErr, s.polls = b, 0, nil, true
-	_ = s.raw.Read(s.onRead)
+	if s.raw.Read(s.onRead) == nil {
+		s.pollErr = s.readErr
+	}
 	s.in, s.polls = nil, false
 }
 

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"errors"
+	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -56,5 +58,23 @@ func TestOneReadForEachMessage(t *testing.T) {
 	}
 	if reads != 40 {
 		t.Errorf("%d reads for 40 messages", reads)
+	}
+}
+
+// The kernel tells of a reset once: what a Poll meets, the next Read returns.
+func TestPollKeepsError(t *testing.T) {
+	ours, theirs := pair(t, "tcp", FramingRaw)
+	s := ours.stream.(*socket)
+	theirs.(*net.TCPConn).SetLinger(0)
+	theirs.Close()
+	for deadline := time.Now().Add(patience); s.pollErr == nil; ours.Poll() {
+		if time.Now().After(deadline) {
+			t.Fatal("the reset does not come")
+		}
+	}
+	for range 2 {
+		if _, err := ours.Read(); !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatalf("after a reset: %v", err)
+		}
 	}
 }

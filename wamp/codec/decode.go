@@ -40,6 +40,13 @@ func NewDecoder() *Decoder {
 	return d
 }
 
+// Forget makes the decoder as new: it keeps nothing of what it has decoded. Messages
+// that carry payloads are lost with that.
+func (d *Decoder) Forget() {
+	*d = Decoder{}
+	d.Bound(0, 0)
+}
+
 // Decode decodes the one message that frame is. The error is always a
 // *wamp.Refusal made by wamp.Violation; it names the field that is wrong.
 func (d *Decoder) Decode(s wamp.Serializer, frame []byte) (wamp.Message, error) {
