@@ -14,11 +14,11 @@ const (
 	// so that a long batch to many receivers does not pile up.
 	flushEvery = 8 << 20
 	// worthPolling is from how many receivers on a turn looks for more to send before
-	// it flushes; mostPolls is how often it may, and mostRead how many bytes it may
-	// have read before.
+	// it flushes; mostPolls is how often it may; and when it has read such a part of
+	// what fits into a receiver's queue, it may not any more.
 	worthPolling = 8
 	mostPolls    = 8
-	mostRead     = 64 << 10
+	mostRead     = 16 // Limits.Queue divided by that
 	// worthHelp is how many bytes of a flush are worth another goroutine, and
 	// mostHelpers how many there may be.
 	worthHelp   = 512 << 10
@@ -33,7 +33,7 @@ func (t *turn) more(conn transport.Conn) bool {
 	if conn.Buffered() {
 		return true
 	}
-	if len(t.owed) < worthPolling || t.polled >= mostPolls || t.read >= mostRead {
+	if len(t.owed) < worthPolling || t.polled >= mostPolls || t.read >= t.router.limits().Queue/mostRead {
 		return false
 	}
 	t.polled++

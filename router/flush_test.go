@@ -149,7 +149,7 @@ func TestMoreEnds(t *testing.T) {
 		t.Error("it is looked for without end")
 	}
 	turn = fresh()
-	if turn.read = mostRead; turn.more(conn) {
+	if turn.read = r.limits().Queue / mostRead; turn.more(conn) {
 		t.Error("it is looked for however much there is already")
 	}
 }
