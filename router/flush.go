@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// flushEvery is how many bytes a turn puts into outboxes before it flushes,
-	// so that a long batch to many receivers does not pile up.
-	flushEvery = 8 << 20
+	// flushEvery is the part of what all queues together may hold that a turn puts
+	// into outboxes before it flushes.
+	flushEvery = 16 // Limits.Queues divided by that
 	// worthPolling is from how many receivers on a turn looks for more to send before
 	// it flushes; mostPolls is how often it may; and when it has read such a part of
 	// what fits into a receiver's queue, it may not any more.

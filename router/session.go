@@ -103,7 +103,7 @@ func (s *session) batch(w *watch, frame transport.Frame) (on bool, err error) {
 	w.now, t.patient = t.arrived, true
 	on = s.handle(t, frame)
 	for on && t.more(conn) {
-		if t.owedSize > flushEvery {
+		if t.owedSize > s.router.limits().Queues/flushEvery {
 			t.flush()
 		}
 		s.pace(t)
