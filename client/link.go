@@ -190,12 +190,12 @@ func (l *link) put(frame, buf []byte) error {
 
 // encode returns the frame of a message, which is a part of buf.
 func (l *link) encode(dst []byte, m wamp.Message) (frame, buf []byte, err error) {
-	f, size := l.conn.Framing(), 0
+	f, carried := l.conn.Framing(), 0
 	if c, ok := m.(wamp.Carrier); ok {
 		payload, _ := c.Carried()
-		size = payload.WireSize()
+		carried = payload.WireSize()
 	}
-	buf = f.Begin(dst, size)
+	buf = f.Begin(dst, carried)
 	start := len(buf)
 	if buf, err = codec.Append(buf, l.serializer(), m); err != nil {
 		return nil, nil, invalid(uriOf(err, wamp.ErrInvalidArgument), "the message can't be encoded", err)

@@ -69,8 +69,8 @@ type Observation struct {
 	// Method is the authmethod that was under way: one that the realm serves.
 	Method string
 	// Elapsed is the time from the arrival of the bytes that the message's frame
-	// came with to its handing over. It is taken of the first message of a batch, and then
-	// once in 32 deliveries; otherwise it is 0.
+	// came with to its handing over. It is taken of the first message of a batch,
+	// and then once in 32 deliveries; otherwise it is 0.
 	Elapsed time.Duration
 }
 

@@ -88,7 +88,7 @@ func (s *session) serve(w *watch) (rests bool) {
 		if w.pinged || s.batches < settling {
 			s.batches = min(s.batches+1, settling)
 			w.heard()
-			w.keep(s)
+			w.keep(s) // now, while there is stack for it
 			return true
 		}
 	}
