@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/blindfold-wamp/blindfold/cmd/seal/internal/verify"
+	"github.com/blindfold-wamp/blindfold/verify"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
