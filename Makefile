@@ -3,6 +3,7 @@
 FUZZTIME ?= 30s
 SOAK ?= 10m
 GO ?= go
+BINDIR ?= $(or $(shell $(GO) env GOBIN),$(shell $(GO) env GOPATH)/bin)
 
 .PHONY: help
 help: ## this list
@@ -15,6 +16,11 @@ all: check test
 build: ## bin/blindfold (the router) and bin/seal
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/blindfold ./cmd/router
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/seal ./cmd/seal
+
+.PHONY: install
+install: ## blindfold and seal into $(BINDIR): GOBIN or GOPATH/bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BINDIR)/blindfold ./cmd/router
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BINDIR)/seal ./cmd/seal
 
 .PHONY: check
 check: ## gofmt, go vet, staticcheck
@@ -51,11 +57,11 @@ sbom: build ## bin/*.cdx.json: what the binaries are built of (CycloneDX)
 	@for b in blindfold seal; do $(GO) run ./deploy/sbom bin/$$b bin/$$b.cdx.json && echo bin/$$b.cdx.json; done
 
 .PHONY: docs
-docs: ## write the generated parts of docs/ anew
+docs: ## write the generated parts of docs/
 	$(GO) test ./cmd/router -run Reference -update
 
 .PHONY: pictures
-pictures: ## take the pictures of docs/img anew (needs chromium)
+pictures: ## take the pictures in docs/img (needs chromium)
 	PICTURES=$(CURDIR)/docs/img PICTURES_AFTER=60s $(GO) test -count 1 ./integration -run 'InABrowser$$'
 
 .PHONY: ci

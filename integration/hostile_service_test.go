@@ -97,7 +97,7 @@ func TestReloadStorm(t *testing.T) {
 	noError(t, p.cmd.Process.Signal(syscall.SIGHUP))
 	until(t, "half a file is refused", func() bool {
 		said, err := os.ReadFile(log)
-		return err == nil && bytes.Contains(said, []byte("realms is no longer there"))
+		return err == nil && bytes.Contains(said, []byte("realms is missing"))
 	})
 	if may("com.first.x") {
 		t.Error("anybody may do anything")

@@ -32,8 +32,9 @@ var (
 	levels     = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 )
 
-// logLevel tells the log's level (GET), and changes it (PUT, the level as the
-// body) for whoever is on the same machine and is no web page.
+// logLevel returns the log's level (GET) and changes it (PUT, with the level as the
+// body). Only requests from the same machine that do not come from a web page can
+// change it.
 type logLevel struct{ level *slog.LevelVar }
 
 func (l logLevel) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -41,7 +42,7 @@ func (l logLevel) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case http.MethodGet:
 	case http.MethodPut:
 		if !fromHere(q) || q.Header.Get("Origin") != "" {
-			http.Error(w, "the level can be changed from the same machine only, and not by a web page", http.StatusForbidden)
+			http.Error(w, "the log level can only be changed from the same machine, and not by a web page", http.StatusForbidden)
 			return
 		}
 		body, _ := io.ReadAll(io.LimitReader(q.Body, 16))

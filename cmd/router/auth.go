@@ -294,7 +294,7 @@ func (r *realmConfig) checkRoles(v value) {
 			}
 		}
 	}
-	for role := range r.extras.trustLevels {
+	for role := range r.advanced.trustLevels {
 		if !known(role) {
 			v.fail("trustlevels names the role %q, but roles has no role of that name", role)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -14,18 +15,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// config is what the server is to do.
+// config is the configuration of the server.
 type config struct {
 	listeners []listenerConfig
 	admin     string
-	webConfig string   // of the admin address: TLS and users, as of prometheus/exporter-toolkit
-	pprof     bool     // served on the admin address
-	files     []string // that all of this came from
+	webConfig string   // TLS and users of the admin address: a file of prometheus/exporter-toolkit
+	pprof     bool     // serve profiles on the admin address
+	files     []string // the configuration file and all files that it names
+	warnings  []string // what is accepted but outdated, as FILE:LINE: TEXT
 	log       logConfig
 	limits    router.Limits
 	addresses transport.Limits // PerAddress and ConnectRate
 	realms    []realmConfig
-	given     bool // realms are those of a file, and not the default's
+	realmsSet bool // realms come from the file, not from the defaults
 }
 
 // namesOf returns the names of a list's elements.
@@ -51,12 +53,12 @@ type realmConfig struct {
 	roles       []auth.Role
 	asked       map[string]wamp.URI // by role: the procedure that authorizes it
 	passthrough passthrough.Config
-	extras      extras
+	advanced    advanced
 }
 
 func (r *realmConfig) id() string { return r.name }
 
-// defaults is the configuration of a server that is given none.
+// defaults is the configuration of a server that is started without a file.
 func defaults() *config {
 	everything := []router.Action{router.ActionPublish, router.ActionSubscribe, router.ActionCall, router.ActionRegister}
 	return &config{
@@ -76,12 +78,12 @@ func defaults() *config {
 	}
 }
 
-// load reads a configuration file. What it does not mention keeps its default;
-// lists that it mentions replace the default's.
+// load reads a configuration file. A key that is not in the file keeps its default;
+// a list in the file replaces the default list.
 func load(name string) (*config, error) {
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("blindfold: --config: %w", err)
 	}
 	root, err := parseYAML(name, content)
 	if err != nil {
@@ -100,9 +102,9 @@ func load(name string) (*config, error) {
 		field{"log", func(v value) { c.log.read(v) }},
 		field{"limits", func(v value) { readLimits(v, &c.limits, &c.addresses) }},
 		field{"realms", func(v value) {
-			c.realms, c.given = readList(v, readRealm), true
+			c.realms, c.realmsSet = readList(v, readRealm), true
 			v.distinct(namesOf(c.realms, (*realmConfig).id))
-			v.distinct(namesOf(c.realms, func(r *realmConfig) string { return r.extras.historyFile }))
+			v.distinct(namesOf(c.realms, func(r *realmConfig) string { return r.advanced.historyFile }))
 			if len(c.realms) == 0 {
 				v.fail("must name at least one realm")
 			}
@@ -112,10 +114,11 @@ func load(name string) (*config, error) {
 		return nil, err
 	}
 	c.files = append([]string{name}, root.file.read...)
+	c.warnings = root.file.lines(root.file.warnings)
 	return c, nil
 }
 
-// readAdmin reads the admin address, alone or with what is to be there.
+// readAdmin reads the admin settings: an address alone, or a mapping.
 func readAdmin(v value, c *config) {
 	address := field{"address", func(v value) {
 		text("", &c.admin).read(v)
@@ -135,7 +138,7 @@ func readAdmin(v value, c *config) {
 	}
 }
 
-// transportLimits are those that hold before there is a session.
+// transportLimits are the limits of a connection before it has a session.
 func (c *config) transportLimits() transport.Limits {
 	l := c.addresses
 	l.MaxMessage, l.MaxFirst, l.HandshakeTimeout = c.limits.Message, c.limits.FirstMessage, c.limits.Hello
@@ -160,22 +163,25 @@ func (l *logConfig) read(v value) {
 
 func readLimits(v value, l *router.Limits, t *transport.Limits) {
 	const big = 1 << 40
+	v.renamed(map[string]string{
+		"slow_down": "backpressure_timeout", "stall": "write_timeout", "queues": "queue_total", "farewell": "close_timeout",
+	})
 	v.mapping(
 		duration("hello", &l.Hello),
 		size("first_message", &l.FirstMessage, 16<<20),
 		size("message", &l.Message, 16<<20),
 		integer("sessions", &l.Sessions, 1),
 		size("queue", &l.Queue, big),
-		duration("slow_down", &l.SlowDown),
-		duration("stall", &l.Stall),
+		duration("backpressure_timeout", &l.SlowDown),
+		duration("write_timeout", &l.Stall),
 		duration("ping_every", &l.PingEvery),
 		duration("ping_timeout", &l.PingTimeout),
 		integer("subscriptions", &l.Subscriptions, 1),
 		integer("registrations", &l.Registrations, 1),
 		integer("calls", &l.Calls, 1),
 		integer("waiting_calls", &l.WaitingCalls, 1),
-		size("queues", &l.Queues, big),
-		duration("farewell", &l.Farewell),
+		size("queue_total", &l.Queues, big),
+		duration("close_timeout", &l.Farewell),
 		integerTo("nesting", &l.Nesting, 1, 32),
 		integerTo("elements", &l.Elements, 1, 4096),
 		integerTo("uri_bytes", &l.URIBytes, 1, wamp.MaxURILength),
@@ -188,7 +194,7 @@ func readLimits(v value, l *router.Limits, t *transport.Limits) {
 
 func readRealm(v value) (r realmConfig) {
 	var credentials []credential
-	v.mapping(append(r.extras.fields(),
+	v.mapping(append(r.advanced.fields(),
 		field{"name", func(v value) {
 			text("", &r.name).read(v)
 			if !wamp.URI(r.name).Valid(wamp.MatchExact) {
@@ -235,7 +241,7 @@ func readRole(v value, of *realmConfig) (r auth.Role) {
 	}
 	if authorizer != "" {
 		if !authorizer.Valid(wamp.MatchExact) || len(r.Permissions) > 0 {
-			v.fail("authorizer must be a URI, and stand in place of permissions")
+			v.fail("authorizer must be a URI; a role has either an authorizer or permissions")
 		}
 		if of.asked == nil {
 			of.asked = make(map[string]wamp.URI)
@@ -290,7 +296,7 @@ func checkURI(v value, uri wamp.URI, match wamp.Match, given bool) {
 	case !given:
 		v.fail("needs a uri")
 	case !uri.Valid(match):
-		v.fail("uri %q is not one that can be matched by %s", string(uri), match)
+		v.fail("uri: %q is not a valid URI pattern for match: %s", string(uri), match)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -17,26 +18,26 @@ import (
 func TestConfigErrors(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"no YAML":              {"realms:\n\t- name: a\n", "FILE:2: found character that cannot start any token"},
-		"two documents":        {"log: {}\n---\nrealms: []\n", "FILE:2: a second YAML document begins here: there must be one"},
-		"an unknown key":       {"log: {}\nrealmz: []\n", "FILE:2: realmz: unknown key; known here: listeners, admin, log, limits, realms"},
-		"a key twice":          {"log: {level: info}\nlog: {level: info}\n", "FILE:2: log: given twice"},
+		"two documents":        {"log: {}\n---\nrealms: []\n", "FILE:2: a second YAML document begins here: the file must contain exactly one"},
+		"an unknown key":       {"log: {}\nrealmz: []\n", "FILE:2: realmz: unknown key; known here: listeners, admin, log, limits, realms; did you mean realms?"},
+		"a key twice":          {"log: {level: info}\nlog: {level: info}\n", "FILE:2: log: is given twice"},
 		"a size":               {"limits:\n  message: 17MiB\n", "FILE:2: limits.message: must be a size in bytes, like 65536, 64KiB or 1MiB, up to 16MiB"},
 		"no listeners":         {"listeners: []\n", "FILE:1: listeners: must name at least one listener"},
-		"a listener twice":     {"listeners:\n  - websocket: 127.0.0.1:80\n  - rawsocket: 127.0.0.1:80\n", `FILE:3: listeners[1]: "127.0.0.1:80" is there twice`},
+		"a listener twice":     {"listeners:\n  - websocket: 127.0.0.1:80\n  - rawsocket: 127.0.0.1:80\n", `FILE:3: listeners[1]: "127.0.0.1:80" is given twice`},
 		"a port":               {"listeners:\n  - websocket: 127.0.0.1:99999\n", "FILE:2: listeners[0].websocket: the port must be a number from 0 to 65535"},
 		"the admin address":    {"admin: 5\n", "FILE:1: admin: must be an address like 127.0.0.1:8082, or empty for none"},
 		"the admin's address":  {"admin:\n  address: unix:/run/x\n", "FILE:2: admin.address: must be an address like 127.0.0.1:8082, or empty for none"},
 		"no realms":            {"realms: []\n", "FILE:1: realms: must name at least one realm"},
-		"a realm twice":        {"realms:\n  - name: a\n  - name: a\n", `FILE:3: realms[1]: "a" is there twice`},
-		"a role twice":         {"realms:\n  - name: a\n    roles:\n      - name: r\n      - name: r\n", `FILE:5: realms[0].roles[1]: "r" is there twice`},
+		"a realm twice":        {"realms:\n  - name: a\n  - name: a\n", `FILE:3: realms[1]: "a" is given twice`},
+		"a role twice":         {"realms:\n  - name: a\n    roles:\n      - name: r\n      - name: r\n", `FILE:5: realms[0].roles[1]: "r" is given twice`},
 		"anonymous, as nobody": {"realms:\n  - name: a\n    anonymous: {}\n", "FILE:3: realms[0].anonymous: needs a role"},
 		"anonymous, unknown":   {"realms:\n  - name: a\n    anonymous: {role: r}\n", `FILE:2: realms[0]: anonymous.role is "r", but roles has no role of that name`},
 		"trust in nobody": {"realms:\n  - name: a\n    trustlevels: [{role: r, level: 1}]\n",
 			`FILE:2: realms[0]: trustlevels names the role "r", but roles has no role of that name`},
 		"a history twice": {"realms:\n  - name: a\n    history:\n      topics:\n        - uri: com.a\n        - uri: com.a\n",
-			`FILE:6: realms[0].history.topics[1]: "exact com.a" is there twice`},
+			`FILE:6: realms[0].history.topics[1]: "exact com.a" is given twice`},
 		"a history of two": {"realms:\n  - name: a\n    history: &h {file: h.db, topics: [{uri: com.a}]}\n  - name: b\n    history: *h\n",
-			`FILE:4: realms[1]: "DIR/h.db" is there twice`},
+			`FILE:4: realms[1]: "DIR/h.db" is given twice`},
 		"a credential that nobody asks for": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n" +
 			"        ticket: {value: x}\n        wampcra:\n          secret: {value: x}\n      - {authid: ann, role: r, cookies: [{value: 0123456789abcdef}]}\n",
 			"FILE:10: realms[0].principals[0].wampcra: can't be used to log in: the realm's auth does not have wampcra\n" +
@@ -90,6 +91,56 @@ func TestConfigErrorsListKeysOnce(t *testing.T) {
 	}
 }
 
+// Keys that were renamed work under their old names for one release, with a warning.
+func TestRenamedKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "router.yaml")
+	text := "limits:\n  stall: 3s\n  slow_down: 4s\n  queues: 5MiB\n  farewell: 6s\nlisteners: [{websocket: 127.0.0.1:0}]\nadmin: \"\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := c.limits; l.Stall != 3*time.Second || l.SlowDown != 4*time.Second || l.Queues != 5<<20 || l.Farewell != 6*time.Second {
+		t.Errorf("read as %+v", l)
+	}
+	var stdout, stderr bytes.Buffer
+	status := run([]string{"--check", "--config", file}, &stdout, &stderr)
+	const end = "; the old name will be refused by the next release\n"
+	want := file + ":2: limits.stall is now called write_timeout" + end +
+		file + ":3: limits.slow_down is now called backpressure_timeout" + end +
+		file + ":4: limits.queues is now called queue_total" + end +
+		file + ":5: limits.farewell is now called close_timeout" + end
+	if status != 0 || stderr.String() != want {
+		t.Errorf("status %d, %q; want %q", status, stderr.String(), want)
+	}
+	if err := os.WriteFile(file, []byte("limits: {stall: 3s, write_timeout: 4s}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := load(file); err == nil || !strings.Contains(err.Error(), "limits.write_timeout: is given twice") {
+		t.Errorf("both names: %v", err)
+	}
+}
+
+// Help goes to standard output; what is wrong is named, with the nearest right one.
+func TestCommandLine(t *testing.T) {
+	for args, want := range map[string]struct {
+		status         int
+		stdout, stderr string
+	}{
+		"--help":       {0, usage, ""},
+		"--chek":       {2, "", "blindfold: unknown option --chek; did you mean --check?\nsee: blindfold --help\n"},
+		"extra":        {2, "", "blindfold: unexpected argument \"extra\"\nsee: blindfold --help\n"},
+		"--config=/no": {2, "", "blindfold: --config: open /no: no such file or directory\n"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := run([]string{args}, &stdout, &stderr); status != want.status || stdout.String() != want.stdout || stderr.String() != want.stderr {
+			t.Errorf("%s: status %d, %q, %q", args, status, stdout.String(), stderr.String())
+		}
+	}
+}
+
 // What a reload can't put to work is refused, and not passed over in silence.
 func TestReloadRefusesWhatTakesARestart(t *testing.T) {
 	read := func(text string) *config {
@@ -139,15 +190,15 @@ func TestStartErrors(t *testing.T) {
 	defer func() { _ = other.Close() }()
 	for name, c := range map[string]struct{ text, want string }{
 		"a listener's port": {"listeners:\n  - rawsocket: 127.0.0.1:0\n  - websocket: " + taken.Addr().String() + "\nadmin: \"\"\n" + fmt.Sprintf(history, "h.db"), // which is closed again
-			"router: listeners[1]: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+			"blindfold: listeners[1]: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
 		"a socket's folder": {"listeners: [{rawsocket: \"unix:/proc/none/s\"}]\nadmin: \"\"\n",
-			"router: listeners[0]: listen unix /proc/none/s: bind: no such file or directory"},
+			"blindfold: listeners[0]: listen unix /proc/none/s: bind: no such file or directory"},
 		"the admin's port": {"listeners: [{websocket: 127.0.0.1:0}]\nadmin: " + taken.Addr().String() + "\n",
-			"router: admin: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+			"blindfold: admin: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
 		"a history nowhere": {free + fmt.Sprintf(history, "/proc/none/h.db"),
-			`router: realm "a": history.file: /proc/none/h.db: no such file or directory`},
+			`blindfold: realm "a": history.file: /proc/none/h.db: no such file or directory`},
 		"a history that somebody has": {free + fmt.Sprintf(history, held),
-			`router: realm "a": history.file: ` + held + ": another process has it open"},
+			`blindfold: realm "a": history.file: ` + held + ": another process has it open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "router.yaml")

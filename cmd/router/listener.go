@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// listenerConfig is one address for clients to connect to.
+// listenerConfig is one address that clients connect to.
 type listenerConfig struct {
-	network, address string // for net.Listen
+	network, address string // arguments of net.Listen, or "systemd" and a socket's name
 	websocket        bool
 	rawsocket        bool
 	paths            []string
@@ -23,7 +23,8 @@ type listenerConfig struct {
 	unixProxy        bool
 }
 
-// name is where nobody else can listen, or "" for a port that the system chooses.
+// name is the address, which no two listeners can share, or "" for a port that the
+// system chooses.
 func (l *listenerConfig) name() string {
 	if _, port, _ := net.SplitHostPort(l.address); l.network == "tcp" && port == "0" {
 		return ""
@@ -31,7 +32,7 @@ func (l *listenerConfig) name() string {
 	return l.address
 }
 
-// sameAs reports whether two listeners differ in certificates only.
+// sameAs reports whether two listeners are the same, except for their certificates.
 func (l *listenerConfig) sameAs(o *listenerConfig) bool {
 	a, b := *l, *o
 	if (a.tls == nil) != (b.tls == nil) {
@@ -69,7 +70,7 @@ func readListener(v value) (l listenerConfig) {
 		boolean("unix_proxy", &l.unixProxy),
 	)
 	if len(addresses) != 1 {
-		v.fail("must have exactly one of websocket, rawsocket and both")
+		v.fail("needs exactly one of websocket, rawsocket and both")
 	}
 	return l
 }

@@ -51,7 +51,7 @@ func TestListenerThatFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.serve("listeners[1]", l, c.listeners[0])
-			first, second, admin := urlOf(s.lines[0]), urlOf(s.lines[2]), urlOf(s.lines[1])
+			first, second, admin := urlOf(s.addresses[0]), urlOf(s.addresses[2]), urlOf(s.addresses[1])
 			connects(t, first)
 			connects(t, second)
 			if status, text := get(t, admin+"/readyz"); status != http.StatusOK {
@@ -66,7 +66,7 @@ func TestListenerThatFails(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("the log says nothing")
 			}
-			if got := log.String(); !strings.Contains(got, "a listener failed for good") || !strings.Contains(got, "listener=listeners[1] address="+l.Addr().String()) {
+			if got := log.String(); !strings.Contains(got, "listener failed permanently") || !strings.Contains(got, "listener=listeners[1] address="+l.Addr().String()) {
 				t.Errorf("logged: %s", got)
 			}
 			if status, text := get(t, admin+"/readyz"); status != http.StatusServiceUnavailable || text != "listeners[1] failed: a restart is needed\n" {

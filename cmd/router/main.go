@@ -1,6 +1,6 @@
-// Command router is the Blindfold server: a WAMP router that carries encrypted
-// payloads without looking inside. It is configuration and wiring; what it
-// wires is in the packages router, transport, auth, passthrough and metrics.
+// Command blindfold is a WAMP router that carries encrypted payloads without
+// looking inside. It consists of configuration and wiring only: the work is done
+// by the packages router, transport, auth, passthrough and metrics.
 package main
 
 import (
@@ -15,87 +15,118 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/blindfold-wamp/blindfold/internal/buildversion"
+	"github.com/blindfold-wamp/blindfold/internal/cmdline"
 )
 
 const usage = `Blindfold is a WAMP router that carries encrypted payloads without looking inside.
 
-usage: router [--config FILE] [--check | --print-config | --version]
+usage: blindfold [--config FILE] [--check]
+       blindfold --print-config | --version
 
-Without --config it listens on loopback only: WebSocket on 127.0.0.1:8080 (paths
-/ and /ws), RawSocket on 127.0.0.1:8081, a page for the operator, /metrics,
-/healthz and /readyz on 127.0.0.1:8082; realm "realm1", anonymous.
+options:
+  --config FILE    read the configuration (YAML) from FILE
+  --check          check the configuration and exit
+  --print-config   print all settings with their defaults and what they are for
+  --version        print the version
+  --help           print this text
 
+Without --config the router listens on this machine only:
+
+  ws://127.0.0.1:8080/ws     WebSocket (/ and /ws)
+  rs://127.0.0.1:8081        RawSocket
+  http://127.0.0.1:8082      the operator's page, /metrics, /healthz, /readyz
+
+with one realm, "realm1", that is open to anonymous clients.
+
+signals:
+  HUP              read the configuration again
+  INT, TERM        shut down; calls in flight have 5 seconds to finish
+
+exit status:
+  0  ended by a signal; with --check: the configuration is valid
+  1  the router could not start
+  2  the command line or the configuration is wrong
 `
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is main, with the exit status as its result: 0 after a signal, 1 if
-// something failed, 2 if the command line or the configuration is wrong.
+// run is main without os.Exit. It returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("router", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
-		flags.PrintDefaults()
+	flags := flag.NewFlagSet("blindfold", flag.ContinueOnError)
+	file := flags.String("config", "", "")
+	check := flags.Bool("check", false, "")
+	printConfig := flags.Bool("print-config", false, "")
+	version := flags.Bool("version", false, "")
+	err := cmdline.Parse(flags, args)
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	file := flags.String("config", "", "`FILE` with the configuration (YAML)")
-	check := flags.Bool("check", false, "check the configuration, start nothing")
-	print := flags.Bool("print-config", false, "print all settings, their defaults, and what they are for")
-	version := flags.Bool("version", false, "print the version")
-	switch err := flags.Parse(args); {
+	switch {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
 		return 0
 	case err != nil:
-		return 2
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "router: unexpected argument %q; see --help\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "blindfold: %v\nsee: blindfold --help\n", err)
 		return 2
 	case *version:
-		fmt.Fprintln(stdout, "blindfold", buildVersion())
+		fmt.Fprintln(stdout, "blindfold", buildversion.Get())
 		return 0
-	case *print:
+	case *printConfig:
 		fmt.Fprint(stdout, defaultsYAML)
 		return 0
 	}
 	c := defaults()
 	if *file != "" {
-		var err error
 		if c, err = load(*file); err != nil {
 			fmt.Fprintln(stderr, err)
 			return 2
 		}
 	}
 	if *check {
-		fmt.Fprintln(stdout, "the configuration is good")
+		for _, w := range c.warnings {
+			fmt.Fprintln(stderr, w)
+		}
+		fmt.Fprintln(stdout, "the configuration is valid")
 		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	hangup := make(chan os.Signal, 1) // before anything listens: it would end the process
+	hangup := make(chan os.Signal, 1) // installed before anything listens: by default SIGHUP ends the process
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	log := newLogger(c.log, stderr)
+	warn(log, c)
 	s, err := start(c, log)
 	if err != nil {
-		fmt.Fprintf(stderr, "router: %s\n", strings.TrimPrefix(err.Error(), "router: "))
+		fmt.Fprintf(stderr, "blindfold: %s\n", strings.TrimPrefix(err.Error(), "router: "))
 		return 1
 	}
-	var kept sync.WaitGroup
-	kept.Go(func() { s.keepUp(ctx, *file, c, hangup) })
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watchConfig(ctx, *file, c, hangup) })
 	s.describe(stdout)
 	notify("READY=1")
 	<-ctx.Done()
 	stop() // a second signal ends the process at once
 	notify("STOPPING=1")
-	kept.Wait()
+	watching.Wait()
 	log.Info("shutting down")
 	s.shutdown()
 	return 0
 }
 
-// newLogger writes text to a terminal and JSON elsewhere, unless told.
+// warn logs what is outdated in a configuration.
+func warn(log *slog.Logger, c *config) {
+	for _, w := range c.warnings {
+		log.Warn(w)
+	}
+}
+
+// newLogger returns a logger that writes text or JSON, as c says; the default is
+// text on a terminal and JSON elsewhere.
 func newLogger(c logConfig, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.level}
 	if c.format == "text" || c.format == "auto" && isTerminal(w) {

@@ -2,9 +2,9 @@ package main
 
 import _ "embed"
 
-// defaultsYAML is what --print-config prints: every key with its default and
-// what it is for. Tests keep it true: it is read back, gives the defaults, and
-// has each key that the readers in this package know.
+// defaultsYAML is the output of --print-config: every key with its default and its
+// meaning. Tests read it back, compare it with defaults(), and compare its keys with
+// those that the readers in this package know.
 //
 //go:embed defaults.yaml
 var defaultsYAML string

@@ -71,7 +71,7 @@ func TestPrintConfigGivesTheDefaults(t *testing.T) {
 	}
 	want := defaults()
 	want.limits = router.DefaultLimits()
-	want.files, want.given = got.files, true
+	want.files, want.realmsSet = got.files, true
 	want.realms[0].static = got.realms[0].static // of no principals
 	// What is off unless given is not there.
 	for i := range reflect.TypeFor[router.Limits]().NumField() {

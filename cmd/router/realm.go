@@ -7,9 +7,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/router"
 )
 
-// extras is what a realm does beyond routing; nothing of it is on by default but
-// the meta API.
-type extras struct {
+// advanced are the features of the WAMP Advanced Profile that a realm can have.
+// By default only the meta API is on.
+type advanced struct {
 	noMeta      bool
 	trustLevels map[string]uint64
 	history     []router.HistoryRule
@@ -18,15 +18,15 @@ type extras struct {
 	testaments  *router.TestamentLimits
 }
 
-// apply gives a realm what was configured.
-func (x *extras) apply(c *router.RealmConfig) {
+// apply copies the settings into c.
+func (x *advanced) apply(c *router.RealmConfig) {
 	c.NoMeta, c.TrustLevels = x.noMeta, x.trustLevels
 	c.History, c.HistoryFile = x.history, x.historyFile
 	c.Retained, c.Testaments = x.retained, x.testaments
 }
 
 // fields are the keys of a realm that fill x.
-func (x *extras) fields() []field {
+func (x *advanced) fields() []field {
 	return []field{
 		{"meta", func(v value) {
 			on := true
@@ -46,7 +46,7 @@ func (x *extras) fields() []field {
 	}
 }
 
-func (x *extras) readTrustLevels(v value) {
+func (x *advanced) readTrustLevels(v value) {
 	x.trustLevels = make(map[string]uint64)
 	v.list(func(v value) {
 		role, level, given := "", 0, false
@@ -58,13 +58,13 @@ func (x *extras) readTrustLevels(v value) {
 		case role == "" || !given:
 			v.fail("needs a role and a level")
 		case twice:
-			v.fail("role %s has a level already", strconv.Quote(role))
+			v.fail("the role %s has two levels", strconv.Quote(role))
 		}
 		x.trustLevels[role] = uint64(level)
 	})
 }
 
-func (x *extras) readHistory(v value) {
+func (x *advanced) readHistory(v value) {
 	v.mapping(
 		field{"file", func(v value) {
 			text("", &x.historyFile).read(v)

@@ -11,45 +11,45 @@ import (
 	"github.com/blindfold-wamp/blindfold/router"
 )
 
-// watchEvery is how often the files that the configuration came from are looked
-// at, and how long they must have been left alone before they are read: whoever
-// writes a certificate and its key writes two files.
+// watchEvery is the interval at which the files of the configuration are checked
+// for changes. They are read again once they have not changed for one interval:
+// a certificate and its key are two files, and are written one after the other.
 const watchEvery = 2 * time.Second
 
-// stamp is what tells a changed file from the same.
-type stamp struct {
+// fileState is compared to find out whether a file has changed.
+type fileState struct {
 	size    int64
 	changed time.Time
 	info    os.FileInfo
 }
 
-func stampsOf(files []string) []stamp {
-	out := make([]stamp, len(files))
+func fileStates(files []string) []fileState {
+	out := make([]fileState, len(files))
 	for i, name := range files {
 		if info, err := os.Stat(name); err == nil {
-			out[i] = stamp{info.Size(), info.ModTime(), info}
+			out[i] = fileState{info.Size(), info.ModTime(), info}
 		}
 	}
 	return out
 }
 
-func sameFiles(a, b []stamp) bool {
-	return slices.EqualFunc(a, b, func(x, y stamp) bool {
+func sameFiles(a, b []fileState) bool {
+	return slices.EqualFunc(a, b, func(x, y fileState) bool {
 		return x.size == y.size && x.changed.Equal(y.changed) && (x.info == nil) == (y.info == nil) &&
 			(x.info == nil || os.SameFile(x.info, y.info))
 	})
 }
 
-// keepUp reloads the configuration of a server when asked to by SIGHUP, or when
-// one of the files that it came from has changed, until ctx ends.
-func (s *server) keepUp(ctx context.Context, name string, c *config, hangup <-chan os.Signal) {
+// watchConfig reloads the configuration on SIGHUP, and when one of its files has
+// changed, until ctx ends.
+func (s *server) watchConfig(ctx context.Context, name string, c *config, hangup <-chan os.Signal) {
 	if name == "" {
-		name = os.DevNull // SIGHUP then changes nothing, and ends nothing
+		name = os.DevNull // SIGHUP then does nothing
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	files := c.files
-	read := stampsOf(files) // as of the last reading
+	read := fileStates(files) // when they were last read
 	last := read
 	for {
 		select {
@@ -57,32 +57,32 @@ func (s *server) keepUp(ctx context.Context, name string, c *config, hangup <-ch
 			return
 		case <-hangup:
 			if name == os.DevNull {
-				s.log.Info("there is no configuration file to reload")
+				s.log.Info("SIGHUP ignored: the router was started without a configuration file")
 				continue
 			}
 		case <-tick.C:
-			now := stampsOf(files)
+			now := fileStates(files)
 			settled := sameFiles(now, last)
 			last = now
 			if !settled || sameFiles(now, read) {
 				continue
 			}
 		}
-		read = stampsOf(files)
+		read = fileStates(files)
 		last = read
 		if next := s.reload(name, c); next != nil {
 			c = next
 			if !slices.Equal(files, c.files) {
 				files = c.files
-				read = stampsOf(files)
+				read = fileStates(files)
 				last = read
 			}
 		}
 	}
 }
 
-// reload reads the configuration again and puts it to work. What is wrong is
-// logged, and the old one stays: then it returns nil.
+// reload reads the configuration again and applies it. If that fails, it logs
+// the error, keeps the old configuration, and returns nil.
 func (s *server) reload(name string, old *config) *config {
 	notify(reloading())
 	defer notify("READY=1")
@@ -91,34 +91,36 @@ func (s *server) reload(name string, old *config) *config {
 		err = s.apply(c, old)
 	}
 	if err != nil {
-		s.log.Error("the new configuration is refused, the old one stays", "error", err.Error())
+		s.log.Error("reload failed: the old configuration stays in force", "error", err.Error())
 		return nil
 	}
-	s.log.Info("the configuration was reloaded", "file", name)
+	warn(s.log, c)
+	s.log.Info("configuration reloaded", "file", name)
 	return c
 }
 
-// apply puts a new configuration to work, as far as that goes without a restart.
+// apply applies a new configuration. It changes nothing and returns an error if
+// c needs a restart.
 func (s *server) apply(c, old *config) error {
-	if old.given && !c.given {
-		// Such is a file that is only half written; and the default lets anybody in.
-		return fmt.Errorf("realms is no longer there: to go back to the default takes a restart")
+	if old.realmsSet && !c.realmsSet {
+		// A half-written file looks like this, and the default realm admits everybody.
+		return fmt.Errorf("realms is missing: going back to the default realm needs a restart")
 	}
 	if len(c.listeners) != len(old.listeners) {
-		return fmt.Errorf("listeners can't be added or removed without a restart")
+		return fmt.Errorf("listeners: adding or removing one needs a restart")
 	}
 	for i, l := range c.listeners {
 		if !l.sameAs(&old.listeners[i]) {
-			return fmt.Errorf("listeners[%d] has changed: only its certificates can without a restart", i)
+			return fmt.Errorf("listeners[%d]: any change but that of its certificates needs a restart", i)
 		}
 	}
 	if c.admin != old.admin || c.webConfig != old.webConfig || c.pprof != old.pprof {
-		return fmt.Errorf("admin can't be changed without a restart")
+		return fmt.Errorf("admin: a change needs a restart")
 	}
 	for i := range c.realms {
 		for j := range old.realms {
-			if c.realms[i].name == old.realms[j].name && !reflect.DeepEqual(c.realms[i].extras, old.realms[j].extras) {
-				return fmt.Errorf("realms[%d]: meta, trustlevels, history, retained and testaments can't be changed without a restart", i)
+			if c.realms[i].name == old.realms[j].name && !reflect.DeepEqual(c.realms[i].advanced, old.realms[j].advanced) {
+				return fmt.Errorf("realms[%d]: a change of meta, trustlevels, history, retained or testaments needs a restart", i)
 			}
 		}
 	}
@@ -130,9 +132,9 @@ func (s *server) apply(c, old *config) error {
 		return err
 	}
 	s.transport.SetLimits(c.transportLimits())
-	old.log.level.Set(c.log.level.Level()) // the log and PUT /loglevel hold on to the old one
+	old.log.level.Set(c.log.level.Level()) // the logger and PUT /loglevel have the old one
 	c.log.level = old.log.level
-	for i, t := range s.secured {
+	for i, t := range s.tls {
 		if t != nil {
 			t.config.Store(c.listeners[i].tls)
 		}

@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/dashboard"
+	"github.com/blindfold-wamp/blindfold/internal/buildversion"
 	"github.com/blindfold-wamp/blindfold/metrics"
 	"github.com/blindfold-wamp/blindfold/passthrough"
 	"github.com/blindfold-wamp/blindfold/router"
@@ -29,18 +29,19 @@ import (
 type server struct {
 	router    *router.Router
 	transport *transport.Server
-	secured   []*tlsListener           // of the listeners for WAMP; nil: without TLS
-	locals    map[string]*router.Local // by realm: for its dynamic authenticators and authorizers
-	lines     []string                 // what listens where, for describe
+	tls       []*tlsListener           // one per WAMP listener; nil without TLS
+	locals    map[string]*router.Local // by realm: calls its dynamic authenticators and authorizers
+	addresses []string                 // what describe prints, a line per listener
 	admin     *http.Server
 	running   sync.WaitGroup
 	log       *slog.Logger
 
-	mu   sync.Mutex
-	gone []string // listeners that failed for good, in the words of the configuration
+	mu     sync.Mutex
+	failed []string // listeners that failed permanently, by their keys in the configuration
 }
 
-// start makes the router and listens. Nothing is left behind if it fails.
+// start creates the router and opens the listeners. If it fails, it closes again
+// what it has opened.
 func start(c *config, log *slog.Logger) (_ *server, err error) {
 	s := &server{log: log, locals: make(map[string]*router.Local)}
 	defer func() {
@@ -63,7 +64,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	observer, err := metrics.New(registry, metrics.Options{Realms: namesOf(c.realms, (*realmConfig).id), Version: buildVersion()})
+	observer, err := metrics.New(registry, metrics.Options{Realms: namesOf(c.realms, (*realmConfig).id), Version: buildversion.Get()})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		Observers: []router.Observer{observer, recorder, router.LogTo(log)},
 		Limits:    c.limits,
 		Logger:    log,
-		Agent:     "blindfold/" + buildVersion(),
+		Agent:     "blindfold/" + buildversion.Get(),
 	}); err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	return s, nil
 }
 
-// realmsOf makes the realms' parts from their configuration.
+// realmsOf builds the realms that c describes.
 func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 	var out []router.RealmConfig
 	for _, r := range c.realms {
@@ -121,13 +122,13 @@ func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 			Authorizers:    []router.Authorizer{authorizer},
 			Interceptors:   []router.Interceptor{interceptor},
 		}
-		r.extras.apply(&rc)
+		r.advanced.apply(&rc)
 		out = append(out, rc)
 	}
 	return out, nil
 }
 
-// listen opens one listener for WAMP and serves it.
+// listen opens a WAMP listener and serves it.
 func (s *server) listen(name string, c listenerConfig) error {
 	if c.network == "unix" {
 		removeStale(c.address)
@@ -140,31 +141,31 @@ func (s *server) listen(name string, c listenerConfig) error {
 	return nil
 }
 
-// serve serves a listener for WAMP; name is what the configuration calls it.
+// serve serves a WAMP listener; name is its key in the configuration.
 func (s *server) serve(name string, l net.Listener, c listenerConfig) {
-	var secured *tlsListener
+	var t *tlsListener
 	if c.tls != nil {
-		secured = newTLSListener(l, c.tls)
-		l = secured
+		t = newTLSListener(l, c.tls)
+		l = t
 	}
-	s.secured = append(s.secured, secured)
-	s.lines = append(s.lines, describe(c, l.Addr()))
+	s.tls = append(s.tls, t)
+	s.addresses = append(s.addresses, describe(c, l.Addr()))
 	s.running.Go(func() {
 		err := s.transport.Serve(l, transport.ListenOptions{
 			NoWebSocket: !c.websocket, NoRawSocket: !c.rawsocket, Paths: c.paths, Origins: c.origins,
 			MaxConnections: c.connections, Proxies: c.proxies, UnixProxy: c.unixProxy,
 		})
-		// That very error says that the listener was closed by us; one that wraps it,
-		// that it was closed under us.
+		// Serve returns net.ErrClosed itself after Close. An error that wraps it means
+		// that the socket was closed by someone else.
 		if err != net.ErrClosed {
-			s.lose(name)
-			s.log.Error("a listener failed for good: the others go on, and the server is not ready until a restart",
+			s.markFailed(name)
+			s.log.Error("listener failed permanently: the other listeners continue, and /readyz reports a failure until a restart",
 				"listener", name, "address", l.Addr().String(), "error", err)
 		}
 	})
 }
 
-// open opens what c names, or takes it from the service manager.
+// open opens the listener, or takes it over from the service manager.
 func open(c listenerConfig) (net.Listener, error) {
 	if c.network == "systemd" {
 		return passedSocket(c.address)
@@ -172,7 +173,7 @@ func open(c listenerConfig) (net.Listener, error) {
 	return net.Listen(c.network, c.address)
 }
 
-// removeStale removes a Unix socket that no process listens on any more.
+// removeStale removes a Unix socket on which no process listens.
 func removeStale(path string) {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&os.ModeSocket == 0 {
@@ -181,7 +182,7 @@ func removeStale(path string) {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
-		return // somebody listens: let net.Listen say so
+		return // another process listens there: net.Listen will report it
 	}
 	_ = os.Remove(path)
 }
@@ -206,7 +207,7 @@ func describe(c listenerConfig, addr net.Addr) string {
 	return "RawSocket  " + rs + addr.String()
 }
 
-// listenAdmin serves what the operator sees.
+// listenAdmin opens the admin address and serves handler there.
 func (s *server) listenAdmin(c *config, handler http.Handler) error {
 	l, err := net.Listen("tcp", c.admin)
 	if err != nil {
@@ -219,7 +220,7 @@ func (s *server) listenAdmin(c *config, handler http.Handler) error {
 	if c.webConfig != "" {
 		scheme = webScheme(c.webConfig)
 	}
-	s.lines = append(s.lines, "admin      "+scheme+l.Addr().String()+"  (/metrics /healthz /readyz)")
+	s.addresses = append(s.addresses, "admin      "+scheme+l.Addr().String()+"  (/metrics /healthz /readyz)")
 	s.admin = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	s.running.Go(func() {
@@ -250,8 +251,8 @@ func withPprof(handler http.Handler) http.Handler {
 	return mux
 }
 
-// webScheme is how an admin address with a web configuration is reached: that may
-// be about users only.
+// webScheme returns the URL scheme of an admin address with a web configuration:
+// the file may set up users without TLS.
 func webScheme(file string) string {
 	text, _ := os.ReadFile(file)
 	var c struct {
@@ -263,30 +264,31 @@ func webScheme(file string) string {
 	return "http://"
 }
 
-func (s *server) lose(listener string) {
+func (s *server) markFailed(listener string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gone = append(s.gone, listener)
+	s.failed = append(s.failed, listener)
 }
 
-// ready says why the server takes no sessions, or not all that it should; or nil.
+// ready returns nil if the server accepts sessions on all its listeners, and else
+// the reason why not.
 func (s *server) ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.gone) > 0 {
-		return fmt.Errorf("%s failed: a restart is needed", strings.Join(s.gone, ", "))
+	if len(s.failed) > 0 {
+		return fmt.Errorf("%s failed: a restart is needed", strings.Join(s.failed, ", "))
 	}
 	return s.router.Ready()
 }
 
-// describe prints what listens where.
+// describe prints the address of each listener.
 func (s *server) describe(w io.Writer) {
-	for _, line := range s.lines {
+	for _, line := range s.addresses {
 		fmt.Fprintln(w, line)
 	}
 }
 
-// shutdown ends everything: calls in flight may finish for a while.
+// shutdown ends everything. Calls in flight have 5 seconds to finish.
 func (s *server) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -296,22 +298,4 @@ func (s *server) shutdown() {
 		_ = s.admin.Close()
 	}
 	s.running.Wait()
-}
-
-// buildVersion is the module's version, or the commit that the binary was built
-// from, as the Go toolchain recorded it.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return "devel"
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notify tells the service manager about the server's state, where there is one
-// that wants to know (sd_notify(3)).
+// notify reports the server's state to the service manager, if NOTIFY_SOCKET names
+// one (sd_notify(3)).
 func notify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
@@ -30,7 +30,7 @@ func notify(state string) {
 	_, _ = conn.Write([]byte(state))
 }
 
-// reloading is the state during a reload, which needs the time of the kernel's
+// reloading is the state during a reload. It carries the time of the kernel's
 // monotonic clock.
 func reloading() string {
 	var now unix.Timespec
@@ -40,17 +40,17 @@ func reloading() string {
 	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", now.Nano()/1000)
 }
 
-// firstSocket is the descriptor of the first socket that a service manager
+// firstSocket is the descriptor of the first socket that the service manager
 // passes (sd_listen_fds(3)).
 const firstSocket = 3
 
-// passedSocket returns the listener that the service manager opened under a
-// name, or of that number, counted from 0.
+// passedSocket returns the listener that the service manager opened, by its name
+// or by its number, counted from 0.
 func passedSocket(name string) (net.Listener, error) {
 	pid, _ := strconv.Atoi(os.Getenv("LISTEN_PID"))
 	count, _ := strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	if pid != os.Getpid() || count <= 0 {
-		return nil, fmt.Errorf("systemd:%s: no socket was passed to this process", name)
+		return nil, fmt.Errorf("systemd:%s: the service manager passed no socket to this process", name)
 	}
 	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 	for i := range count {
@@ -58,7 +58,7 @@ func passedSocket(name string) (net.Listener, error) {
 			continue
 		}
 		if listens, err := unix.GetsockoptInt(firstSocket+i, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
-			return nil, fmt.Errorf("systemd:%s: what was passed is no socket that listens", name)
+			return nil, fmt.Errorf("systemd:%s: the passed descriptor is not a listening socket", name)
 		}
 		f := os.NewFile(uintptr(firstSocket+i), "systemd:"+name)
 		defer func() { _ = f.Close() }() // net.FileListener has a copy
@@ -68,5 +68,5 @@ func passedSocket(name string) (net.Listener, error) {
 		}
 		return l, nil
 	}
-	return nil, fmt.Errorf("systemd:%s: no socket of that name was passed; there are %d: %s", name, count, strings.Join(names, ", "))
+	return nil, fmt.Errorf("systemd:%s: no socket of that name was passed; passed: %d (%s)", name, count, strings.Join(names, ", "))
 }

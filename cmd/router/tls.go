@@ -8,7 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// readTLS reads a listener's certificate, and what it asks of clients'.
+// readTLS reads a listener's certificate and what it requires of client
+// certificates.
 func readTLS(v value) *tls.Config {
 	var cert, key, clientCA string
 	ask := tls.NoClientCert
@@ -19,7 +20,7 @@ func readTLS(v value) *tls.Config {
 		filePath("client_ca", &clientCA),
 		field{"client_certificates", func(v value) {
 			given = true
-			// any: those that principals are known by need no authority.
+			// "any" needs no authority: principals name the certificates.
 			choice("", &ask, []string{"required", "optional", "any"},
 				[]tls.ClientAuthType{tls.RequireAndVerifyClientCert, tls.VerifyClientCertIfGiven, tls.RequireAnyClientCert}).read(v)
 		}},
@@ -42,19 +43,19 @@ func readTLS(v value) *tls.Config {
 		}
 		c.ClientCAs = x509.NewCertPool()
 		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			v.fail("client_ca: no certificate in %s", clientCA)
+			v.fail("client_ca: %s contains no certificate (PEM)", clientCA)
 		}
 		if !given {
 			ask = tls.RequireAndVerifyClientCert
 		}
 	} else if ask == tls.RequireAndVerifyClientCert || ask == tls.VerifyClientCertIfGiven {
-		v.fail("client_certificates: required and optional need a client_ca")
+		v.fail("client_certificates: required and optional need client_ca")
 	}
 	c.ClientAuth = ask
 	return c
 }
 
-// tlsListener is TLS over a listener, with a configuration that can be replaced.
+// tlsListener is a TLS listener whose configuration can be replaced while it runs.
 type tlsListener struct {
 	net.Listener
 	config atomic.Pointer[tls.Config]
@@ -66,7 +67,7 @@ func newTLSListener(l net.Listener, c *tls.Config) *tlsListener {
 	t.Listener = tls.NewListener(l, &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.config.Load(), nil },
-		// Not used, as the above always answers; without one there would be no listener.
+		// tls.NewListener wants a certificate, although GetConfigForClient always answers.
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &t.config.Load().Certificates[0], nil },
 	})
 	return t

@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/internal/cmdline"
 	"go.yaml.in/yaml/v3"
 )
 
-// value is one value of a configuration file, and knows where it stands there.
-// Its readers note what is wrong in the file's list of problems, so that one
-// run shows them all.
+// value is one value of a configuration file, with its position there. Its readers
+// add what is wrong to the file's list of problems, so that one run shows them all.
 type value struct {
 	file *file
 	path string // "realms[0].name"
@@ -27,12 +27,13 @@ type value struct {
 // file collects what is wrong with a configuration file.
 type file struct {
 	name     string
-	problems []problem
-	read     []string // the files that it names
+	problems []problem // the file is refused
+	warnings []problem // the file is accepted
+	read     []string  // the files that it names
 }
 
-// track returns the path of a file that the configuration names, which is
-// relative to its own, and remembers that it was read.
+// track returns the path of a file that the configuration names, relative to the
+// configuration's own folder, and records that it was read.
 func (v value) track(path string) string {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(v.file.name), path)
@@ -50,13 +51,13 @@ func filePath(key string, dst *string) field {
 	}}
 }
 
-// problem is one thing that is wrong: file, line, key, and what to do.
+// problem is one thing that is wrong. The text names the key and what is expected.
 type problem struct {
 	line int
 	text string
 }
 
-// field is one key of a mapping: what reads its value, and what it is for.
+// field is one key of a mapping, and the function that reads its value.
 type field struct {
 	key  string
 	read func(v value)
@@ -70,7 +71,7 @@ func parseYAML(name string, text []byte) (value, error) {
 	err := documents.Decode(&doc)
 	if err == nil {
 		if err = documents.Decode(&more); err == nil {
-			return value{}, fmt.Errorf("%s:%d: a second YAML document begins here: there must be one", name, more.Line)
+			return value{}, fmt.Errorf("%s:%d: a second YAML document begins here: the file must contain exactly one", name, more.Line)
 		}
 	}
 	if !errors.Is(err, io.EOF) {
@@ -83,7 +84,7 @@ func parseYAML(name string, text []byte) (value, error) {
 	return value{file: f, node: root}, nil
 }
 
-// syntaxError returns what package yaml says, as "7: text" if it names a line.
+// syntaxError returns the error of package yaml, as "7: text" if it names a line.
 func syntaxError(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
@@ -92,23 +93,43 @@ func syntaxError(err error) string {
 	return " " + text
 }
 
-// err returns everything that was wrong, a line each, or nil.
+// err returns all problems, one per line, or nil.
 func (f *file) err() error {
 	if len(f.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f.problems, func(a, b problem) int { return a.line - b.line })
-	var b strings.Builder
-	for i, p := range f.problems {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		fmt.Fprintf(&b, "%s:%d: %s", f.name, p.line, p.text)
-	}
-	return fmt.Errorf("%s", b.String())
+	return errors.New(strings.Join(f.lines(f.problems), "\n"))
 }
 
-// fail notes a problem with the value.
+// lines returns problems in the order of the file, as FILE:LINE: TEXT.
+func (f *file) lines(problems []problem) []string {
+	slices.SortStableFunc(problems, func(a, b problem) int { return a.line - b.line })
+	var out []string
+	for _, p := range problems {
+		out = append(out, fmt.Sprintf("%s:%d: %s", f.name, p.line, p.text))
+	}
+	return out
+}
+
+// renamed accepts keys of a mapping under their old names, with a warning.
+func (v value) renamed(names map[string]string) {
+	v = v.resolve()
+	if v.node.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i < len(v.node.Content); i += 2 {
+		key := v.node.Content[i]
+		name, ok := names[key.Value]
+		if !ok {
+			continue
+		}
+		text := fmt.Sprintf("%s.%s is now called %s; the old name will be refused by the next release", v.path, key.Value, name)
+		v.file.warnings = append(v.file.warnings, problem{key.Line, text})
+		key.Value = name
+	}
+}
+
+// fail adds a problem with the value.
 func (v value) fail(format string, args ...any) {
 	key := v.path
 	if key == "" {
@@ -141,9 +162,9 @@ func (v value) mapping(fields ...field) {
 		case at < 0:
 			unknown := sub
 			unknown.node = key
-			unknown.fail("unknown key; known here: %s", keysOf(fields))
+			unknown.fail("unknown key; known here: %s%s", keysOf(fields), cmdline.DidYouMean("", key.Value, names(fields)))
 		case seen[key.Value]:
-			sub.fail("given twice")
+			sub.fail("is given twice")
 		default:
 			seen[key.Value] = true
 			fields[at].read(sub)
@@ -151,12 +172,10 @@ func (v value) mapping(fields ...field) {
 	}
 }
 
-func keysOf(fields []field) string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.key
-	}
-	return strings.Join(names, ", ")
+func keysOf(fields []field) string { return strings.Join(names(fields), ", ") }
+
+func names(fields []field) []string {
+	return namesOf(fields, func(f *field) string { return f.key })
 }
 
 // list reads a sequence.
@@ -171,13 +190,13 @@ func (v value) list(each func(v value)) {
 	}
 }
 
-// distinct notes what is there twice in a list. names are those of its elements;
-// elements without a name may be there as often as they like.
+// distinct adds a problem for each element of a list whose name is that of an
+// element before it. Elements without a name are not compared.
 func (v value) distinct(names []string) {
 	v = v.resolve()
 	for i, name := range names {
 		if name != "" && slices.Contains(names[:i], name) {
-			value{v.file, fmt.Sprintf("%s[%d]", v.path, i), v.node.Content[i]}.fail("%q is there twice", name)
+			value{v.file, fmt.Sprintf("%s[%d]", v.path, i), v.node.Content[i]}.fail("%q is given twice", name)
 		}
 	}
 }
