@@ -73,10 +73,10 @@ func NewPermissions(roles []Role) (*Permissions, error) {
 				compiled[action].add(rule{
 					uri: permission.URI, match: permission.Match,
 					decision: router.Decision{
-						Allow:    !slices.Contains(permission.Deny, action),
-						Disclose: permission.Disclose,
-						Explicit: permission.URI.Reserved(),
-						Standing: true,
+						Allow:     !slices.Contains(permission.Deny, action),
+						Disclose:  permission.Disclose,
+						Explicit:  permission.URI.Reserved(),
+						Cacheable: true,
 					},
 				})
 			}

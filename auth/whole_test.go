@@ -22,7 +22,7 @@ type failures struct {
 }
 
 func (f *failures) Observe(e *router.Observation) {
-	if e.Kind == router.Failed {
+	if e.Kind == router.AuthenticatorFailed {
 		f.texts = append(f.texts, e.Realm+" "+e.Method+" "+e.Connection.Address+" "+e.Refusal.Text)
 	}
 }

@@ -33,7 +33,7 @@ func publication(t testing.TB, opaque bool) *router.Observation {
 	from := &wamp.Peer{Session: 7, AuthID: "alice", AuthRole: "member", Transport: "websocket", Serializer: wamp.CBOR}
 	return &router.Observation{
 		Kind: router.Routed, Realm: "realm1", Peer: from, Deliveries: 3,
-		Transit: &wamp.Transit{From: from, URI: m.Topic, Message: m},
+		Routed: &wamp.RoutedMessage{From: from, URI: m.Topic, Message: m},
 	}
 }
 
@@ -55,7 +55,7 @@ func TestAnEnvelopeShowsNoPayload(t *testing.T) {
 		if strings.Contains(string(text), canary) || strings.Contains(string(text), "eWVsbG93LWNhbmFyeS00NzEx") {
 			t.Errorf("the payload is shown: %s", text)
 		}
-		digest := o.Transit.Payload().Digest()
+		digest := o.Routed.Payload().Digest()
 		if e.Payload.Opaque != opaque || e.Payload.Size == 0 || e.Payload.SHA256 != hexOf(digest[:]) {
 			t.Errorf("payload %+v", e.Payload)
 		}
@@ -123,8 +123,8 @@ func TestTheRingIsBounded(t *testing.T) {
 
 func TestLongTextsAreCut(t *testing.T) {
 	r, o := new(Recorder), publication(t, true)
-	o.Transit.Message.(*wamp.Publish).Options.EncKey = strings.Repeat("ü", 1<<16)
-	o.Transit.From.AuthID = strings.Repeat("x", 1<<16)
+	o.Routed.Message.(*wamp.Publish).Options.EncKey = strings.Repeat("ü", 1<<16)
+	o.Routed.From.AuthID = strings.Repeat("x", 1<<16)
 	r.Look(0)
 	r.Observe(o)
 	text, err := json.Marshal(r.Look(0))
@@ -138,9 +138,9 @@ func TestOddObservations(t *testing.T) {
 	r := new(Recorder)
 	r.Look(0)
 	for _, o := range []router.Observation{
-		{Kind: router.SessionOpened, Peer: &wamp.Peer{}}, {Kind: router.Turned, Refusal: &wamp.Refusal{}},
-		{Kind: router.Refused, Refusal: &wamp.Refusal{Reason: wamp.ReasonProtocol}}, {Kind: router.Refused, Transit: &wamp.Transit{}},
-		{Kind: router.Dropped, Peer: &wamp.Peer{AuthID: "bob"}, Transit: &wamp.Transit{Message: &wamp.Event{}}}, {Kind: router.Routed},
+		{Kind: router.SessionOpened, Peer: &wamp.Peer{}}, {Kind: router.Rejected, Refusal: &wamp.Refusal{}},
+		{Kind: router.Refused, Refusal: &wamp.Refusal{Reason: wamp.ReasonProtocol}}, {Kind: router.Refused, Routed: &wamp.RoutedMessage{}},
+		{Kind: router.Dropped, Peer: &wamp.Peer{AuthID: "bob"}, Routed: &wamp.RoutedMessage{Message: &wamp.Event{}}}, {Kind: router.Routed},
 	} {
 		r.Observe(&o)
 	}

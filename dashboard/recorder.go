@@ -132,7 +132,7 @@ func envelope(e *router.Observation) Envelope {
 			c.To = &to
 		}
 	}
-	if t := e.Transit; t != nil {
+	if t := e.Routed; t != nil {
 		if t.From != nil {
 			from = t.From
 		}

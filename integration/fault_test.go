@@ -23,7 +23,7 @@ import (
 // their order.
 func TestFrozenReader(t *testing.T) {
 	w := newWorld(t, withRouter(func(c *router.Config) {
-		c.Limits = router.Limits{Farewell: time.Minute, Stall: time.Minute, Queue: 8 << 20}
+		c.Limits = router.Limits{CloseTimeout: time.Minute, WriteTimeout: time.Minute, Queue: 8 << 20}
 	}))
 	alice, bob, zoe := w.join("alice", "rawsocket", wamp.MsgPack), w.join("bob", "rawsocket", wamp.MsgPack), w.join("zoe", "rawsocket", wamp.MsgPack)
 	bob.subscribe(topic, wamp.MatchExact)
@@ -84,7 +84,7 @@ func TestFrozenReader(t *testing.T) {
 // A reader that takes nothing is cut off, though little is sent to it.
 func TestStalledReader(t *testing.T) {
 	w := newWorld(t, withRouter(func(c *router.Config) {
-		c.Limits = router.Limits{Stall: 100 * time.Millisecond, Farewell: 200 * time.Millisecond, Queue: 1 << 30, PingEvery: time.Hour}
+		c.Limits = router.Limits{WriteTimeout: 100 * time.Millisecond, CloseTimeout: 200 * time.Millisecond, Queue: 1 << 30, PingEvery: time.Hour}
 	}))
 	alice, zoe := w.join("alice", "rawsocket", wamp.MsgPack), w.join("zoe", "rawsocket", wamp.MsgPack)
 	zoe.subscribe(topic, wamp.MatchExact)
@@ -101,7 +101,7 @@ func TestStalledReader(t *testing.T) {
 // are cut off, and nobody else.
 func TestAllQueuesTogether(t *testing.T) {
 	w := newWorld(t, withRouter(func(c *router.Config) {
-		c.Limits = router.Limits{Queues: 16 << 20, Queue: 1 << 30, Stall: time.Hour, Farewell: 100 * time.Millisecond, PingEvery: time.Hour}
+		c.Limits = router.Limits{TotalQueue: 16 << 20, Queue: 1 << 30, WriteTimeout: time.Hour, CloseTimeout: 100 * time.Millisecond, PingEvery: time.Hour}
 	}))
 	alice, bob := w.join("alice", "rawsocket", wamp.MsgPack), w.join("bob", "rawsocket", wamp.MsgPack)
 	bob.subscribe(topic, wamp.MatchExact)

@@ -117,14 +117,14 @@ type mingle struct {
 type ruling struct{ forbidden wamp.URI }
 
 func (r ruling) Authorize(_ context.Context, _ *wamp.Peer, action router.Action, uri wamp.URI, _ wamp.Match) (router.Decision, error) {
-	return router.Decision{Allow: uri != r.forbidden || action == router.ActionRegister, Standing: uri != mingleURIs[uriT1],
+	return router.Decision{Allow: uri != r.forbidden || action == router.ActionRegister, Cacheable: uri != mingleURIs[uriT1],
 		Disclose: uri == mingleURIs[uriShown]}, nil
 }
 
 // marking changes messages.
 type marking struct{}
 
-func (marking) Receive(t *wamp.Transit) error {
+func (marking) Receive(t *wamp.RoutedMessage) error {
 	m, ok := t.Message.(*wamp.Publish)
 	if !ok {
 		return nil
@@ -138,7 +138,7 @@ func (marking) Receive(t *wamp.Transit) error {
 	return nil
 }
 
-func (marking) Deliver(*wamp.Transit, *wamp.Peer) error { return nil }
+func (marking) Deliver(*wamp.RoutedMessage, *wamp.Peer) error { return nil }
 
 func newMingle(t *testing.T) *mingle {
 	m := &mingle{seed: rand.Uint64(), block: make([]byte, 4*blockSize), tls: map[string]string{}}
@@ -152,7 +152,7 @@ func newMingle(t *testing.T) *mingle {
 			m.config = c
 			// Nobody waits for long for the slow; those who stay are not sent more
 			// than they take, see awaitTaken.
-			c.Limits = router.Limits{Message: 256 << 10, Queue: 2 << 20, SlowDown: 20 * time.Millisecond, PingEvery: -1, Farewell: time.Second}
+			c.Limits = router.Limits{Message: 256 << 10, Queue: 2 << 20, BackpressureTimeout: 20 * time.Millisecond, PingEvery: -1, CloseTimeout: time.Second}
 			r := &c.Realms[0]
 			r.Authenticators = append(r.Authenticators, byRole{})
 			r.Authorizers = []router.Authorizer{ruling{}}
@@ -219,7 +219,7 @@ func mingleSerializer(realm, n int) wamp.Serializer {
 func (m *mingle) listenTLS() {
 	authority := newAuthority(m.t)
 	m.trust = authority.trust()
-	server := &transport.Server{Handle: m.router.Accept, Turned: m.router.Turned, Limits: transport.Limits{MaxMessage: 16 << 20}}
+	server := &transport.Server{Handle: m.router.Accept, Rejected: m.router.Rejected, Limits: transport.Limits{MaxMessage: 16 << 20}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	noError(m.t, err)
 	m.tls["wss"], m.tls["rss"] = "wss://"+l.Addr().String()+"/ws", "rss://"+l.Addr().String()

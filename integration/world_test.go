@@ -93,7 +93,7 @@ func newWorld(t testing.TB, options ...option) *world {
 		t.Fatal(err)
 	}
 	observer.Watch(w.router)
-	server := &transport.Server{Handle: w.router.Accept, Turned: w.router.Turned, Limits: transport.Limits{MaxMessage: 16 << 20}}
+	server := &transport.Server{Handle: w.router.Accept, Rejected: w.router.Rejected, Limits: transport.Limits{MaxMessage: 16 << 20}}
 	w.listen(server, "websocket", "tcp", "127.0.0.1:0", func(a net.Addr) string { return "ws://" + a.String() + "/ws" })
 	w.listen(server, "rawsocket", "tcp", "127.0.0.1:0", func(a net.Addr) string { return "rs://" + a.String() })
 	w.listen(server, "unix", "unix", filepath.Join(t.TempDir(), "s"), func(a net.Addr) string { return "unix://" + a.String() })

@@ -16,12 +16,12 @@ func observations() map[string]*router.Observation {
 	return map[string]*router.Observation{
 		"opened":        {Kind: router.SessionOpened, Realm: "r", Peer: peer},
 		"closed":        {Kind: router.SessionClosed, Realm: "r", Peer: peer},
-		"routed opaque": {Kind: router.Routed, Realm: "r", Transit: opaque, Deliveries: 100, Elapsed: 20 * time.Microsecond},
-		"routed clear":  {Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Call{}, wamp.Attributes{}, wamp.ShapeList, 10), Deliveries: 1, Elapsed: time.Microsecond},
-		"refused":       {Kind: router.Refused, Realm: "r", Transit: opaque, Refusal: refusal(wamp.ReasonUnannounced)},
-		"dropped":       {Kind: router.Dropped, Realm: "r", Transit: opaque, Refusal: refusal(wamp.ReasonConversion)},
-		"turned":        {Kind: router.Turned, Refusal: refusal(wamp.ReasonLimit)},
-		"unknown realm": {Kind: router.Routed, Realm: "x", Transit: opaque},
+		"routed opaque": {Kind: router.Routed, Realm: "r", Routed: opaque, Deliveries: 100, Elapsed: 20 * time.Microsecond},
+		"routed clear":  {Kind: router.Routed, Realm: "r", Routed: carry(&wamp.Call{}, wamp.Attributes{}, wamp.ShapeList, 10), Deliveries: 1, Elapsed: time.Microsecond},
+		"refused":       {Kind: router.Refused, Realm: "r", Routed: opaque, Refusal: refusal(wamp.ReasonUnannounced)},
+		"dropped":       {Kind: router.Dropped, Realm: "r", Routed: opaque, Refusal: refusal(wamp.ReasonConversion)},
+		"turned":        {Kind: router.Rejected, Refusal: refusal(wamp.ReasonLimit)},
+		"unknown realm": {Kind: router.Routed, Realm: "x", Routed: opaque},
 	}
 }
 

@@ -21,7 +21,7 @@ var (
 )
 
 // typeIndex takes what is delivered for what it was sent as.
-func typeIndex(t *wamp.Transit) int {
+func typeIndex(t *wamp.RoutedMessage) int {
 	if t != nil {
 		switch t.Message.(type) {
 		case *wamp.Publish, *wamp.Event:

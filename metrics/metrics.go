@@ -133,7 +133,7 @@ func (m *Metrics) Observe(e *router.Observation) {
 			m.limits[n].Inc()
 		}
 	}
-	if e.Kind == router.Turned {
+	if e.Kind == router.Rejected {
 		m.turned[reasonIndex(e.Refusal)].Inc()
 		return
 	}
@@ -158,14 +158,14 @@ func (m *Metrics) Observe(e *router.Observation) {
 		r.session(e.Peer).Dec()
 	case router.Routed:
 		r.routed(e)
-	case router.Failed:
+	case router.AuthenticatorFailed:
 		r.unidentified.Inc()
 	case router.Refused:
 		r.refuse(e)
 	case router.Dropped:
 		reason := reasonIndex(e.Refusal)
 		r.dropped[reason].Inc()
-		if _, _, form := carried(e.Transit); form != wamp.FormNone {
+		if _, _, form := carried(e.Routed); form != wamp.FormNone {
 			r.opaqueRefused[typeEvent][reason].Inc()
 		}
 	}

@@ -70,13 +70,13 @@ func (transcoder) DecodePayload([]byte, int) ([]any, map[string]any, error) {
 }
 
 // carry puts a payload of size bytes and its attributes into m.
-func carry(m wamp.Message, a wamp.Attributes, shape wamp.Shape, size int) *wamp.Transit {
+func carry(m wamp.Message, a wamp.Attributes, shape wamp.Shape, size int) *wamp.RoutedMessage {
 	p, attributes := m.(wamp.Carrier).Carried()
 	*attributes = a
 	*p = wamp.NewPayload(transcoder{}, make([]byte, size+2), wamp.PayloadFacts{
 		Shape: shape, Elements: 1, Args: 1, Size: size, Opaque: a.Declared() != wamp.FormNone,
 	})
-	return &wamp.Transit{Message: m}
+	return &wamp.RoutedMessage{Message: m}
 }
 
 func refusal(reason wamp.Reason) *wamp.Refusal { return &wamp.Refusal{Reason: reason} }
@@ -107,7 +107,7 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "opaque publish",
-			seen: router.Observation{Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Publish{}, crypto, wamp.ShapeBinary, 100), Deliveries: 3, Elapsed: time.Second},
+			seen: router.Observation{Kind: router.Routed, Realm: "r", Routed: carry(&wamp.Publish{}, crypto, wamp.ShapeBinary, 100), Deliveries: 3, Elapsed: time.Second},
 			want: map[string]float64{
 				`opaque_messages_total{form="transparency",realm="r",scheme="cryptobox",type="PUBLISH"}`:      1,
 				`opaque_payload_bytes_total{form="transparency",realm="r",scheme="cryptobox",type="PUBLISH"}`: 100,
@@ -120,7 +120,7 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "opaque call",
-			seen: router.Observation{Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Call{}, ppt, wamp.ShapeList, 7), Deliveries: 1},
+			seen: router.Observation{Kind: router.Routed, Realm: "r", Routed: carry(&wamp.Call{}, ppt, wamp.ShapeList, 7), Deliveries: 1},
 			want: map[string]float64{
 				`opaque_messages_total{form="passthru",realm="r",scheme="wamp",type="CALL"}`:      1,
 				`opaque_payload_bytes_total{form="passthru",realm="r",scheme="wamp",type="CALL"}`: 7,
@@ -131,7 +131,7 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "bare binary yielded",
-			seen: router.Observation{Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Yield{}, wamp.Attributes{}, wamp.ShapeBinary, 7), Deliveries: 1},
+			seen: router.Observation{Kind: router.Routed, Realm: "r", Routed: carry(&wamp.Yield{}, wamp.Attributes{}, wamp.ShapeBinary, 7), Deliveries: 1},
 			want: map[string]float64{
 				`opaque_messages_total{form="transparency",realm="r",scheme="none",type="YIELD"}`:      1,
 				`opaque_payload_bytes_total{form="transparency",realm="r",scheme="none",type="YIELD"}`: 7,
@@ -142,7 +142,7 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "custom scheme in an error",
-			seen: router.Observation{Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Error{}, wamp.Attributes{EncAlgo: "x_mine"}, wamp.ShapeBinary, 7), Deliveries: 1},
+			seen: router.Observation{Kind: router.Routed, Realm: "r", Routed: carry(&wamp.Error{}, wamp.Attributes{EncAlgo: "x_mine"}, wamp.ShapeBinary, 7), Deliveries: 1},
 			want: map[string]float64{
 				`opaque_messages_total{form="transparency",realm="r",scheme="other",type="ERROR"}`:      1,
 				`opaque_payload_bytes_total{form="transparency",realm="r",scheme="other",type="ERROR"}`: 7,
@@ -153,17 +153,17 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "clear publish that nobody gets",
-			seen: router.Observation{Kind: router.Routed, Realm: "r", Transit: carry(&wamp.Publish{}, wamp.Attributes{}, wamp.ShapeList, 7), Elapsed: time.Second},
+			seen: router.Observation{Kind: router.Routed, Realm: "r", Routed: carry(&wamp.Publish{}, wamp.Attributes{}, wamp.ShapeList, 7), Elapsed: time.Second},
 			want: map[string]float64{`clear_messages_total{realm="r",type="PUBLISH"}`: 1, `clear_payload_bytes_total{realm="r",type="PUBLISH"}`: 7, `route_seconds_count`: 1, `route_seconds_sum`: 1},
 		},
 		{
 			name: "call without payload, of which no time was taken",
-			seen: router.Observation{Kind: router.Routed, Realm: "r", Transit: &wamp.Transit{Message: &wamp.Call{}}, Deliveries: 1},
+			seen: router.Observation{Kind: router.Routed, Realm: "r", Routed: &wamp.RoutedMessage{Message: &wamp.Call{}}, Deliveries: 1},
 			want: map[string]float64{`clear_messages_total{realm="r",type="CALL"}`: 1, `deliveries_total{realm="r",type="INVOCATION"}`: 1},
 		},
 		{
 			name: "opaque call refused",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: carry(&wamp.Call{}, crypto, wamp.ShapeBinary, 7), Refusal: refusal(wamp.ReasonConversion)},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: carry(&wamp.Call{}, crypto, wamp.ShapeBinary, 7), Refusal: refusal(wamp.ReasonConversion)},
 			want: map[string]float64{
 				`refused_total{realm="r",reason="conversion",type="CALL"}`:        1,
 				`opaque_refused_total{realm="r",reason="conversion",type="CALL"}`: 1,
@@ -171,7 +171,7 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "refused on the way out",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: carry(&wamp.Result{}, crypto, wamp.ShapeBinary, 7), Refusal: refusal(wamp.ReasonUnsupported)},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: carry(&wamp.Result{}, crypto, wamp.ShapeBinary, 7), Refusal: refusal(wamp.ReasonUnsupported)},
 			want: map[string]float64{
 				`refused_total{realm="r",reason="receiver_lacks_form",type="YIELD"}`:        1,
 				`opaque_refused_total{realm="r",reason="receiver_lacks_form",type="YIELD"}`: 1,
@@ -179,7 +179,7 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "cleartext refused",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: carry(&wamp.Publish{}, wamp.Attributes{}, wamp.ShapeList, 7), Refusal: refusal(wamp.ReasonCleartext)},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: carry(&wamp.Publish{}, wamp.Attributes{}, wamp.ShapeList, 7), Refusal: refusal(wamp.ReasonCleartext)},
 			want: map[string]float64{
 				`refused_total{realm="r",reason="cleartext",type="PUBLISH"}`:        1,
 				`opaque_refused_total{realm="r",reason="cleartext",type="PUBLISH"}`: 1,
@@ -187,22 +187,22 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "clear publish refused",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: carry(&wamp.Publish{}, wamp.Attributes{}, wamp.ShapeList, 7), Refusal: refusal(wamp.ReasonUnauthorized)},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: carry(&wamp.Publish{}, wamp.Attributes{}, wamp.ShapeList, 7), Refusal: refusal(wamp.ReasonUnauthorized)},
 			want: map[string]float64{`refused_total{realm="r",reason="not_authorized",type="PUBLISH"}`: 1},
 		},
 		{
 			name: "subscribe refused",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: &wamp.Transit{Message: &wamp.Subscribe{}}, Refusal: refusal(wamp.ReasonURI)},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: &wamp.RoutedMessage{Message: &wamp.Subscribe{}}, Refusal: refusal(wamp.ReasonURI)},
 			want: map[string]float64{`refused_total{realm="r",reason="invalid_uri",type="SUBSCRIBE"}`: 1},
 		},
 		{
 			name: "register refused",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: &wamp.Transit{Message: &wamp.Register{}}, Refusal: refusal(wamp.ReasonURI)},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: &wamp.RoutedMessage{Message: &wamp.Register{}}, Refusal: refusal(wamp.ReasonURI)},
 			want: map[string]float64{`refused_total{realm="r",reason="invalid_uri",type="REGISTER"}`: 1},
 		},
 		{
 			name: "broken frame",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: &wamp.Transit{}, Refusal: refusal(wamp.ReasonProtocol)},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: &wamp.RoutedMessage{}, Refusal: refusal(wamp.ReasonProtocol)},
 			want: map[string]float64{`refused_total{realm="r",reason="protocol_violation",type="other"}`: 1},
 		},
 		{
@@ -212,12 +212,12 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "a reason of the embedding program's",
-			seen: router.Observation{Kind: router.Refused, Realm: "r", Transit: &wamp.Transit{Message: &wamp.Call{}}, Refusal: refusal("too late")},
+			seen: router.Observation{Kind: router.Refused, Realm: "r", Routed: &wamp.RoutedMessage{Message: &wamp.Call{}}, Refusal: refusal("too late")},
 			want: map[string]float64{`refused_total{realm="r",reason="interceptor",type="CALL"}`: 1},
 		},
 		{
 			name: "opaque event dropped",
-			seen: router.Observation{Kind: router.Dropped, Realm: "r", Transit: carry(&wamp.Publish{}, crypto, wamp.ShapeBinary, 7), Refusal: refusal(wamp.ReasonConversion)},
+			seen: router.Observation{Kind: router.Dropped, Realm: "r", Routed: carry(&wamp.Publish{}, crypto, wamp.ShapeBinary, 7), Refusal: refusal(wamp.ReasonConversion)},
 			want: map[string]float64{
 				`dropped_total{realm="r",reason="conversion"}`:                     1,
 				`opaque_refused_total{realm="r",reason="conversion",type="EVENT"}`: 1,
@@ -225,27 +225,27 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "clear event dropped",
-			seen: router.Observation{Kind: router.Dropped, Realm: "r", Transit: carry(&wamp.Event{}, wamp.Attributes{}, wamp.ShapeList, 7), Refusal: refusal(wamp.ReasonQueueFull)},
+			seen: router.Observation{Kind: router.Dropped, Realm: "r", Routed: carry(&wamp.Event{}, wamp.Attributes{}, wamp.ShapeList, 7), Refusal: refusal(wamp.ReasonQueueFull)},
 			want: map[string]float64{`dropped_total{realm="r",reason="queue_full"}`: 1},
 		},
 		{
 			name: "something else dropped",
-			seen: router.Observation{Kind: router.Dropped, Realm: "r", Transit: &wamp.Transit{}, Refusal: refusal(wamp.ReasonQueueFull)},
+			seen: router.Observation{Kind: router.Dropped, Realm: "r", Routed: &wamp.RoutedMessage{}, Refusal: refusal(wamp.ReasonQueueFull)},
 			want: map[string]float64{`dropped_total{realm="r",reason="queue_full"}`: 1},
 		},
 		{
 			name: "turned away",
-			seen: router.Observation{Kind: router.Turned, Realm: "of the client's choice", Refusal: refusal(wamp.ReasonLimit)},
+			seen: router.Observation{Kind: router.Rejected, Realm: "of the client's choice", Refusal: refusal(wamp.ReasonLimit)},
 			want: map[string]float64{`turned_away_total{reason="limit"}`: 1},
 		},
 		{
 			name: "an authenticator failed",
-			seen: router.Observation{Kind: router.Failed, Realm: "r", Refusal: refusal(wamp.ReasonUnauthorized)},
+			seen: router.Observation{Kind: router.AuthenticatorFailed, Realm: "r", Refusal: refusal(wamp.ReasonUnauthorized)},
 			want: map[string]float64{`authenticator_failures_total{realm="r"}`: 1},
 		},
 		{
 			name: "a limit struck",
-			seen: router.Observation{Kind: router.Slowed, Realm: "r", Refusal: &wamp.Refusal{Reason: wamp.ReasonQueueFull, Limit: wamp.LimitSlowDown}},
+			seen: router.Observation{Kind: router.Slowed, Realm: "r", Refusal: &wamp.Refusal{Reason: wamp.ReasonQueueFull, Limit: wamp.LimitBackpressure}},
 			want: map[string]float64{`limits_total{limit="slow_down"}`: 1},
 		},
 		{
@@ -307,7 +307,7 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			tr := carry(&wamp.Publish{}, wamp.Attributes{EncAlgo: "cryptobox"}, wamp.ShapeBinary, 10)
 			for k := range each {
-				m.Observe(&router.Observation{Kind: router.Routed, Realm: "r0", Transit: tr, Deliveries: 1})
+				m.Observe(&router.Observation{Kind: router.Routed, Realm: "r0", Routed: tr, Deliveries: 1})
 				if k%100 == 0 {
 					m.AddRealm(fmt.Sprintf("r%d", n*k))
 					m.Watch(source{{Realm: "r0", Subscriptions: 1}})

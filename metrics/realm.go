@@ -28,14 +28,14 @@ func (r *realm) session(p *wamp.Peer) prometheus.Gauge {
 }
 
 func (r *realm) routed(e *router.Observation) {
-	t := typeIndex(e.Transit)
+	t := typeIndex(e.Routed)
 	if t >= carriers {
 		return
 	}
 	if e.Deliveries > 0 {
 		r.deliveries[t].Add(float64(e.Deliveries))
 	}
-	p, a, form := carried(e.Transit)
+	p, a, form := carried(e.Routed)
 	if form != wamp.FormNone {
 		r.opaque[t][form-1][schemeIndex(a.Scheme())].observe(uint64(p.Size()))
 		return
@@ -48,19 +48,19 @@ func (r *realm) routed(e *router.Observation) {
 }
 
 func (r *realm) refuse(e *router.Observation) {
-	t, reason := typeIndex(e.Transit), reasonIndex(e.Refusal)
+	t, reason := typeIndex(e.Routed), reasonIndex(e.Refusal)
 	r.refused[t][reason].Inc()
 	if t >= carriers {
 		return
 	}
-	_, _, form := carried(e.Transit)
+	_, _, form := carried(e.Routed)
 	if form != wamp.FormNone || wamp.Reasons[reason] == wamp.ReasonCleartext {
 		r.opaqueRefused[t][reason].Inc()
 	}
 }
 
 // carried returns what a message in transit carries, and in which form.
-func carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes, wamp.Form) {
+func carried(t *wamp.RoutedMessage) (*wamp.Payload, *wamp.Attributes, wamp.Form) {
 	if t == nil {
 		return nil, nil, wamp.FormNone
 	}

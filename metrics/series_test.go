@@ -67,7 +67,7 @@ func TestNothingAClientSendsCreatesALabelValue(t *testing.T) {
 	counted := 0
 	for range 20000 {
 		msg := wamp.New(messages[r.IntN(len(messages))])
-		tr := &wamp.Transit{Message: msg, URI: wamp.URI(word())}
+		tr := &wamp.RoutedMessage{Message: msg, URI: wamp.URI(word())}
 		if _, ok := msg.(wamp.Carrier); ok {
 			tr = carry(msg, wamp.Attributes{
 				EncAlgo: word(), EncKey: word(), EncSerializer: word(),
@@ -79,7 +79,7 @@ func TestNothingAClientSendsCreatesALabelValue(t *testing.T) {
 			realm = word()
 		}
 		m.Observe(&router.Observation{
-			Kind: router.Kind(r.IntN(int(router.Failed) + 1)), Realm: realm, Transit: tr,
+			Kind: router.Kind(r.IntN(int(router.AuthenticatorFailed) + 1)), Realm: realm, Routed: tr,
 			Peer: &wamp.Peer{
 				Session: wamp.RandomID(), Realm: word(), AuthID: word(), AuthRole: word(), AuthMethod: word(), Agent: word(),
 				Transport: word(), Serializer: wamp.Serializer(r.IntN(256)),

@@ -39,10 +39,10 @@ func hotPaths(t *testing.T) map[string]func() error {
 	paths := map[string]func() error{}
 	crypto := wamp.Attributes{EncAlgo: "cryptobox", EncSerializer: "json"}
 	for _, mt := range inbound {
-		clear := &wamp.Transit{From: from, URI: topic, Message: message(t, mt, wamp.Attributes{}, argKwargs)}
-		opaque := &wamp.Transit{From: from, URI: topic, Message: message(t, mt, crypto, bare)}
-		broken := &wamp.Transit{From: from, URI: topic, Message: message(t, mt, crypto, oneArg)}
-		unknown := &wamp.Transit{From: deaf, URI: topic, Message: message(t, mt, crypto, bare)}
+		clear := &wamp.RoutedMessage{From: from, URI: topic, Message: message(t, mt, wamp.Attributes{}, argKwargs)}
+		opaque := &wamp.RoutedMessage{From: from, URI: topic, Message: message(t, mt, crypto, bare)}
+		broken := &wamp.RoutedMessage{From: from, URI: topic, Message: message(t, mt, crypto, oneArg)}
+		unknown := &wamp.RoutedMessage{From: deaf, URI: topic, Message: message(t, mt, crypto, bare)}
 		for name, f := range map[string]func() error{
 			"clear":              func() error { return bareRules.Receive(clear) },
 			"clear, many rules":  func() error { return many.Receive(clear) },
@@ -57,8 +57,8 @@ func hotPaths(t *testing.T) map[string]func() error {
 		}
 	}
 	for _, mt := range outbound {
-		clear := &wamp.Transit{From: from, URI: topic, Message: message(t, mt, wamp.Attributes{}, argKwargs)}
-		opaque := &wamp.Transit{From: from, URI: topic, Message: message(t, mt, crypto, bare)}
+		clear := &wamp.RoutedMessage{From: from, URI: topic, Message: message(t, mt, wamp.Attributes{}, argKwargs)}
+		opaque := &wamp.RoutedMessage{From: from, URI: topic, Message: message(t, mt, crypto, bare)}
 		for name, f := range map[string]func() error{
 			"clear":       func() error { return bareRules.Deliver(clear, other) },
 			"opaque":      func() error { return bareRules.Deliver(opaque, from) },
@@ -88,7 +88,7 @@ func BenchmarkReceive(b *testing.B) {
 		i := newInterceptor(b, manyRules(b, rules))
 		for name, m := range map[string]*wamp.Publish{"clear": &clear, "opaque": &sealed} {
 			b.Run(fmt.Sprintf("%s/rules=%d", name, rules), func(b *testing.B) {
-				tr := &wamp.Transit{From: everyForm(), URI: topic, Message: m}
+				tr := &wamp.RoutedMessage{From: everyForm(), URI: topic, Message: m}
 				for b.Loop() {
 					if err := i.Receive(tr); err != nil {
 						b.Fatal(err)
@@ -115,7 +115,7 @@ func BenchmarkDeliver(b *testing.B) {
 		refused bool
 	}{{"clear", &clear, everyForm(), false}, {"opaque", &sealed, everyForm(), false}, {"refused", &sealed, other, true}} {
 		b.Run(c.name, func(b *testing.B) {
-			tr := &wamp.Transit{Message: c.m}
+			tr := &wamp.RoutedMessage{Message: c.m}
 			for b.Loop() {
 				if err := i.Deliver(tr, c.to); (err != nil) != c.refused {
 					b.Fatal(err)
@@ -128,7 +128,7 @@ func BenchmarkDeliver(b *testing.B) {
 func BenchmarkValidate(b *testing.B) {
 	i := newInterceptor(b, Config{Validation: []Validation{{URI: topic, Schema: compileOrder(b)}}})
 	m := &wamp.Publish{Payload: list([]any{"o-1"}, map[string]any{"amount": 2.5, "lines": []any{int64(1), int64(2)}}).payload(&wamp.Attributes{})}
-	tr := &wamp.Transit{From: peer(), URI: topic, Message: m}
+	tr := &wamp.RoutedMessage{From: peer(), URI: topic, Message: m}
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := i.Receive(tr); err != nil {

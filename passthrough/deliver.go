@@ -7,7 +7,7 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 // payload while reframing is not permitted (wamp.ReasonConversion). The error is a
 // *wamp.Refusal that is shared and not to be changed. Messages other than EVENT,
 // INVOCATION, RESULT and ERROR are let through.
-func (i *Interceptor) Deliver(t *wamp.Transit, to *wamp.Peer) error {
+func (i *Interceptor) Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error {
 	var (
 		p    *wamp.Payload
 		a    *wamp.Attributes

@@ -25,7 +25,7 @@ func TestDeliverAsksForTheReceiversForm(t *testing.T) {
 	for _, mt := range outbound {
 		for _, c := range cases {
 			t.Run(mt.String()+"/"+c.name, func(t *testing.T) {
-				tr := &wamp.Transit{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
+				tr := &wamp.RoutedMessage{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
 
 				able := peer()
 				able.Roles.Named(roleOf[mt]).Features = wamp.NewFeatures(c.feature)
@@ -38,7 +38,7 @@ func TestDeliverAsksForTheReceiversForm(t *testing.T) {
 			})
 		}
 		t.Run(mt.String()+"/clear", func(t *testing.T) {
-			tr := &wamp.Transit{Message: message(t, mt, wamp.Attributes{}, argKwargs)}
+			tr := &wamp.RoutedMessage{Message: message(t, mt, wamp.Attributes{}, argKwargs)}
 			expect(t, i.Deliver(tr, peer()), "")
 		})
 	}
@@ -61,7 +61,7 @@ func TestDeliverRefusesConversion(t *testing.T) {
 				} {
 					t.Run(mt.String()+"/"+from.String()+"/"+to.String()+"/"+name, func(t *testing.T) {
 						c.body.from.serializer = from
-						tr := &wamp.Transit{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
+						tr := &wamp.RoutedMessage{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
 						receiver := everyForm()
 						receiver.Serializer = to
 						want := c.differ
@@ -86,6 +86,6 @@ func TestDeliverToAnUnknownSerializer(t *testing.T) {
 	i := newInterceptor(t, Config{})
 	receiver := everyForm()
 	receiver.Serializer = 200
-	tr := &wamp.Transit{Message: message(t, wamp.TypeEvent, wamp.Attributes{EncAlgo: "cryptobox"}, bare)}
+	tr := &wamp.RoutedMessage{Message: message(t, wamp.TypeEvent, wamp.Attributes{EncAlgo: "cryptobox"}, bare)}
 	expect(t, i.Deliver(tr, receiver), wamp.ReasonConversion)
 }

@@ -27,7 +27,7 @@ func Example() {
 
 	alice := &wamp.Peer{Serializer: wamp.MsgPack}
 	for _, topic := range []wamp.URI{"com.app.news", "com.app.secret.diary", "com.app.order"} {
-		err := interceptor.Receive(&wamp.Transit{From: alice, URI: topic, Message: &wamp.Publish{Topic: topic}})
+		err := interceptor.Receive(&wamp.RoutedMessage{From: alice, URI: topic, Message: &wamp.Publish{Topic: topic}})
 		fmt.Println(topic, "->", err)
 	}
 	// Output:

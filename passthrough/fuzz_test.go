@@ -57,7 +57,7 @@ func FuzzReceive(f *testing.F) {
 				}
 			}
 		}
-		tr := &wamp.Transit{From: from, Message: message(t, inbound[kind%4], a, b)}
+		tr := &wamp.RoutedMessage{From: from, Message: message(t, inbound[kind%4], a, b)}
 		for _, i := range []*Interceptor{plain, required} {
 			if err := i.Receive(tr); err != nil {
 				var r *wamp.Refusal
@@ -118,7 +118,7 @@ func FuzzValidate(f *testing.F) {
 				keys = append(keys, key)
 			}
 		}
-		err := i.Receive(&wamp.Transit{From: peer(), URI: "a", Message: message(t, wamp.TypeCall, wamp.Attributes{}, list(nil, kwargs))})
+		err := i.Receive(&wamp.RoutedMessage{From: peer(), URI: "a", Message: message(t, wamp.TypeCall, wamp.Attributes{}, list(nil, kwargs))})
 		if err == nil {
 			return
 		}

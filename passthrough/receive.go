@@ -5,7 +5,7 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 // Receive polices a message of a sender; see the package's documentation. The
 // error is a *wamp.Refusal, which may be shared and is not to be changed.
 // Messages other than PUBLISH, CALL, YIELD and ERROR are let through.
-func (i *Interceptor) Receive(t *wamp.Transit) error {
+func (i *Interceptor) Receive(t *wamp.RoutedMessage) error {
 	var (
 		p       *wamp.Payload
 		a       *wamp.Attributes

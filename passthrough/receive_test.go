@@ -71,7 +71,7 @@ func TestReceivePolicesForms(t *testing.T) {
 		for _, c := range forms {
 			t.Run(mt.String()+"/"+c.name, func(t *testing.T) {
 				m := message(t, mt, c.attrs, c.body)
-				r := expect(t, i.Receive(&wamp.Transit{From: everyForm(), Message: m}), c.reason)
+				r := expect(t, i.Receive(&wamp.RoutedMessage{From: everyForm(), Message: m}), c.reason)
 				if r != nil {
 					expectText(t, r, c.text)
 				}
@@ -112,7 +112,7 @@ func TestReceiveAsksForAnnouncement(t *testing.T) {
 				// Only the role that sends this message announced it.
 				from := peer()
 				from.Roles.Named(roleOf[mt]).Features = wamp.NewFeatures(c.announced...)
-				err := i.Receive(&wamp.Transit{From: from, Message: message(t, mt, c.attrs, c.body)})
+				err := i.Receive(&wamp.RoutedMessage{From: from, Message: message(t, mt, c.attrs, c.body)})
 				if c.feature == "" {
 					expect(t, err, "")
 					return
@@ -121,7 +121,7 @@ func TestReceiveAsksForAnnouncement(t *testing.T) {
 
 				others := everyForm()
 				others.Roles.Named(roleOf[mt]).Features = wamp.NewFeatures(c.announced...)
-				expect(t, i.Receive(&wamp.Transit{From: others, Message: message(t, mt, c.attrs, c.body)}), wamp.ReasonUnannounced)
+				expect(t, i.Receive(&wamp.RoutedMessage{From: others, Message: message(t, mt, c.attrs, c.body)}), wamp.ReasonUnannounced)
 			})
 		}
 	}
@@ -156,8 +156,8 @@ func TestReceiveRequiresOpaque(t *testing.T) {
 					want = c.reply
 				}
 				m := message(t, mt, c.attrs, c.body)
-				expect(t, i.Receive(&wamp.Transit{From: everyForm(), URI: "com.app.secret.diary", Message: m}), want)
-				expect(t, i.Receive(&wamp.Transit{From: everyForm(), URI: "com.app.open", Message: m}), "")
+				expect(t, i.Receive(&wamp.RoutedMessage{From: everyForm(), URI: "com.app.secret.diary", Message: m}), want)
+				expect(t, i.Receive(&wamp.RoutedMessage{From: everyForm(), URI: "com.app.open", Message: m}), "")
 			})
 		}
 	}
@@ -176,7 +176,7 @@ func TestReceivePermitsReframing(t *testing.T) {
 				"passthru":     {wamp.Attributes{PPTScheme: "wamp"}, listed, true},
 				"clear":        {wamp.Attributes{}, oneArg, false},
 			} {
-				tr := &wamp.Transit{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
+				tr := &wamp.RoutedMessage{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
 				expect(t, i.Receive(tr), "")
 				if got, want := tr.Payload().MayReframe(), c.opaque && conversion == Reframe; got != want {
 					t.Errorf("%s %s: may reframe %t, want %t", mt, name, got, want)
@@ -189,7 +189,7 @@ func TestReceivePermitsReframing(t *testing.T) {
 func TestReceiveLeavesOtherMessagesAlone(t *testing.T) {
 	i := newInterceptor(t, Config{Require: []Rule{{Match: wamp.MatchPrefix}}})
 	for _, m := range []wamp.Message{new(wamp.Subscribe), new(wamp.Register), new(wamp.Cancel)} {
-		expect(t, i.Receive(&wamp.Transit{From: peer(), Message: m}), "")
-		expect(t, i.Deliver(&wamp.Transit{From: peer(), Message: m}, peer()), "")
+		expect(t, i.Receive(&wamp.RoutedMessage{From: peer(), Message: m}), "")
+		expect(t, i.Deliver(&wamp.RoutedMessage{From: peer(), Message: m}, peer()), "")
 	}
 }

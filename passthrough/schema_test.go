@@ -98,7 +98,7 @@ func TestReceiveValidates(t *testing.T) {
 	for _, mt := range inbound {
 		for _, c := range cases {
 			t.Run(mt.String()+"/"+c.name, func(t *testing.T) {
-				tr := &wamp.Transit{From: everyForm(), URI: "com.app.order", Message: message(t, mt, wamp.Attributes{}, c.body)}
+				tr := &wamp.RoutedMessage{From: everyForm(), URI: "com.app.order", Message: message(t, mt, wamp.Attributes{}, c.body)}
 				if c.want == "" || mt == wamp.TypeYield || mt == wamp.TypeError {
 					expect(t, i.Receive(tr), "")
 					return
@@ -113,7 +113,7 @@ func TestReceiveValidates(t *testing.T) {
 			})
 		}
 	}
-	tr := &wamp.Transit{From: everyForm(), URI: "com.app.other", Message: message(t, wamp.TypePublish, wamp.Attributes{}, none)}
+	tr := &wamp.RoutedMessage{From: everyForm(), URI: "com.app.other", Message: message(t, wamp.TypePublish, wamp.Attributes{}, none)}
 	expect(t, i.Receive(tr), "")
 }
 
@@ -149,12 +149,12 @@ func TestReceiveRefusesOpaqueWhereItValidates(t *testing.T) {
 				"no payload":   message(t, mt, wamp.Attributes{PPTScheme: "wamp"}, none),
 			} {
 				t.Run(name+"/"+mt.String()+"/"+form, func(t *testing.T) {
-					expect(t, i.Receive(&wamp.Transit{From: everyForm(), URI: "com.app", Message: m}), c.opaque)
+					expect(t, i.Receive(&wamp.RoutedMessage{From: everyForm(), URI: "com.app", Message: m}), c.opaque)
 				})
 			}
 			t.Run(name+"/"+mt.String()+"/clear", func(t *testing.T) {
 				clear := message(t, mt, wamp.Attributes{}, oneArg)
-				expect(t, i.Receive(&wamp.Transit{From: everyForm(), URI: "com.app", Message: clear}), wamp.ReasonInvalid)
+				expect(t, i.Receive(&wamp.RoutedMessage{From: everyForm(), URI: "com.app", Message: clear}), wamp.ReasonInvalid)
 			})
 		}
 	}
@@ -217,7 +217,7 @@ func TestSchemaRefersToAFileBesideIt(t *testing.T) {
 	i := newInterceptor(t, Config{Validation: []Validation{{URI: "a", Schema: s}}})
 	send := func(v any) error {
 		m := message(t, wamp.TypePublish, wamp.Attributes{}, list(nil, map[string]any{"amount": v}))
-		return i.Receive(&wamp.Transit{From: peer(), URI: "a", Message: m})
+		return i.Receive(&wamp.RoutedMessage{From: peer(), URI: "a", Message: m})
 	}
 	expect(t, send(int64(1)), "")
 	expectText(t, expect(t, send("x"), wamp.ReasonInvalid), "type at /kwargs/amount")

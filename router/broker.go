@@ -44,27 +44,27 @@ type member struct {
 	at           int
 }
 
-// holdings are the parts that one session has in subscriptions, in the order of
+// subscriptionSet are the parts that one session has in subscriptions, in the order of
 // their ids. Most sessions have a few, and a map costs some 200 bytes.
-type holdings []*member
+type subscriptionSet []*member
 
-func (h holdings) find(id wamp.ID) (at int, found bool) {
+func (h subscriptionSet) find(id wamp.ID) (at int, found bool) {
 	return slices.BinarySearchFunc(h, id, func(m *member, id wamp.ID) int { return cmp.Compare(m.subscription.id, id) })
 }
 
-func (h holdings) of(id wamp.ID) *member {
+func (h subscriptionSet) get(id wamp.ID) *member {
 	if at, found := h.find(id); found {
 		return h[at]
 	}
 	return nil
 }
 
-func (h *holdings) add(m *member) {
+func (h *subscriptionSet) add(m *member) {
 	at, _ := h.find(m.subscription.id)
 	*h = slices.Insert(*h, at, m)
 }
 
-func (h *holdings) remove(m *member) {
+func (h *subscriptionSet) remove(m *member) {
 	at, _ := h.find(m.subscription.id)
 	*h = slices.Delete(*h, at, at+1)
 }
@@ -72,15 +72,15 @@ func (h *holdings) remove(m *member) {
 func newBroker() *broker { return &broker{topics: newIndex[*subscription]()} }
 
 // publish routes a PUBLISH to the subscribers of its topic.
-func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal {
-	t.begin(from, m.Topic, m)
+func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusal {
+	b.begin(from, m.Topic, m)
 	told := m.Options.Acknowledge == wamp.True
-	disclose, refusal := b.admit(t, from, m)
+	disclose, refusal := br.admit(b, from, m)
 	if refusal != nil {
-		return from.refuse(t, wamp.TypePublish, m.Request, told, refusal)
+		return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
 	}
 	publication := wamp.RandomID()
-	event := &t.event
+	event := &b.event
 	event.Publication = publication
 	event.Payload = m.Payload
 	event.Details = wamp.EventDetails{TrustLevel: from.trust, TransactionHash: m.Options.TransactionHash, Attributes: m.Options.Attributes}
@@ -91,75 +91,75 @@ func (b *broker) publish(t *turn, from *session, m *wamp.Publish) *wamp.Refusal 
 	}
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
 		if !from.realm.retained.set(event, m, from.peer.Session) {
-			t.dropped(from.realm.meta.service, notRetained)
+			b.dropped(from.realm.meta.service, notRetained)
 		}
-		b.find(t, m.Topic) // whoever has just missed it as a retained one gets it as any other
+		br.find(b, m.Topic) // whoever has just missed it as a retained one gets it as any other
 	}
 	deliveries := 0
-	for _, sub := range t.published.matched {
+	for _, sub := range b.lastPublish.matched {
 		if sub.history != nil {
 			sub.history.record(event, m, from.peer.Session)
 		}
-		deliveries += sub.deliver(t, from, m)
+		deliveries += sub.deliver(b, from, m)
 	}
 	if told {
-		t.send(from, &wamp.Published{Request: m.Request, Publication: publication})
+		b.send(from, &wamp.Published{Request: m.Request, Publication: publication})
 	}
-	t.routed(from, deliveries)
+	b.routed(from, deliveries)
 	return nil
 }
 
 // admit checks all that a PUBLISH must fulfil before anybody gets it, and finds
 // its subscriptions. What was found for the publication before holds for one to
 // the same topic, unless something has changed.
-func (b *broker) admit(t *turn, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
-	now := way{from: from, uri: m.Topic, changes: b.topics.changes.Load(), plugins: from.realm.plugins.Load()}
-	published := &t.published
-	if published.way != now {
-		published.way = way{}
+func (br *broker) admit(b *batch, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
+	now := routeKey{from: from, uri: m.Topic, changes: br.topics.changes.Load(), plugins: from.realm.hooks.Load()}
+	published := &b.lastPublish
+	if published.routeKey != now {
+		published.routeKey = routeKey{}
 		if refusal := from.badURI(m.Topic, wamp.MatchExact); refusal != nil {
 			return false, refusal
 		}
 		if m.Topic.Reserved() {
 			return false, reservedURI
 		}
-		b.find(t, m.Topic)
-		decision, refusal := t.authorized(from, ActionPublish, m.Topic, wamp.MatchExact)
+		br.find(b, m.Topic)
+		decision, refusal := b.authorized(from, ActionPublish, m.Topic, wamp.MatchExact)
 		if refusal != nil {
 			return false, refusal
 		}
-		if published.disclose = decision.Disclose; decision.Standing {
-			published.way = now
+		if published.disclose = decision.Disclose; decision.Cacheable {
+			published.routeKey = now
 		}
 	}
-	return published.disclose || m.Options.DiscloseMe == wamp.True, t.received(from.realm)
+	return published.disclose || m.Options.DiscloseMe == wamp.True, b.intercepted(from.realm)
 }
 
-// find looks up the subscriptions of a topic, for the turn to keep.
-func (b *broker) find(t *turn, topic wamp.URI) {
-	t.published.matched = b.topics.all(t.published.matched[:0], topic)
+// find looks up the subscriptions of a topic, for the batch to keep.
+func (br *broker) find(b *batch, topic wamp.URI) {
+	b.lastPublish.matched = br.topics.all(b.lastPublish.matched[:0], topic)
 }
 
-// deliver puts the turn's event into the outboxes of the subscription's
+// deliver puts the batch's event into the outboxes of the subscription's
 // members that are to have it, and returns how many there are.
-func (sub *subscription) deliver(t *turn, from *session, m *wamp.Publish) (deliveries int) {
-	t.fresh()
-	t.event.Subscription = sub.id
-	t.event.Details.Topic = ""
+func (sub *subscription) deliver(b *batch, from *session, m *wamp.Publish) (deliveries int) {
+	b.resetEncodings()
+	b.event.Subscription = sub.id
+	b.event.Details.Topic = ""
 	if sub.match != wamp.MatchExact {
-		t.event.Details.Topic = m.Topic
+		b.event.Details.Topic = m.Topic
 	}
 	excludeMe := m.Options.ExcludeMe.Or(true)
 	listed := m.Options.Listed()
 	sub.mu.RLock()
-	t.most = len(sub.members)
+	b.maxReceivers = len(sub.members)
 	for _, member := range sub.members {
 		to := member.session
 		if to == from && excludeMe || listed && !admits(&m.Options, &to.peer) {
 			continue
 		}
-		if refusal := t.deliver(&from.peer, m.Topic, &t.event, to); refusal != nil {
-			t.dropped(to, refusal)
+		if refusal := b.deliver(&from.peer, m.Topic, &b.event, to); refusal != nil {
+			b.dropped(to, refusal)
 			continue
 		}
 		deliveries++
@@ -186,15 +186,15 @@ func admits(o *wamp.PublishOptions, to *wamp.Peer) bool {
 
 // subscribe adds a session to a subscription, which it makes if need be.
 // Subscribing again yields the same subscription.
-func (b *broker) subscribe(t *turn, s *session, m *wamp.Subscribe) *wamp.Refusal {
-	t.begin(s, m.Topic, m)
-	match, refusal := b.subscribable(t, s, m)
+func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refusal {
+	b.begin(s, m.Topic, m)
+	match, refusal := br.subscribable(b, s, m)
 	if refusal != nil {
-		return s.refuse(t, wamp.TypeSubscribe, m.Request, true, refusal)
+		return s.refuse(b, wamp.TypeSubscribe, m.Request, true, refusal)
 	}
-	events := s.realm.meta.events.about(m.Topic, onSubscriptionCreate, onSubscribe)
+	events := s.realm.meta.events.forURI(m.Topic, onSubscriptionCreate, onSubscribe)
 	var id wamp.ID
-	b.topics.update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
+	br.topics.update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
 		if !ok {
 			sub = newSubscription(m.Topic, match)
 		}
@@ -206,7 +206,7 @@ func (b *broker) subscribe(t *turn, s *session, m *wamp.Subscribe) *wamp.Refusal
 		}
 		id = sub.id
 		if !ok {
-			b.byID.Store(sub.id, sub)
+			br.byID.Store(sub.id, sub)
 			if events != nil {
 				events.note(onSubscriptionCreate, uint64(s.peer.Session), sub.describe())
 			}
@@ -214,21 +214,21 @@ func (b *broker) subscribe(t *turn, s *session, m *wamp.Subscribe) *wamp.Refusal
 		if len(sub.members) > before {
 			events.note(onSubscribe, uint64(s.peer.Session), uint64(sub.id))
 		}
-		t.send(s, &wamp.Subscribed{Request: m.Request, Subscription: sub.id})
+		b.send(s, &wamp.Subscribed{Request: m.Request, Subscription: sub.id})
 		return sub, true
 	})
 	if refusal != nil {
-		return s.refuse(t, wamp.TypeSubscribe, m.Request, true, refusal)
+		return s.refuse(b, wamp.TypeSubscribe, m.Request, true, refusal)
 	}
 	if m.Options.GetRetained == wamp.True && s.realm.retained != nil {
-		s.realm.retained.replay(t, s, m, match, id)
+		s.realm.retained.replay(b, s, m, match, id)
 	}
-	t.routed(s, 0)
-	s.realm.meta.events.publish(t)
+	b.routed(s, 0)
+	s.realm.meta.events.publish(b)
 	return nil
 }
 
-func (b *broker) subscribable(t *turn, s *session, m *wamp.Subscribe) (wamp.Match, *wamp.Refusal) {
+func (br *broker) subscribable(b *batch, s *session, m *wamp.Subscribe) (wamp.Match, *wamp.Refusal) {
 	match, ok := wamp.ParseMatch(m.Options.Match)
 	if !ok {
 		return match, unknownMatch
@@ -236,7 +236,7 @@ func (b *broker) subscribable(t *turn, s *session, m *wamp.Subscribe) (wamp.Matc
 	if refusal := s.badURI(m.Topic, match); refusal != nil {
 		return match, refusal
 	}
-	_, refusal := t.authorized(s, ActionSubscribe, m.Topic, match)
+	_, refusal := b.authorized(s, ActionSubscribe, m.Topic, match)
 	return match, refusal
 }
 
@@ -244,7 +244,7 @@ func (b *broker) subscribable(t *turn, s *session, m *wamp.Subscribe) (wamp.Matc
 func (sub *subscription) add(s *session) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.subscriptions.of(sub.id) != nil {
+	if s.subscriptions.get(sub.id) != nil {
 		return nil
 	}
 	if refusal := overLimit(len(s.subscriptions), s.router.limits().Subscriptions, tooManySubscriptions); refusal != nil {
@@ -257,18 +257,18 @@ func (sub *subscription) add(s *session) *wamp.Refusal {
 }
 
 // unsubscribe removes a session from a subscription.
-func (b *broker) unsubscribe(t *turn, s *session, m *wamp.Unsubscribe) *wamp.Refusal {
-	t.begin(s, "", m)
+func (br *broker) unsubscribe(b *batch, s *session, m *wamp.Unsubscribe) *wamp.Refusal {
+	b.begin(s, "", m)
 	s.mu.Lock()
-	me := s.subscriptions.of(m.Subscription)
+	me := s.subscriptions.get(m.Subscription)
 	s.mu.Unlock()
 	if me == nil {
-		return s.refuse(t, wamp.TypeUnsubscribe, m.Request, true, noSuchSubscription)
+		return s.refuse(b, wamp.TypeUnsubscribe, m.Request, true, noSuchSubscription)
 	}
-	b.remove(me)
-	t.send(s, &wamp.Unsubscribed{Request: m.Request})
-	t.routed(s, 0)
-	s.realm.meta.events.publish(t)
+	br.remove(me)
+	b.send(s, &wamp.Unsubscribed{Request: m.Request})
+	b.routed(s, 0)
+	s.realm.meta.events.publish(b)
 	return nil
 }
 
@@ -277,10 +277,10 @@ var noSuchSubscription = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.Er
 
 // remove takes a member out of its subscription, and the subscription out of
 // the broker if it was the last. It notes events; the caller publishes them. It reports false if it was out already.
-func (b *broker) remove(me *member) (removed bool) {
+func (br *broker) remove(me *member) (removed bool) {
 	sub, s := me.subscription, me.session
 	s.mu.Lock()
-	removed = s.subscriptions.of(sub.id) == me
+	removed = s.subscriptions.get(sub.id) == me
 	if removed {
 		s.subscriptions.remove(me)
 	}
@@ -288,8 +288,8 @@ func (b *broker) remove(me *member) (removed bool) {
 	if !removed {
 		return false
 	}
-	events := s.realm.meta.events.about(sub.uri, onUnsubscribe, onSubscriptionDelete)
-	b.topics.update(sub.match, sub.uri, func(*subscription, bool) (*subscription, bool) {
+	events := s.realm.meta.events.forURI(sub.uri, onUnsubscribe, onSubscriptionDelete)
+	br.topics.update(sub.match, sub.uri, func(*subscription, bool) (*subscription, bool) {
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
 		last := len(sub.members) - 1
@@ -300,7 +300,7 @@ func (b *broker) remove(me *member) (removed bool) {
 		keep := last > 0 || sub.history != nil
 		events.note(onUnsubscribe, uint64(s.peer.Session), uint64(sub.id))
 		if !keep {
-			b.byID.Delete(sub.id)
+			br.byID.Delete(sub.id)
 			events.note(onSubscriptionDelete, uint64(s.peer.Session), uint64(sub.id))
 		}
 		return sub, keep
@@ -309,11 +309,11 @@ func (b *broker) remove(me *member) (removed bool) {
 }
 
 // leave removes a session that is gone from all its subscriptions.
-func (b *broker) leave(s *session) {
+func (br *broker) leave(s *session) {
 	s.mu.Lock()
 	members := slices.Clone(s.subscriptions)
 	s.mu.Unlock()
 	for _, me := range members {
-		b.remove(me)
+		br.remove(me)
 	}
 }

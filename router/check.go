@@ -23,7 +23,7 @@ func (r *Router) Check() error {
 
 func (m *realm) check() (err error) {
 	sessions := make(map[*session]bool)
-	for _, s := range m.all() {
+	for _, s := range m.allSessions() {
 		sessions[s] = true
 		if err := s.check(); err != nil {
 			return fmt.Errorf("session %d: %w", s.peer.Session, err)
@@ -40,7 +40,7 @@ func (m *realm) check() (err error) {
 		}
 		for i, me := range sub.members {
 			me.session.mu.Lock()
-			held := me.session.subscriptions.of(sub.id) == me
+			held := me.session.subscriptions.get(sub.id) == me
 			me.session.mu.Unlock()
 			if me.at != i || me.subscription != sub || !held || !sessions[me.session] {
 				err = fmt.Errorf("subscription %d: a member that does not know of it, or is gone", sub.id)

@@ -16,11 +16,11 @@ type concurrency struct {
 	reg   *registration
 	limit int // calls that may wait
 
-	mu      sync.Mutex
-	callees map[*session]*calleeLoad
-	parted  map[*session]*calleeLoad // were callees, and have calls to answer still
-	waiting []*waitingCall
-	why     *wamp.Refusal // the last callee that left, left so
+	mu          sync.Mutex
+	callees     map[*session]*calleeLoad
+	departed    map[*session]*calleeLoad // were callees, and have calls to answer still
+	waiting     []*waitingCall
+	lastRemoval *wamp.Refusal // the last callee that left, left so
 }
 
 // calleeLoad is how many calls a callee has, and may have; 0 is any number.
@@ -41,8 +41,10 @@ func (l *concurrency) free(callee *session) bool {
 	return load != nil && (load.limit == 0 || load.used < load.limit)
 }
 
-// anyone reports whether the policy lets any callee that is free have a call.
-func (l *concurrency) anyone() bool { return l.reg.invoke == "roundrobin" || l.reg.invoke == "random" }
+// anyCallee reports whether the policy lets any callee that is free have a call.
+func (l *concurrency) anyCallee() bool {
+	return l.reg.invoke == "roundrobin" || l.reg.invoke == "random"
+}
 
 // acquire takes a place at a callee, if there is one.
 func (l *concurrency) acquire(callee *session) bool {
@@ -57,18 +59,18 @@ func (l *concurrency) acquire(callee *session) bool {
 
 // release gives a place back, and to a call that waits.
 func (l *concurrency) release(callee *session) {
-	l.giveBack(callee)
-	l.serve(callee)
+	l.releaseSlot(callee)
+	l.assignWaiting(callee)
 }
 
-func (l *concurrency) giveBack(callee *session) {
+func (l *concurrency) releaseSlot(callee *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if load := l.callees[callee]; load != nil {
 		load.used--
-	} else if load = l.parted[callee]; load != nil {
+	} else if load = l.departed[callee]; load != nil {
 		if load.used--; load.used == 0 {
-			delete(l.parted, callee)
+			delete(l.departed, callee)
 		}
 	}
 }
@@ -76,9 +78,9 @@ func (l *concurrency) giveBack(callee *session) {
 // invoke offers a call to the callees of the registration, or lets it wait. With
 // the policies roundrobin and random any callee that is free gets it; with the
 // others it waits for the one that they name.
-func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *wamp.Refusal {
-	asked, first := l.reg.choose()
-	callees, anyone := *asked, l.anyone()
+func (l *concurrency) invoke(d *dealer, b *batch, from *session, m *wamp.Call) *wamp.Refusal {
+	asked, first := l.reg.selectCallee()
+	callees, anyone := *asked, l.anyCallee()
 	refusal, busy := noSuchProcedure, false
 	var refusedBy []*session
 	for i := range callees {
@@ -90,7 +92,7 @@ func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *w
 			}
 			continue
 		}
-		r := d.offer(t, from, m, l.reg, l, asked, callee)
+		r := d.tryCallee(b, from, m, l.reg, l, asked, callee)
 		if r == nil {
 			return nil
 		}
@@ -106,16 +108,16 @@ func (l *concurrency) invoke(d *dealer, t *turn, from *session, m *wamp.Call) *w
 		return refusal
 	}
 	if m.Options.Progress == wamp.True {
-		return partsCantWait
+		return progressiveCantWait
 	}
-	return l.wait(d, t, from, m, refusedBy, refusal)
+	return l.wait(d, b, from, m, refusedBy, refusal)
 }
 
-// wait lets a call wait. The turn has its INVOCATION.
-func (l *concurrency) wait(d *dealer, t *turn, from *session, m *wamp.Call, refusedBy []*session, refusal *wamp.Refusal) *wamp.Refusal {
-	w := &waitingCall{inv: d.invocationFor(from, m, l.reg), message: t.invocation, refusedBy: refusedBy, refusal: refusal}
+// wait lets a call wait. The batch has its INVOCATION.
+func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, refusedBy []*session, refusal *wamp.Refusal) *wamp.Refusal {
+	w := &waitingCall{inv: d.newInvocation(from, m, l.reg), message: b.invocation, refusedBy: refusedBy, refusal: refusal}
 	w.message.Payload = m.Payload.Clone()
-	w.inv.limit = l
+	w.inv.concurrency = l
 	l.mu.Lock()
 	switch {
 	case len(l.callees) == 0: // they have left since they were asked
@@ -125,43 +127,43 @@ func (l *concurrency) wait(d *dealer, t *turn, from *session, m *wamp.Call, refu
 		l.mu.Unlock()
 		return calleesBusy
 	}
-	if refusal := w.inv.enter(); refusal != nil {
+	if refusal := w.inv.addToCaller(); refusal != nil {
 		l.mu.Unlock()
 		return refusal
 	}
 	l.waiting = append(l.waiting, w)
-	free := l.others(w, nil) // since they were asked
+	free := l.freeCallees(w, nil) // since they were asked
 	l.mu.Unlock()
 	d.startTimeout(w.inv, m)
 	for _, callee := range free {
-		l.serve(callee)
+		l.assignWaiting(callee)
 	}
 	return nil
 }
 
-// forget takes a call that has ended out of those that wait.
-func (l *concurrency) forget(inv *invocation) {
+// removeWaiting takes a call that has ended out of those that wait.
+func (l *concurrency) removeWaiting(inv *invocation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waitingCall) bool { return w.inv == inv })
 }
 
-// serve gives a callee calls that wait, as many as it may have, if the policy does
+// assignWaiting gives a callee calls that wait, as many as it may have, if the policy does
 // not name another for them.
-func (l *concurrency) serve(callee *session) {
-	var t *turn
+func (l *concurrency) assignWaiting(callee *session) {
+	var b *batch
 	for on := true; on; {
 		w := l.next(callee)
 		if w == nil {
 			break
 		}
-		if t == nil {
-			t = callee.router.newTurn()
+		if b == nil {
+			b = callee.router.newBatch()
 		}
-		on = l.give(t, w, callee)
+		on = l.assign(b, w, callee)
 	}
-	if t != nil {
-		t.end()
+	if b != nil {
+		b.end()
 	}
 }
 
@@ -172,7 +174,7 @@ func (l *concurrency) next(callee *session) *waitingCall {
 	if len(l.waiting) == 0 || !l.free(callee) {
 		return nil
 	}
-	at := slices.IndexFunc(l.waiting, func(w *waitingCall) bool { return l.named(w, callee) })
+	at := slices.IndexFunc(l.waiting, func(w *waitingCall) bool { return l.mayTake(w, callee) })
 	if at < 0 {
 		return nil
 	}
@@ -182,16 +184,16 @@ func (l *concurrency) next(callee *session) *waitingCall {
 	return w
 }
 
-// named reports whether a call that waits may go to the callee: unless the policy lets
+// mayTake reports whether a call that waits may go to the callee: unless the policy lets
 // anyone have it, to the first by the policy that has not refused it.
-func (l *concurrency) named(w *waitingCall, callee *session) bool {
+func (l *concurrency) mayTake(w *waitingCall, callee *session) bool {
 	if slices.Contains(w.refusedBy, callee) {
 		return false
 	}
-	if l.anyone() {
+	if l.anyCallee() {
 		return true
 	}
-	callees, first := l.reg.choose()
+	callees, first := l.reg.selectCallee()
 	for i := range *callees {
 		if c := (*callees)[(first+i)%len(*callees)]; !slices.Contains(w.refusedBy, c) {
 			return c == callee
@@ -200,64 +202,64 @@ func (l *concurrency) named(w *waitingCall, callee *session) bool {
 	return false
 }
 
-// give brings a call that has waited to a callee, and reports whether the callee may
+// assign brings a call that has waited to a callee, and reports whether the callee may
 // be given another one.
-func (l *concurrency) give(t *turn, w *waitingCall, callee *session) bool {
+func (l *concurrency) assign(b *batch, w *waitingCall, callee *session) bool {
 	l.reg.mu.RLock()
-	refusal := l.bring(t, w, callee)
+	refusal := l.deliverLocked(b, w, callee)
 	l.reg.mu.RUnlock()
 	if refusal == nil {
 		return true
 	}
-	l.giveBack(callee)
-	if refusal == hasEnded {
+	l.releaseSlot(callee)
+	if refusal == callEnded {
 		return true
 	}
 	there := refusal != noSuchProcedure
 	if there {
 		w.refusedBy, w.refusal = append(w.refusedBy, callee), refusal
 	}
-	others, hopeless := l.again(w, callee)
-	if hopeless != nil && w.inv.end() {
-		t.refused(w.inv.caller, hopeless)
-		w.inv.tell(t, hopeless)
+	others, hopeless := l.requeue(w, callee)
+	if hopeless != nil && w.inv.finish() {
+		b.refused(w.inv.caller, hopeless)
+		w.inv.sendError(b, hopeless)
 	}
 	for _, other := range others {
-		l.serve(other)
+		l.assignWaiting(other)
 	}
 	return there
 }
 
-// bring is give's part for which the callee must stay one: reg.mu is held.
-func (l *concurrency) bring(t *turn, w *waitingCall, callee *session) *wamp.Refusal {
-	if !l.reg.serves(callee, nil) || !callee.nextInvocation(w.inv) {
+// deliverLocked is give's part for which the callee must stay one: reg.mu is held.
+func (l *concurrency) deliverLocked(b *batch, w *waitingCall, callee *session) *wamp.Refusal {
+	if !l.reg.isCallee(callee, nil) || !callee.addInvocation(w.inv) {
 		return noSuchProcedure
 	}
 	m := &w.message
 	m.Request = w.inv.id
-	t.begin(w.inv.caller, w.inv.procedure, m)
-	t.fresh()
-	refusal := t.deliverWithin(w.inv, &w.inv.caller.peer, w.inv.procedure, m, callee)
+	b.begin(w.inv.caller, w.inv.procedure, m)
+	b.resetEncodings()
+	refusal := b.deliverWithin(w.inv, &w.inv.caller.peer, w.inv.procedure, m, callee)
 	if refusal != nil {
-		callee.takeBackInvocation(m.Request)
+		callee.undoInvocation(m.Request)
 	}
 	return refusal
 }
 
-// again lets a call wait for another callee than the one that could not be given it,
+// requeue lets a call wait for another callee than the one that could not be given it,
 // and returns those that are free; or it returns why there is none to wait for.
-func (l *concurrency) again(w *waitingCall, callee *session) (others []*session, hopeless *wamp.Refusal) {
+func (l *concurrency) requeue(w *waitingCall, callee *session) (others []*session, hopeless *wamp.Refusal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if hopeless = l.hopeless(w); hopeless == nil {
+	if hopeless = l.noCalleeLeft(w); hopeless == nil {
 		l.waiting = slices.Insert(l.waiting, 0, w)
-		others = l.others(w, callee)
+		others = l.freeCallees(w, callee)
 	}
 	return others, hopeless
 }
 
-// hopeless says why a call has no callee to wait for, or returns nil. l.mu is held.
-func (l *concurrency) hopeless(w *waitingCall) *wamp.Refusal {
+// noCalleeLeft says why a call has no callee to wait for, or returns nil. l.mu is held.
+func (l *concurrency) noCalleeLeft(w *waitingCall) *wamp.Refusal {
 	for callee := range l.callees {
 		if !slices.Contains(w.refusedBy, callee) {
 			return nil
@@ -266,12 +268,12 @@ func (l *concurrency) hopeless(w *waitingCall) *wamp.Refusal {
 	if len(l.callees) > 0 {
 		return w.refusal
 	}
-	return l.why
+	return l.lastRemoval
 }
 
-// others returns the callees that are free and may have the call, but for one.
+// freeCallees returns the callees that are free and may have the call, but for one.
 // l.mu is held.
-func (l *concurrency) others(w *waitingCall, but *session) (free []*session) {
+func (l *concurrency) freeCallees(w *waitingCall, but *session) (free []*session) {
 	for callee := range l.callees {
 		if callee != but && l.free(callee) && !slices.Contains(w.refusedBy, callee) {
 			free = append(free, callee)
@@ -280,39 +282,39 @@ func (l *concurrency) others(w *waitingCall, but *session) (free []*session) {
 	return free
 }
 
-// join adds a callee. One that had left has the calls still that it has not answered.
-func (l *concurrency) join(callee *session, limit uint64) {
+// addadds a callee. One that had left has the calls still that it has not answered.
+func (l *concurrency) add(callee *session, limit uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	load := l.parted[callee]
+	load := l.departed[callee]
 	if load == nil {
 		load = new(calleeLoad)
 	}
 	load.limit = limit
-	delete(l.parted, callee)
+	delete(l.departed, callee)
 	l.callees[callee] = load
 }
 
-// part removes a callee, which the registration has lost already, and says why. Calls
+// removeve removes a callee, which the registration has lost already, and says why. Calls
 // that nobody is left for end; others may have waited for this callee only, and are
 // given to whom the policy names now.
-func (l *concurrency) part(callee *session, why *wamp.Refusal) {
+func (l *concurrency) remove(callee *session, why *wamp.Refusal) {
 	l.mu.Lock()
 	if load := l.callees[callee]; load != nil && load.used > 0 {
-		if l.parted == nil {
-			l.parted = make(map[*session]*calleeLoad)
+		if l.departed == nil {
+			l.departed = make(map[*session]*calleeLoad)
 		}
-		l.parted[callee] = load
+		l.departed[callee] = load
 	}
 	delete(l.callees, callee)
-	l.why = why
+	l.lastRemoval = why
 	type ending struct {
 		call *waitingCall
 		why  *wamp.Refusal
 	}
 	var over []ending
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waitingCall) bool {
-		why := l.hopeless(w)
+		why := l.noCalleeLeft(w)
 		if why != nil {
 			over = append(over, ending{w, why})
 		}
@@ -324,16 +326,16 @@ func (l *concurrency) part(callee *session, why *wamp.Refusal) {
 	}
 	l.mu.Unlock()
 	if len(over) > 0 {
-		t := callee.router.newTurn()
+		b := callee.router.newBatch()
 		for _, o := range over {
-			if o.call.inv.end() {
-				o.call.inv.tell(t, o.why)
+			if o.call.inv.finish() {
+				o.call.inv.sendError(b, o.why)
 			}
 		}
-		t.end()
+		b.end()
 	}
 	for _, callee := range left {
-		l.serve(callee)
+		l.assignWaiting(callee)
 	}
 }
 
@@ -353,9 +355,9 @@ func (l *concurrency) check(callees []*session) bool {
 	return true
 }
 
-// limited makes the registration's concurrency, if the callee that joins asks
+// setConcurrency makes the registration's concurrency, if the callee that joins asks
 // for one or another did, and enters the callee.
-func (reg *registration) limited(s *session, limit uint64) {
+func (reg *registration) setConcurrency(s *session, limit uint64) {
 	l := reg.concurrency.Load()
 	if l == nil {
 		if limit == 0 {
@@ -363,18 +365,18 @@ func (reg *registration) limited(s *session, limit uint64) {
 		}
 		l = &concurrency{reg: reg, limit: s.router.limits().WaitingCalls, callees: make(map[*session]*calleeLoad)}
 		for _, callee := range *reg.callees.Load() {
-			l.join(callee, 0)
+			l.add(callee, 0)
 		}
-		l.join(s, limit)
+		l.add(s, limit)
 		reg.concurrency.Store(l)
 		return
 	}
-	l.join(s, limit)
+	l.add(s, limit)
 }
 
 var (
 	calleesBusy = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
 		Text: "all callees have as many calls as they may, and no more can wait"}
-	partsCantWait = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
+	progressiveCantWait = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
 		Text: "all callees have as many calls as they may, and a call in parts can't wait: what follows would have to, too"}
 )

@@ -19,12 +19,12 @@ import (
 // told.
 type Interceptor interface {
 	// Receive is called once for each inbound message, before anyone gets it.
-	Receive(t *wamp.Transit) error
+	Receive(t *wamp.RoutedMessage) error
 	// Deliver is called once for each receiver of the message, which is encoded
 	// once for many of them, and so not to be changed. A refused EVENT
 	// is skipped for this receiver; what is refused of a call ends the call
 	// with that error.
-	Deliver(t *wamp.Transit, to *wamp.Peer) error
+	Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error
 }
 
 // Announcer is an Interceptor that makes features of the advanced profile work:
@@ -44,14 +44,14 @@ type Kind uint8
 
 // The kinds of observation.
 const (
-	SessionOpened Kind = iota // Peer
-	SessionClosed             // Peer, Refusal (why, if it was the router's doing)
-	Routed                    // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
-	Refused                   // Transit (its Message may be nil), Peer (the sender), Refusal
-	Dropped                   // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
-	Turned                    // Refusal, Connection, and Realm and Method if it got so far: a connection was turned away before it became a session
-	Slowed                    // Refusal, Peer, Transit (its Message may be nil): a sender has to wait, for its rate or for a receiver (Peer) that is behind
-	Failed                    // Realm, Method, Connection, Refusal: an authenticator could not find out who somebody is; Text says why, to the operator
+	SessionOpened       Kind = iota // Peer
+	SessionClosed                   // Peer, Refusal (why, if it was the router's doing)
+	Routed                          // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
+	Refused                         // Transit (its Message may be nil), Peer (the sender), Refusal
+	Dropped                         // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
+	Rejected                        // Refusal, Connection, and Realm and Method if it got so far: a connection was turned away before it became a session
+	Slowed                          // Refusal, Peer, Transit (its Message may be nil): a sender has to wait, for its rate or for a receiver (Peer) that is behind
+	AuthenticatorFailed             // Realm, Method, Connection, Refusal: an authenticator could not find out who somebody is; Text says why, to the operator
 )
 
 // Observation is one thing that happened in a router.
@@ -59,7 +59,7 @@ type Observation struct {
 	Kind       Kind
 	Realm      string
 	Peer       *wamp.Peer
-	Transit    *wamp.Transit
+	Routed     *wamp.RoutedMessage
 	Refusal    *wamp.Refusal
 	Deliveries int
 	// Connection is that of somebody without a session. Of one that was turned
@@ -143,10 +143,10 @@ type Decision struct {
 	// and what begins with it). The router's procedures that act on other
 	// sessions ask for that.
 	Explicit bool
-	// Standing says that the same question will get the same answer as long as
+	// Cacheable says that the same question will get the same answer as long as
 	// the Authorizer is in place. Then it may be asked once for many messages in
 	// a row, and not for each.
-	Standing bool
+	Cacheable bool
 }
 
 // RealmStats counts what a realm holds at one moment.

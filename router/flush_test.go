@@ -20,7 +20,7 @@ func TestFlushTogether(t *testing.T) {
 	const subscribers, rounds, each = 40, 30, 12
 	publisher := fanOut(t, wamp.MsgPack, subscribers)
 	conns := make(map[*session]*slowConn)
-	for _, s := range publisher.realm.all() {
+	for _, s := range publisher.realm.allSessions() {
 		if s == publisher {
 			continue
 		}
@@ -29,19 +29,19 @@ func TestFlushTogether(t *testing.T) {
 			*slowConn
 			framed
 		}{conns[s], framed{}}
-		s.out.limits = &Limits{Queue: 1 << 30, Stall: time.Minute, SlowDown: time.Minute}
+		s.out.limits = &Limits{Queue: 1 << 30, WriteTimeout: time.Minute, BackpressureTimeout: time.Minute}
 	}
 	if len(conns) != subscribers {
 		t.Fatalf("%d subscribers", len(conns))
 	}
 	numbered := func(n int) []byte { return bytes.Repeat([]byte{byte(n), byte(n >> 8)}, 2048) }
 	for round := range rounds {
-		turn := publisher.router.newTurn()
+		turn := publisher.router.newBatch()
 		for i := range each {
 			publisher.message(turn, frame(t, wamp.MsgPack, &wamp.Publish{Request: 1, Topic: "com.example.topic",
 				Payload: codec.BinaryPayload(wamp.MsgPack, wamp.FormTransparency, numbered(round*each+i))}))
 		}
-		if turn.owedSize < 2*worthHelp {
+		if turn.pendingBytes < 2*parallelFlushBytes {
 			t.Fatal("this flush is not worth help")
 		}
 		turn.end()
@@ -75,13 +75,13 @@ func (framed) Framing() transport.Framing { return transport.FramingRaw }
 // to one; and not for ever.
 func TestMoreIsLookedForBeforeFlush(t *testing.T) {
 	for _, c := range []struct{ subscribers, messages int }{
-		{worthPolling, 1 + mostPolls},
-		{worthPolling, 100},
-		{worthPolling - 1, 1 + mostPolls},
+		{pollMinReceivers, 1 + maxPolls},
+		{pollMinReceivers, 100},
+		{pollMinReceivers - 1, 1 + maxPolls},
 	} {
 		publisher := fanOut(t, wamp.CBOR, c.subscribers)
 		conn := newSlowConn(func() int { return 1 << 20 })
-		for _, s := range publisher.realm.all() {
+		for _, s := range publisher.realm.allSessions() {
 			if s != publisher {
 				s.out.conn = struct {
 					*slowConn
@@ -92,9 +92,9 @@ func TestMoreIsLookedForBeforeFlush(t *testing.T) {
 		body := sealedPublish(t, wamp.CBOR, 100)
 		from := &polled{left: c.messages, body: body}
 		publisher.out.conn = from
-		publisher.batch(new(watch), from.next())
-		routed := 1 + mostPolls
-		if c.subscribers < worthPolling {
+		publisher.routeBatch(new(keepalive), from.next())
+		routed := 1 + maxPolls
+		if c.subscribers < pollMinReceivers {
 			routed = 1
 		}
 		if got := c.messages - from.left; got != routed || conn.writes != c.subscribers {
@@ -119,37 +119,37 @@ func (p *polled) Buffered() bool                 { return false }
 func (p *polled) Poll() bool                     { return p.left > 0 }
 func (p *polled) Read() (transport.Frame, error) { return p.next(), nil }
 
-// What is looked for ends with the turn's bytes and tries, not with its flushes; and
+// What is looked for ends with the batch's bytes and tries, not with its flushes; and
 // what was routed before is not looked at any more.
 func TestMoreEnds(t *testing.T) {
 	r := silentRouter(t)
 	conn := &polled{left: 1 << 30}
-	fresh := func() *turn {
-		turn := r.newTurn()
-		turn.transit.Message = new(wamp.Publish)
-		for range worthPolling {
-			turn.owed = append(turn.owed, attach(r, wamp.CBOR, transport.FramingRaw))
+	fresh := func() *batch {
+		turn := r.newBatch()
+		turn.inbound.Message = new(wamp.Publish)
+		for range pollMinReceivers {
+			turn.dirty = append(turn.dirty, attach(r, wamp.CBOR, transport.FramingRaw))
 		}
 		return turn
 	}
 	turn := fresh()
 	arrived := turn.arrived
-	if !turn.more(conn) || turn.transit.Message != nil || turn.arrived == arrived {
+	if !turn.hasMore(conn) || turn.inbound.Message != nil || turn.arrived == arrived {
 		t.Error("what was found is not new")
 	}
-	owed := turn.owed
-	for range mostPolls - 1 {
-		turn.owed = nil
+	owed := turn.dirty
+	for range maxPolls - 1 {
+		turn.dirty = nil
 		turn.flush()
-		if turn.owed = owed; !turn.more(conn) {
+		if turn.dirty = owed; !turn.hasMore(conn) {
 			t.Error("it is not looked for as often as it may")
 		}
 	}
-	if turn.more(conn) {
+	if turn.hasMore(conn) {
 		t.Error("it is looked for without end")
 	}
 	turn = fresh()
-	if turn.read = r.limits().Queue / mostRead; turn.more(conn) {
+	if turn.readBytes = r.limits().Queue / pollReadDivisor; turn.hasMore(conn) {
 		t.Error("it is looked for however much there is already")
 	}
 }
@@ -158,21 +158,21 @@ func TestMoreEnds(t *testing.T) {
 // it is.
 func TestLongEnvelopeIsHeldAsWhatItIs(t *testing.T) {
 	publisher := fanOut(t, wamp.CBOR, manyReceivers)
-	turn := publisher.router.newTurn()
+	turn := publisher.router.newBatch()
 	for _, key := range []int{10, 30_000, 10, 700_000, 10} {
 		publisher.message(turn, frame(t, wamp.CBOR, &wamp.Publish{Request: 1, Topic: "com.example.topic",
 			Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "cryptobox", EncKey: strings.Repeat("k", key)}},
 			Payload: codec.BinaryPayload(wamp.CBOR, wamp.FormTransparency, make([]byte, 10))}))
 	}
-	for _, s := range turn.owed {
+	for _, s := range turn.dirty {
 		for _, segment := range s.out.waiting {
 			if c := segment.chunk; !c.shared || int(c.room)<<10 < cap(segment.bytes) || int(c.room)<<10 < cap(c.buf) {
 				t.Errorf("a chunk of %d bytes says that it has %d KiB", cap(c.buf), c.room)
 			}
 		}
 	}
-	if len(turn.owed) != manyReceivers {
-		t.Errorf("%d receivers", len(turn.owed))
+	if len(turn.dirty) != manyReceivers {
+		t.Errorf("%d receivers", len(turn.dirty))
 	}
 	turn.end()
 }

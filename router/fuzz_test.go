@@ -189,7 +189,7 @@ func FuzzRouter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		r, err := New(Config{
 			Realms: []RealmConfig{{Name: "realm1", NoMeta: true, Authenticators: []Authenticator{Anonymous("anonymous")}}},
-			Limits: Limits{PingEvery: -1, Farewell: time.Millisecond, Subscriptions: 4, Registrations: 4, Calls: 4},
+			Limits: Limits{PingEvery: -1, CloseTimeout: time.Millisecond, Subscriptions: 4, Registrations: 4, Calls: 4},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -379,7 +379,7 @@ func FuzzOptions(f *testing.F) {
 		}
 		r, err := New(Config{
 			Realms: []RealmConfig{{Name: "realm1", Authenticators: []Authenticator{Anonymous("anonymous")}}},
-			Limits: Limits{PingEvery: -1, Farewell: time.Millisecond},
+			Limits: Limits{PingEvery: -1, CloseTimeout: time.Millisecond},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -13,20 +13,20 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// arrival is a connection that has no session yet, and what is known of it.
-type arrival struct {
+// pendingConn is a connection that has no session yet, and what is known of it.
+type pendingConn struct {
 	conn          transport.Conn
 	realm, method string // as configured; "" until the client has named them
 }
 
-func (a *arrival) observation(k Kind, refusal *wamp.Refusal) Observation {
+func (a *pendingConn) observation(k Kind, refusal *wamp.Refusal) Observation {
 	return Observation{Kind: k, Realm: a.realm, Method: a.method, Refusal: refusal, Connection: a.conn.Info()}
 }
 
-// welcome takes a connection from HELLO to WELCOME (WAMP, "Session
+// handshake takes a connection from HELLO to WELCOME (WAMP, "Session
 // Establishment"). It returns a *wamp.Refusal to be told as ABORT, or another
 // error if there is nobody to tell.
-func (r *Router) welcome(a *arrival) (*session, error) {
+func (r *Router) handshake(a *pendingConn) (*session, error) {
 	conn := a.conn
 	deadline := r.deadline(conn)
 	_ = conn.SetReadDeadline(deadline)
@@ -36,7 +36,7 @@ func (r *Router) welcome(a *arrival) (*session, error) {
 		return nil, err
 	}
 	if _, aborted := m.(*wamp.Abort); aborted {
-		return nil, errAborted
+		return nil, errClientAborted
 	}
 	hello, ok := m.(*wamp.Hello)
 	if !ok {
@@ -74,27 +74,27 @@ func (r *Router) welcome(a *arrival) (*session, error) {
 		},
 	}
 	s.out.bound(r.limits())
-	s.out.onStall = func() { s.cutOff(nil, stalled) }
+	s.out.onStall = func() { s.disconnectSlow(nil, writeTimedOut) }
 	_ = conn.SetReadDeadline(time.Time{})
 	conn.SetReadLimit(r.limits().Message)
-	t := r.newTurn()
-	defer t.end()
-	if refusal := s.enter(t, identity); refusal != nil {
+	b := r.newBatch()
+	defer b.end()
+	if refusal := s.enter(b, identity); refusal != nil {
 		return nil, refusal
 	}
-	r.tell(Observation{Kind: SessionOpened, Realm: s.peer.Realm, Peer: &s.peer})
-	realm.meta.joined(t, s)
+	r.notify(Observation{Kind: SessionOpened, Realm: s.peer.Realm, Peer: &s.peer})
+	realm.meta.joined(b, s)
 	return s, nil
 }
 
 // enter makes the session one of its realm, and queues WELCOME. Who finds it there and
 // ends it at once waits for that: s.mu is held.
-func (s *session) enter(t *turn, identity *Identity) *wamp.Refusal {
+func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.realm.join(s)
-	welcome := t.encode(&wamp.Welcome{Session: s.peer.Session, Details: wamp.WelcomeDetails{
-		Roles: s.realm.plugins.Load().features, Agent: s.router.agent, Realm: s.peer.Realm,
+	s.realm.add(s)
+	welcome := b.encode(&wamp.Welcome{Session: s.peer.Session, Details: wamp.WelcomeDetails{
+		Roles: s.realm.hooks.Load().features, Agent: s.router.agent, Realm: s.peer.Realm,
 		AuthID: s.peer.AuthID, AuthRole: s.peer.AuthRole, AuthMethod: s.peer.AuthMethod,
 		AuthProvider: s.peer.AuthProvider, AuthExtra: identity.Extra,
 	}}, nil, s)
@@ -104,18 +104,18 @@ func (s *session) enter(t *turn, identity *Identity) *wamp.Refusal {
 	}
 	if refusal != nil {
 		s.ending.Store(true)
-		s.realm.part(s)
+		s.realm.remove(s)
 		return refusal
 	}
 	s.out.put(welcome.frame, nil)
-	t.owed = append(t.owed, s)
+	b.dirty = append(b.dirty, s)
 	return nil
 }
 
 // authenticate finds out who the client is, by the first of its methods that
 // the realm serves.
-func (r *Router) authenticate(ctx context.Context, a *arrival, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
-	authenticators := realm.plugins.Load().authenticators
+func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
+	authenticators := realm.hooks.Load().authenticators
 	methods := hello.Details.AuthMethods
 	if len(methods) == 0 {
 		methods = []string{"anonymous"}
@@ -156,16 +156,16 @@ func (r *Router) authenticate(ctx context.Context, a *arrival, realm *realm, hel
 }
 
 // authenticatorFailed tells the observers what is told to no client.
-func (r *Router) authenticatorFailed(a *arrival, err error) {
-	r.tell(a.observation(Failed, &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthenticationFailed, Text: err.Error()}))
+func (r *Router) authenticatorFailed(a *pendingConn, err error) {
+	r.notify(a.observation(AuthenticatorFailed, &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthenticationFailed, Text: err.Error()}))
 }
 
 // challenge sends a CHALLENGE and reads the AUTHENTICATE.
-func (r *Router) challenge(a *arrival, extra map[string]any) (*wamp.Authenticate, error) {
+func (r *Router) challenge(a *pendingConn, extra map[string]any) (*wamp.Authenticate, error) {
 	if extra == nil {
 		extra = map[string]any{}
 	}
-	if err := sendNow(a.conn, &wamp.Challenge{AuthMethod: a.method, Extra: extra}, r.limits().Stall); err != nil {
+	if err := sendNow(a.conn, &wamp.Challenge{AuthMethod: a.method, Extra: extra}, r.limits().WriteTimeout); err != nil {
 		return nil, err
 	}
 	m, err := r.readMessage(a)
@@ -176,31 +176,31 @@ func (r *Router) challenge(a *arrival, extra map[string]any) (*wamp.Authenticate
 	case *wamp.Authenticate:
 		return m, nil
 	case *wamp.Abort:
-		return nil, errAborted
+		return nil, errClientAborted
 	}
 	return nil, wamp.Violation("AUTHENTICATE was expected")
 }
 
-// errAborted ends a handshake without a word: an ABORT is not answered (WAMP,
+// errClientAborted ends a handshake without a word: an ABORT is not answered (WAMP,
 // "Session Establishment").
-var errAborted = errors.New("the client aborted")
+var errClientAborted = errors.New("the client aborted")
 
-// greeters are the decoders of handshakes.
-var greeters = sync.Pool{New: func() any { return codec.NewDecoder() }}
+// handshakeDecoders are the decoders of handshakes.
+var handshakeDecoders = sync.Pool{New: func() any { return codec.NewDecoder() }}
 
 // readMessage reads one message on a connection that has no session yet. The
 // message is the caller's.
-func (r *Router) readMessage(a *arrival) (wamp.Message, error) {
+func (r *Router) readMessage(a *pendingConn) (wamp.Message, error) {
 	conn := a.conn
 	for {
 		frame, err := conn.Read()
 		if err != nil {
 			var broken *transport.ProtocolError
 			if errors.As(err, &broken) {
-				r.tell(a.observation(Turned, brokenFrame(broken, wamp.LimitFirstMessage)))
+				r.notify(a.observation(Rejected, brokenFrame(broken, wamp.LimitFirstMessage)))
 				if broken.CloseCode != 0 {
 					closing := conn.Framing().AppendFrame(nil, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
-					_, _ = conn.Write([][]byte{closing}, r.limits().Stall)
+					_, _ = conn.Write([][]byte{closing}, r.limits().WriteTimeout)
 				}
 			}
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -210,20 +210,20 @@ func (r *Router) readMessage(a *arrival) (wamp.Message, error) {
 		}
 		switch frame.Op {
 		case transport.OpMessage:
-			d := greeters.Get().(*codec.Decoder)
+			d := handshakeDecoders.Get().(*codec.Decoder)
 			d.Bound(r.limits().Nesting, r.limits().Elements)
 			m, err := d.Decode(conn.Info().Serializer, frame.Body)
 			d.Forget() // passwords come this way
-			greeters.Put(d)
+			handshakeDecoders.Put(d)
 			return m, err
 		case transport.OpPing:
 			pong := conn.Framing().AppendFrame(nil, transport.OpPong, frame.Body)
-			if _, err := conn.Write([][]byte{pong}, r.limits().Stall); err != nil {
+			if _, err := conn.Write([][]byte{pong}, r.limits().WriteTimeout); err != nil {
 				return nil, err
 			}
 		case transport.OpClose:
 			echo := conn.Framing().AppendFrame(nil, transport.OpClose, frame.Body)
-			_, _ = conn.Write([][]byte{echo}, r.limits().Stall)
+			_, _ = conn.Write([][]byte{echo}, r.limits().WriteTimeout)
 			return nil, transport.ErrClosed
 		}
 	}

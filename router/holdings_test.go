@@ -10,12 +10,12 @@ import (
 
 // Holdings find what a map would.
 func TestHoldings(t *testing.T) {
-	var h holdings
+	var h subscriptionSet
 	want := map[wamp.ID]*member{}
 	for range 2000 {
 		id := wamp.ID(rand.IntN(64))
-		if m := want[id]; h.of(id) != m {
-			t.Fatalf("of(%d) is %v, want %v", id, h.of(id), m)
+		if m := want[id]; h.get(id) != m {
+			t.Fatalf("of(%d) is %v, want %v", id, h.get(id), m)
 		} else if m != nil {
 			h.remove(m)
 			delete(want, id)

@@ -54,10 +54,10 @@ func silentRouter(t testing.TB) *Router {
 func attach(r *Router, s wamp.Serializer, framing transport.Framing) *session {
 	everything := wamp.Role{Present: true, Features: ^wamp.Features(0)}
 	joined := &session{router: r, realm: r.order[0],
-		out: outbox{conn: &sink{framing: framing, info: transport.Info{Serializer: s}}, limits: &Limits{Queue: 1 << 20, Stall: time.Second}},
+		out: outbox{conn: &sink{framing: framing, info: transport.Info{Serializer: s}}, limits: &Limits{Queue: 1 << 20, WriteTimeout: time.Second}},
 		peer: wamp.Peer{Session: wamp.RandomID(), Realm: "realm1", Serializer: s,
 			Roles: wamp.Roles{Publisher: everything, Subscriber: everything, Caller: everything, Callee: everything}}}
-	r.order[0].join(joined)
+	r.order[0].add(joined)
 	return joined
 }
 
@@ -79,9 +79,9 @@ func sealedPublish(t testing.TB, s wamp.Serializer, n int) []byte {
 
 // say routes one message as if it had been read from s.
 func say(s *session, body []byte) {
-	t := s.router.newTurn()
-	s.message(t, body)
-	t.end()
+	b := s.router.newBatch()
+	s.message(b, body)
+	b.end()
 }
 
 // fanOut makes a publisher and n subscribers of com.example.topic.
@@ -96,7 +96,7 @@ func fanOut(t testing.TB, s wamp.Serializer, n int) (publisher *session) {
 
 // rpc makes a caller and a callee and returns a function that brings a call and
 // its result through the router.
-func rpc(t testing.TB, s wamp.Serializer, size int) func(turn *turn) {
+func rpc(t testing.TB, s wamp.Serializer, size int) func(turn *batch) {
 	r := silentRouter(t)
 	callee, caller := attach(r, s, transport.FramingRaw), attach(r, s, transport.FramingRaw)
 	say(callee, frame(t, s, &wamp.Register{Request: 1, Procedure: "com.example.procedure"}))
@@ -105,10 +105,10 @@ func rpc(t testing.TB, s wamp.Serializer, size int) func(turn *turn) {
 	call := &wamp.Call{Request: 1, Procedure: "com.example.procedure", Payload: payload, Options: wamp.CallOptions{Attributes: attributes}}
 	yield := &wamp.Yield{Payload: payload, Options: wamp.ResultDetails{Attributes: attributes}}
 	var body []byte
-	return func(turn *turn) {
+	return func(turn *batch) {
 		body, _ = codec.Append(body[:0], s, call)
 		caller.message(turn, body)
-		yield.Request = callee.lastInvoked
+		yield.Request = callee.lastInvocationID
 		body, _ = codec.Append(body[:0], s, yield)
 		callee.message(turn, body)
 		turn.flush()
@@ -127,7 +127,7 @@ func TestEventIsEncodedOnce(t *testing.T) {
 		}
 	}
 	publisher := attach(r, wamp.MsgPack, transport.FramingRaw)
-	turn := r.newTurn()
+	turn := r.newBatch()
 	defer turn.end()
 	publisher.message(turn, sealedPublish(t, wamp.MsgPack, 1000))
 	if len(turn.used) != 2 {
@@ -143,7 +143,7 @@ func BenchmarkFanOut(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/%dB/%d", s, size, subscribers), func(b *testing.B) {
 					publisher := fanOut(b, s, subscribers)
 					body := sealedPublish(b, s, size)
-					turn := publisher.router.newTurn()
+					turn := publisher.router.newBatch()
 					defer turn.end()
 					b.ReportAllocs()
 					for b.Loop() {
@@ -161,7 +161,7 @@ func BenchmarkCall(b *testing.B) {
 	for _, s := range []wamp.Serializer{wamp.MsgPack, wamp.CBOR, wamp.JSON} {
 		b.Run(s.String(), func(b *testing.B) {
 			call := rpc(b, s, 256)
-			turn := turns.Get().(*turn)
+			turn := batches.Get().(*batch)
 			turn.router = silentRouter(b)
 			defer turn.end()
 			b.ReportAllocs()

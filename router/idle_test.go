@@ -49,7 +49,7 @@ func TestIdleSessionAllocatesSmallestStack(t *testing.T) {
 		t.Errorf("after SUBSCRIBED, a session has %d bytes of stack", got)
 	}
 	for _, p := range second {
-		for range 2 * settling {
+		for range 2 * newSessionBatches {
 			p.say(&wamp.Subscribe{Request: 2, Topic: "com.example.topic"})
 		}
 	}

@@ -15,33 +15,33 @@ type invocation struct {
 	// Of progressive call invocations, first has the details of the first
 	// INVOCATION, and open is whether more is to come. Only the caller's
 	// goroutine uses open.
-	open  bool
-	first *wamp.InvocationDetails
-	timer timer
+	moreExpected bool
+	first        *wamp.InvocationDetails
+	timer        timer
 
-	// limit is nil unless the registration's callees have limited concurrency.
+	// concurrency is nil unless the registration's callees have limited concurrency.
 	// Then callee is nil while the call waits, until its INVOCATION is put; it is
 	// guarded by the caller's mu until the call has ended. id means nothing before.
-	limit  *concurrency
-	callee *session
-	id     wamp.ID // INVOCATION.Request
+	concurrency *concurrency
+	callee      *session
+	id          wamp.ID // INVOCATION.Request
 }
 
-// begin enters the invocation into the tables of its caller and its callee, and
+// start enters the invocation into the tables of its caller and its callee, and
 // draws its id.
-func (inv *invocation) begin() *wamp.Refusal {
-	if refusal := inv.enter(); refusal != nil {
+func (inv *invocation) start() *wamp.Refusal {
+	if refusal := inv.addToCaller(); refusal != nil {
 		return refusal
 	}
-	if !inv.callee.nextInvocation(inv) {
-		inv.take(nil)
+	if !inv.callee.addInvocation(inv) {
+		inv.remove(nil)
 		return noSuchProcedure
 	}
 	return nil
 }
 
-// enter enters the invocation into the table of its caller.
-func (inv *invocation) enter() *wamp.Refusal {
+// addToCaller enters the invocation into the table of its caller.
+func (inv *invocation) addToCaller() *wamp.Refusal {
 	caller := inv.caller
 	caller.mu.Lock()
 	defer caller.mu.Unlock()
@@ -55,20 +55,20 @@ func (inv *invocation) enter() *wamp.Refusal {
 	return nil
 }
 
-// nextInvocation enters an invocation into the table of its callee, under a new
+// addInvocation enters an invocation into the table of its callee, under a new
 // id, unless the callee is gone.
-func (s *session) nextInvocation(inv *invocation) (there bool) {
+func (s *session) addInvocation(inv *invocation) (there bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone {
+	if s.left {
 		return false
 	}
 	if s.invocations == nil {
 		s.invocations = make(map[wamp.ID]*invocation)
 	}
-	s.lastInvoked++
-	s.invocations[s.lastInvoked] = inv
-	inv.id = s.lastInvoked
+	s.lastInvocationID++
+	s.invocations[s.lastInvocationID] = inv
+	inv.id = s.lastInvocationID
 	return true
 }
 
@@ -78,20 +78,20 @@ func (s *session) dropInvocation(id wamp.ID) {
 	delete(s.invocations, id)
 }
 
-// takeBackInvocation drops an invocation that the callee was never sent: its id is
+// undoInvocation drops an invocation that the callee was never sent: its id is
 // the next one's, if none has been drawn since (WAMP, "IDs": session scope).
-func (s *session) takeBackInvocation(id wamp.ID) {
+func (s *session) undoInvocation(id wamp.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.invocations, id)
-	if s.lastInvoked == id {
-		s.lastInvoked--
+	if s.lastInvocationID == id {
+		s.lastInvocationID--
 	}
 }
 
-// put queues a frame of the call for one of its parties, unless the call has ended.
+// enqueue queues a frame of the call for one of its parties, unless the call has ended.
 // The INVOCATION of a call that has waited makes its receiver the callee.
-func (inv *invocation) put(to *session, frame []byte, of *chunk) (put putResult, pending bool) {
+func (inv *invocation) enqueue(to *session, frame []byte, of *chunk) (put putResult, pending bool) {
 	inv.caller.mu.Lock()
 	defer inv.caller.mu.Unlock()
 	if inv.caller.calls[inv.request] != inv {
@@ -110,26 +110,26 @@ func (inv *invocation) assigned() *session {
 	return inv.callee
 }
 
-// end takes the invocation out of all tables, and reports whether it was this
+// finish takes the invocation out of all tables, and reports whether it was this
 // call that ended it.
-func (inv *invocation) end() bool {
-	ended := inv.take((*session).dropInvocation)
+func (inv *invocation) finish() bool {
+	ended := inv.remove((*session).dropInvocation)
 	if ended {
-		inv.free()
+		inv.releaseSlot()
 	}
 	return ended
 }
 
-// take is end for who has something to tell the callee first; free must follow, if
+// remove is end for who has something to tell the callee first; free must follow, if
 // it reports true. drop takes it out of its callee's table.
-func (inv *invocation) take(drop func(callee *session, id wamp.ID)) bool {
+func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 	inv.caller.mu.Lock()
 	ended := inv.caller.calls[inv.request] == inv
 	if ended {
 		delete(inv.caller.calls, inv.request)
 		if inv.first != nil {
 			// Under the lock: the caller's next part finds the call, or this.
-			inv.caller.stale.note(inv.request)
+			inv.caller.endedCalls.add(inv.request)
 		}
 	}
 	inv.caller.mu.Unlock()
@@ -143,31 +143,31 @@ func (inv *invocation) take(drop func(callee *session, id wamp.ID)) bool {
 	return true
 }
 
-// free gives the place that the invocation had among those that its registration
+// releaseSlot gives the place that the invocation had among those that its registration
 // allows, or waited for, to another call.
-func (inv *invocation) free() {
+func (inv *invocation) releaseSlot() {
 	switch {
-	case inv.limit == nil:
+	case inv.concurrency == nil:
 	case inv.callee != nil:
-		inv.limit.release(inv.callee)
+		inv.concurrency.release(inv.callee)
 	default:
-		inv.limit.forget(inv)
+		inv.concurrency.removeWaiting(inv)
 	}
 }
 
 // pending reports whether the invocation has not ended.
 func (inv *invocation) pending() bool { return inv.caller.callInFlight(inv.request) == inv }
 
-// tell sends the caller the ERROR that ends its call.
-func (inv *invocation) tell(t *turn, r *wamp.Refusal) {
-	t.send(inv.caller, &wamp.Error{RequestType: wamp.TypeCall, Request: inv.request, Error: r.URI,
-		Details: wamp.ErrorDetails{Message: r.Text}, Payload: t.router.textPayload(inv.caller.peer.Serializer, r.Text)})
+// sendError sends the caller the ERROR that ends its call.
+func (inv *invocation) sendError(b *batch, r *wamp.Refusal) {
+	b.send(inv.caller, &wamp.Error{RequestType: wamp.TypeCall, Request: inv.request, Error: r.URI,
+		Details: wamp.ErrorDetails{Message: r.Text}, Payload: b.router.textPayload(inv.caller.peer.Serializer, r.Text)})
 }
 
 // interrupt asks the callee to stop, if it can.
-func (inv *invocation) interrupt(t *turn, mode string, reason wamp.URI) {
+func (inv *invocation) interrupt(b *batch, mode string, reason wamp.URI) {
 	if inv.callee != nil && inv.callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
-		t.send(inv.callee, &wamp.Interrupt{Request: inv.id, Options: wamp.CancelOptions{Mode: mode, Reason: string(reason)}})
+		b.send(inv.callee, &wamp.Interrupt{Request: inv.id, Options: wamp.CancelOptions{Mode: mode, Reason: string(reason)}})
 	}
 }
 

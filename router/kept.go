@@ -18,7 +18,7 @@ type kept struct {
 	size  int // roughly the bytes that it takes
 }
 
-// keep makes an event last. event is the turn's, and m what it was made of.
+// keep makes an event last. event is the batch's, and m what it was made of.
 func keep(event *wamp.Event, m *wamp.Publish, from wamp.ID) *kept {
 	k := &kept{at: time.Now().UTC().Truncate(time.Millisecond), from: from, event: *event, lists: receiversOf(&m.Options)}
 	k.event.Details.Topic = m.Topic

@@ -21,19 +21,19 @@ type Limits struct {
 	Sessions int
 	// Queue is how many bytes may wait for one session. Default 4 MiB.
 	Queue int
-	// Queues is how many bytes may wait for all sessions together; of each
+	// TotalQueue is how many bytes may wait for all sessions together; of each
 	// session the last 16 KiB don't count. Where more wait, the sessions that are
 	// furthest behind are cut off. Default 1 GiB.
-	Queues int
-	// SlowDown is how long senders wait for a receiver that has more than half
+	TotalQueue int
+	// BackpressureTimeout is how long senders wait for a receiver that has more than half
 	// of Queue waiting, in all, until it has taken as many bytes again; if it
 	// takes none for a tenth of that, they wait no more. Default 1 s.
-	SlowDown time.Duration
-	// Stall is how long a receiver may take no byte at all. Default 2 s.
-	Stall time.Duration
-	// Farewell is how long a session that was ended by the router has to read
+	BackpressureTimeout time.Duration
+	// WriteTimeout is how long a receiver may take no byte at all. Default 2 s.
+	WriteTimeout time.Duration
+	// CloseTimeout is how long a session that was ended by the router has to read
 	// why, before the connection is closed. Default 5 s.
-	Farewell time.Duration
+	CloseTimeout time.Duration
 	// PingEvery and PingTimeout: a session that has been silent for PingEvery is
 	// pinged, and ended if it stays silent for PingTimeout more. Defaults 25 s
 	// and 10 s; negative PingEvery means never.
@@ -56,12 +56,12 @@ type Limits struct {
 	// first burst of as many: more are read later. Default 0: no bound.
 	MessageRate int
 
-	lowURI bool // URIBytes and URIComponents are lower than their defaults
+	customURI bool // URIBytes and URIComponents are lower than their defaults
 }
 
 // linger bounds the time that a connection stays open after its last message.
 func (l *Limits) linger(deadline time.Time) time.Duration {
-	return max(0, min(l.Farewell, time.Until(deadline)))
+	return max(0, min(l.CloseTimeout, time.Until(deadline)))
 }
 
 func (l Limits) withDefaults() Limits {
@@ -70,10 +70,10 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Message, 1<<20)
 	def(&l.Sessions, 65536)
 	def(&l.Queue, 4<<20)
-	def(&l.Queues, 1<<30)
-	def(&l.SlowDown, time.Second)
-	def(&l.Stall, 2*time.Second)
-	def(&l.Farewell, 5*time.Second)
+	def(&l.TotalQueue, 1<<30)
+	def(&l.BackpressureTimeout, time.Second)
+	def(&l.WriteTimeout, 2*time.Second)
+	def(&l.CloseTimeout, 5*time.Second)
 	def(&l.PingEvery, 25*time.Second)
 	def(&l.PingTimeout, 10*time.Second)
 	def(&l.Subscriptions, 1024)
@@ -87,7 +87,7 @@ func (l Limits) withDefaults() Limits {
 	// A queue that is not more than half full has room for what one batch of a
 	// sender can bring before he waits.
 	l.Queue = max(l.Queue, 4*l.Message)
-	l.lowURI = l.URIBytes < wamp.MaxURILength || l.URIComponents < wamp.MaxURIComponents
+	l.customURI = l.URIBytes < wamp.MaxURILength || l.URIComponents < wamp.MaxURIComponents
 	return l
 }
 
@@ -97,3 +97,6 @@ func def[T comparable](field *T, value T) {
 		*field = value
 	}
 }
+
+// DefaultLimits returns what the zero Limits stands for.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }

@@ -29,8 +29,8 @@ type Local struct {
 // NewLocal returns a Local for a realm.
 func NewLocal(realm string) *Local { return &Local{realm: realm} }
 
-// Serve gives it the router that it is to call procedures of.
-func (l *Local) Serve(r *Router) { l.router.Store(r) }
+// Attach gives it the router that it is to call procedures of.
+func (l *Local) Attach(r *Router) { l.router.Store(r) }
 
 // localLink is its session, and the end of the pipe that a client would have.
 type localLink struct {
@@ -97,18 +97,18 @@ func (l *Local) session() (*localLink, error) {
 
 // serveLocal is Accept for a Local, which needs no HELLO.
 func (r *Router) serveLocal(conn transport.Conn, m *realm) {
-	s := &session{realm: m, router: r, own: true, out: outbox{conn: conn, total: &r.queued},
+	s := &session{realm: m, router: r, internal: true, out: outbox{conn: conn, total: &r.queued},
 		peer: wamp.Peer{Session: wamp.RandomID(), Realm: m.name, AuthID: "router", AuthRole: "router", AuthMethod: "local",
 			Serializer: wamp.CBOR, Transport: "memory", Address: "memory"}}
 	s.peer.Roles.Caller = wamp.Role{Present: true}
 	s.out.bound(r.limits())
-	s.out.onStall = func() { s.cutOff(nil, stalled) }
-	s.silent.Store(true)
-	m.join(s)
+	s.out.onStall = func() { s.disconnectSlow(nil, writeTimedOut) }
+	s.noEndEvents.Store(true)
+	m.add(s)
 	if r.isClosing() {
 		s.out.close()
 	}
-	s.live(watch{})
+	s.run(keepalive{})
 }
 
 func (k *localLink) alive() bool {

@@ -22,7 +22,7 @@ func TestLocal(t *testing.T) {
 	if _, _, err := l.Call(ctx, "wamp.session.count", nil, nil); err == nil {
 		t.Error("called without a router")
 	}
-	l.Serve(r)
+	l.Attach(r)
 	for range 2 {
 		args, _, err := l.Call(ctx, "wamp.session.count", nil, nil)
 		if err != nil || len(args) != 1 {

@@ -50,9 +50,9 @@ func (l *logObserver) Observe(e *Observation) {
 		l.refusal(slog.LevelWarn, "delivery skipped", e)
 	case Slowed:
 		l.refusal(slog.LevelInfo, "slowed down", e)
-	case Turned:
+	case Rejected:
 		l.refusal(slog.LevelInfo, "connection turned away", e)
-	case Failed:
+	case AuthenticatorFailed:
 		l.refusal(slog.LevelWarn, "authenticator failed", e)
 	}
 }
@@ -91,9 +91,9 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 		}
 		attrs = append(attrs, "address", c.Address)
 	}
-	if e.Transit != nil && e.Transit.Message != nil {
-		attrs = append(attrs, "type", e.Transit.Message.Type().String(), "uri", short(string(e.Transit.URI)))
-		if p := e.Transit.Payload(); p != nil {
+	if e.Routed != nil && e.Routed.Message != nil {
+		attrs = append(attrs, "type", e.Routed.Message.Type().String(), "uri", short(string(e.Routed.URI)))
+		if p := e.Routed.Payload(); p != nil {
 			attrs = append(attrs, "payload", *p)
 		}
 	}

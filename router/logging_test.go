@@ -67,8 +67,8 @@ func TestLogNamesWhoDidNotGetHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	turned := make(chan struct{})
-	s := &transport.Server{Handle: r.Accept, Turned: func(refusal *wamp.Refusal, from *transport.Info) {
-		r.Turned(refusal, from)
+	s := &transport.Server{Handle: r.Accept, Rejected: func(refusal *wamp.Refusal, from *transport.Info) {
+		r.Rejected(refusal, from)
 		close(turned)
 	}}
 	served := make(chan struct{})
@@ -98,7 +98,7 @@ func TestLogTellsOfAuthenticatorsThatFail(t *testing.T) {
 		var out bytes.Buffer
 		log := LogTo(slog.New(slog.NewTextHandler(&out, nil)))
 		for range 50 {
-			log.Observe(&Observation{Kind: Failed, Realm: "realm1", Method: "wampcra", Connection: &transport.Info{Address: "192.0.2.7:4711"},
+			log.Observe(&Observation{Kind: AuthenticatorFailed, Realm: "realm1", Method: "wampcra", Connection: &transport.Info{Address: "192.0.2.7:4711"},
 				Refusal: &wamp.Refusal{Reason: wamp.ReasonUnauthorized, Text: strings.Repeat("x", 10000)}})
 		}
 		if got := out.String(); strings.Count(got, "authenticator failed") != logWindowLines || len(got) > logWindowLines*500 ||
@@ -120,7 +120,7 @@ func TestLogIsBounded(t *testing.T) {
 		}
 		refused := func(reason wamp.Reason) {
 			log.Observe(&Observation{Kind: Refused, Peer: &wamp.Peer{}, Refusal: &wamp.Refusal{Reason: reason, Text: "no"},
-				Transit: &wamp.Transit{URI: "com.example", Message: &wamp.Publish{Topic: "com.example", Payload: payload}}})
+				Routed: &wamp.RoutedMessage{URI: "com.example", Message: &wamp.Publish{Topic: "com.example", Payload: payload}}})
 		}
 		lines := func() []string {
 			written := strings.Split(strings.TrimSpace(out.String()), "\n")

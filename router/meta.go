@@ -30,7 +30,7 @@ type metaProcedure struct {
 
 // metaCall is a CALL to the router itself.
 type metaCall struct {
-	t      *turn
+	batch  *batch
 	from   *session
 	realm  *realm
 	args   []any
@@ -65,32 +65,32 @@ func (api *metaAPI) add(procedures map[wamp.URI]metaProcedure) {
 }
 
 // call answers a CALL whose procedure begins with "wamp.".
-func (api *metaAPI) call(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
-	refusal := api.answer(t, from, m)
+func (api *metaAPI) call(b *batch, from *session, m *wamp.Call) *wamp.Refusal {
+	refusal := api.answer(b, from, m)
 	if refusal != nil {
-		return from.refuseCall(t, m, refusal)
+		return from.refuseCall(b, m, refusal)
 	}
-	t.routed(from, 0)
-	api.events.publish(t)
+	b.routed(from, 0)
+	api.events.publish(b)
 	return nil
 }
 
-func (api *metaAPI) answer(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
-	if _, _, refusal := from.realm.dealer.admit(t, from, m); refusal != nil {
+func (api *metaAPI) answer(b *batch, from *session, m *wamp.Call) *wamp.Refusal {
+	if _, _, refusal := from.realm.dealer.admit(b, from, m); refusal != nil {
 		return refusal
 	}
 	procedure, ok := api.procedures[m.Procedure]
 	switch {
 	case !ok:
 		return noSuchProcedure
-	case procedure.privileged && !t.explicit(from, ActionCall, m.Procedure):
-		return notExplicit
+	case procedure.privileged && !b.grantsReserved(from, ActionCall, m.Procedure):
+		return needsReservedPermission
 	case m.Payload.Opaque():
 		return opaqueToRouter
 	case m.Options.Progress == wamp.True:
 		return progressToRouter
 	}
-	c := metaCall{t: t, from: from, realm: api.realm}
+	c := metaCall{batch: b, from: from, realm: api.realm}
 	var err error
 	if c.args, c.kwargs, err = m.Payload.Decode(); err != nil {
 		return asRefusal(err)
@@ -102,15 +102,15 @@ func (api *metaAPI) answer(t *turn, from *session, m *wamp.Call) *wamp.Refusal {
 	if err != nil {
 		return asRefusal(err)
 	}
-	t.begin(from, m.Procedure, m)
-	t.fresh()
-	return t.pass(&wamp.Result{Request: m.Request, Payload: payload}, nil, from, nil)
+	b.begin(from, m.Procedure, m)
+	b.resetEncodings()
+	return b.enqueue(&wamp.Result{Request: m.Request, Payload: payload}, nil, from, nil)
 }
 
-// explicit reports whether an authorizer grants the action by a permission that
+// grantsReserved reports whether an authorizer grants the action by a permission that
 // is about the router's own procedures.
-func (t *turn) explicit(s *session, action Action, uri wamp.URI) bool {
-	for _, a := range s.realm.plugins.Load().authorizers {
+func (b *batch) grantsReserved(s *session, action Action, uri wamp.URI) bool {
+	for _, a := range s.realm.hooks.Load().authorizers {
 		if d, err := a.Authorize(context.Background(), &s.peer, action, uri, wamp.MatchExact); err == nil && d.Allow && d.Explicit {
 			return true
 		}
@@ -126,7 +126,7 @@ func (c *metaCall) id(i int) (wamp.ID, *wamp.Refusal) {
 			return wamp.ID(n), nil
 		}
 	}
-	return 0, wantID
+	return 0, needID
 }
 
 // number returns v as an integer that is not negative.
@@ -147,7 +147,7 @@ func (c *metaCall) text(i int) (string, *wamp.Refusal) {
 			return s, nil
 		}
 	}
-	return "", wantText
+	return "", needString
 }
 
 // option returns a keyword argument that is a string, or "".
@@ -159,7 +159,7 @@ func (c *metaCall) option(key string) (string, *wamp.Refusal) {
 	if s, ok := v.(string); ok {
 		return s, nil
 	}
-	return "", wantText
+	return "", needString
 }
 
 // match returns the matching policy in the options that stand at argument i.
@@ -169,7 +169,7 @@ func (c *metaCall) match(i int) (wamp.Match, *wamp.Refusal) {
 	}
 	options, ok := c.args[i].(map[string]any)
 	if !ok {
-		return 0, wantDict
+		return 0, needDict
 	}
 	name, ok := options["match"].(string)
 	if !ok && options["match"] != nil {
@@ -231,20 +231,20 @@ func (m values) Roles(string, *wamp.Roles) {}
 
 func (m values) Value(key string, v any) { m[key] = v }
 
-// wrong is the refusal of arguments that a meta procedure can't take.
-func wrong(text string) *wamp.Refusal {
+// invalidArgument is the refusal of arguments that a meta procedure can't take.
+func invalidArgument(text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrInvalidArgument, Text: text}
 }
 
 var (
-	wantID         = wrong("the procedure takes an id, an integer from 1 to 2^53")
-	wantText       = wrong("the procedure takes a string there")
-	wantDict       = wrong("the procedure takes a dict there")
-	wantTexts      = wrong("the procedure takes a list of strings there")
-	opaqueToRouter = wrong("this procedure is the router's own, which can't read opaque arguments: call it with clear ones")
+	needID         = invalidArgument("the procedure takes an id, an integer from 1 to 2^53")
+	needString     = invalidArgument("the procedure takes a string there")
+	needDict       = invalidArgument("the procedure takes a dict there")
+	needStrings    = invalidArgument("the procedure takes a list of strings there")
+	opaqueToRouter = invalidArgument("this procedure is the router's own, which can't read opaque arguments: call it with clear ones")
 
 	progressToRouter = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrFeatureNotSupported,
 		Text: "the router's own procedures take all their arguments in one CALL"}
-	notExplicit = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
+	needsReservedPermission = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
 		Text: "this procedure acts on other sessions: it needs a permission whose uri begins with \"wamp.\""}
 )

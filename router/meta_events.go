@@ -33,9 +33,9 @@ type metaEvents struct {
 	api     *metaAPI
 	pending atomic.Int32 // len(waiting)
 
-	mu      sync.Mutex
-	waiting []metaEvent
-	busy    bool // somebody publishes
+	mu         sync.Mutex
+	waiting    []metaEvent
+	publishing bool // somebody publishes
 }
 
 type metaEvent struct {
@@ -43,9 +43,9 @@ type metaEvent struct {
 	args  []any
 }
 
-// wanted returns e, or nil if nobody is subscribed to any of the topics. It must
+// ifSubscribed returns e, or nil if nobody is subscribed to any of the topics. It must
 // not be called under a lock of the broker's index.
-func (e *metaEvents) wanted(topics ...wamp.URI) *metaEvents {
+func (e *metaEvents) ifSubscribed(topics ...wamp.URI) *metaEvents {
 	if e == nil {
 		return nil
 	}
@@ -57,13 +57,13 @@ func (e *metaEvents) wanted(topics ...wamp.URI) *metaEvents {
 	return nil
 }
 
-// about is wanted for events about a URI. Those about the router's own topics
+// forURI is wanted for events about a URI. Those about the router's own topics
 // are left out, or whoever watches subscriptions would see himself watch.
-func (e *metaEvents) about(uri wamp.URI, topics ...wamp.URI) *metaEvents {
+func (e *metaEvents) forURI(uri wamp.URI, topics ...wamp.URI) *metaEvents {
 	if uri.Reserved() {
 		return nil
 	}
-	return e.wanted(topics...)
+	return e.ifSubscribed(topics...)
 }
 
 // note adds an event. publish must follow.
@@ -78,44 +78,44 @@ func (e *metaEvents) note(topic wamp.URI, args ...any) {
 }
 
 // publish delivers what was noted, unless somebody else is at it, who then
-// delivers this too. The turn's inbound message has been dealt with before.
-func (e *metaEvents) publish(t *turn) {
+// delivers this too. The batch's inbound message has been dealt with before.
+func (e *metaEvents) publish(b *batch) {
 	if e == nil || e.pending.Load() == 0 {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.busy {
+	if e.publishing {
 		return
 	}
-	e.busy = true
+	e.publishing = true
 	for len(e.waiting) > 0 {
 		batch := e.waiting
 		e.waiting = nil
 		e.pending.Store(0)
 		e.mu.Unlock()
 		for i := range batch {
-			e.api.publish(t, &batch[i])
+			e.api.publish(b, &batch[i])
 		}
 		e.mu.Lock()
 	}
-	e.busy = false
+	e.publishing = false
 }
 
 // publish delivers one event of the router's own.
-func (api *metaAPI) publish(t *turn, e *metaEvent) {
+func (api *metaAPI) publish(b *batch, e *metaEvent) {
 	payload, err := codec.EncodePayload(api.service.peer.Serializer, e.args, nil)
 	if err != nil {
-		t.router.log.Error("cannot encode an event", "topic", string(e.topic), "error", err)
+		b.router.log.Error("cannot encode an event", "topic", string(e.topic), "error", err)
 		return
 	}
 	m := &wamp.Publish{Topic: e.topic, Payload: payload}
-	t.begin(api.service, e.topic, m)
-	t.event = wamp.Event{Publication: wamp.RandomID(), Payload: payload}
-	t.published.way = way{}
-	api.realm.broker.find(t, e.topic)
-	for _, sub := range t.published.matched {
-		sub.deliver(t, api.service, m)
+	b.begin(api.service, e.topic, m)
+	b.event = wamp.Event{Publication: wamp.RandomID(), Payload: payload}
+	b.lastPublish.routeKey = routeKey{}
+	api.realm.broker.find(b, e.topic)
+	for _, sub := range b.lastPublish.matched {
+		sub.deliver(b, api.service, m)
 	}
 }
 

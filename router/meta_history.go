@@ -31,7 +31,7 @@ func getEvents(c *metaCall) *wamp.Refusal {
 	if refusal != nil {
 		return refusal
 	}
-	if _, refusal := c.t.authorized(c.from, ActionSubscribe, sub.uri, sub.match); refusal != nil {
+	if _, refusal := c.batch.authorized(c.from, ActionSubscribe, sub.uri, sub.match); refusal != nil {
 		return refusal
 	}
 	q, refusal := c.query()
@@ -227,10 +227,10 @@ func (c *metaCall) recall(k *kept, sub *subscription) map[string]any {
 		event.Details.Topic = ""
 	}
 	event.Payload.PermitReframing() // it becomes a part of the answer's payload, whatever that is
-	c.t.out = wamp.Transit{From: &c.realm.meta.service.peer, URI: k.event.Details.Topic, Message: &event}
-	for _, i := range c.realm.plugins.Load().interceptors {
-		if err := i.Deliver(&c.t.out, &c.from.peer); err != nil {
-			c.t.dropped(c.from, c.from.router.interceptorRefusal(err))
+	c.batch.outbound = wamp.RoutedMessage{From: &c.realm.meta.service.peer, URI: k.event.Details.Topic, Message: &event}
+	for _, i := range c.realm.hooks.Load().interceptors {
+		if err := i.Deliver(&c.batch.outbound, &c.from.peer); err != nil {
+			c.batch.dropped(c.from, c.from.router.interceptorRefusal(err))
 			return nil
 		}
 	}
@@ -273,7 +273,7 @@ func arguments(dict map[string]any, p *wamp.Payload, s wamp.Serializer) error {
 }
 
 var (
-	wrongQuery = wrong("limit and publications are integers from 1, times RFC 3339, topic a string, reverse a boolean")
+	wrongQuery = invalidArgument("limit and publications are integers from 1, times RFC 3339, topic a string, reverse a boolean")
 	noHistory  = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription,
 		Text: "no history is configured for this subscription's topics"}
 	historyUnreadable = &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: wamp.ErrRuntime,

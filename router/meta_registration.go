@@ -12,14 +12,14 @@ var registrationProcedures = map[wamp.URI]metaProcedure{
 	"wamp.registration.list":          {answer: registrations.list},
 	"wamp.registration.lookup":        {answer: registrations.lookup},
 	"wamp.registration.match":         {answer: registrations.matches},
-	"wamp.registration.get":           {answer: registrations.about(describe)},
-	"wamp.registration.list_callees":  {answer: registrations.about(listSessionsOf)},
-	"wamp.registration.count_callees": {answer: registrations.about(countSessionsOf)},
+	"wamp.registration.get":           {answer: registrations.property(describe)},
+	"wamp.registration.list_callees":  {answer: registrations.property(listSessionsOf)},
+	"wamp.registration.count_callees": {answer: registrations.property(countSessionsOf)},
 	"wamp.registration.remove_callee": {answer: registrations.remove, privileged: true},
 }
 
 var registrations = metaTable[*registration]{
-	of: func(m *realm) (*index[*registration], *sync.Map) { return m.dealer.procedures, &m.dealer.byID },
+	tables: func(m *realm) (*index[*registration], *sync.Map) { return m.dealer.procedures, &m.dealer.byID },
 	match: func(x *index[*registration], procedure wamp.URI) any {
 		if reg, ok := x.best(procedure); ok {
 			return idOf(reg)
@@ -27,11 +27,11 @@ var registrations = metaTable[*registration]{
 		return nil
 	},
 	// Invocations that the callee has already got go on.
-	expel: func(c *metaCall, reg *registration, s *session, reason string) bool {
-		if !c.realm.dealer.withdraw(reg, s) {
+	revoke: func(c *metaCall, reg *registration, s *session, reason string) bool {
+		if !c.realm.dealer.removeCallee(reg, s) {
 			return false
 		}
-		s.revoked(c.t, reg, reason)
+		s.sendRevocation(c.batch, reg, reason)
 		return true
 	},
 	unknown: &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRegistration, Text: "there is no such registration"},
@@ -46,10 +46,10 @@ func (reg *registration) describe() map[string]any {
 
 func (reg *registration) sessions() []*session { return *reg.callees.Load() }
 
-// revoked tells a callee that it is none any more, if it announced that it
+// sendRevocation tells a callee that it is none any more, if it announced that it
 // understands (WAMP, "Registration Revocation").
-func (s *session) revoked(t *turn, reg *registration, reason string) {
+func (s *session) sendRevocation(b *batch, reg *registration, reason string) {
 	if s.peer.Roles.Callee.Has(wamp.RegistrationRevocation) {
-		t.send(s, &wamp.Unregistered{Details: wamp.Revocation{Registration: reg.id, Reason: reason}})
+		b.send(s, &wamp.Unregistered{Details: wamp.Revocation{Registration: reg.id, Reason: reason}})
 	}
 }

@@ -37,25 +37,25 @@ func (s *session) describe() map[string]any {
 }
 
 // joined tells that a session has joined.
-func (api *metaAPI) joined(t *turn, s *session) {
-	if e := api.events.wanted(onJoin); e != nil {
+func (api *metaAPI) joined(b *batch, s *session) {
+	if e := api.events.ifSubscribed(onJoin); e != nil {
 		e.note(onJoin, s.describe())
-		e.publish(t)
+		e.publish(b)
 	}
 }
 
 // left tells that a session has left.
-func (api *metaAPI) left(t *turn, s *session) {
-	if e := api.events.wanted(onLeave); e != nil {
+func (api *metaAPI) left(b *batch, s *session) {
+	if e := api.events.ifSubscribed(onLeave); e != nil {
 		e.note(onLeave, uint64(s.peer.Session), s.peer.AuthID, s.peer.AuthRole)
 	}
-	api.events.publish(t)
+	api.events.publish(b)
 }
 
 // present returns the sessions of the realm that the router has not told GOODBYE.
 // One that has been told is none any more, whenever it answers.
 func (c *metaCall) present() []*session {
-	return slices.DeleteFunc(c.realm.all(), func(s *session) bool { return s.ending.Load() })
+	return slices.DeleteFunc(c.realm.allSessions(), func(s *session) bool { return s.ending.Load() })
 }
 
 // filtered returns the sessions whose authrole is in the list that is argument
@@ -67,7 +67,7 @@ func (c *metaCall) filtered() ([]*session, *wamp.Refusal) {
 	}
 	list, ok := c.args[0].([]any)
 	if !ok {
-		return nil, wantTexts
+		return nil, needStrings
 	}
 	return slices.DeleteFunc(all, func(s *session) bool { return !slices.Contains(list, any(s.peer.AuthRole)) }), nil
 }
@@ -152,7 +152,7 @@ func killAll(c *metaCall) *wamp.Refusal {
 		return refusal
 	}
 	for _, s := range others {
-		s.silent.Store(true)
+		s.noEndEvents.Store(true)
 	}
 	killed, refusal := c.kill(others)
 	c.result = []any{len(killed)}
@@ -172,7 +172,7 @@ func (c *metaCall) kill(sessions []*session) ([]*session, *wamp.Refusal) {
 		return nil, refusal
 	}
 	for _, s := range sessions {
-		s.dismiss(reason, message)
+		s.sendGoodbye(reason, message)
 	}
 	return sessions, nil
 }
@@ -205,11 +205,11 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 		return refusal
 	}
 	if len(c.args) < 2 {
-		return wantDict
+		return needDict
 	}
 	changes, ok := c.args[1].(map[string]any)
 	if !ok {
-		return wantDict
+		return needDict
 	}
 	for _, key := range []string{"session", "authid", "authrole", "authmethod", "authprovider", "transport"} {
 		if _, there := changes[key]; there {
@@ -240,5 +240,5 @@ var (
 	noSuchSession = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSession,
 		Text: "there is no other session of that id in this realm"}
 	tooManyDetails  = limitReached("", "this session has as many details of its own as it may")
-	identityIsFixed = wrong("who a session is, and how it came, can't be modified")
+	identityIsFixed = invalidArgument("who a session is, and how it came, can't be modified")
 )

@@ -12,14 +12,14 @@ var subscriptionProcedures = map[wamp.URI]metaProcedure{
 	"wamp.subscription.list":              {answer: subscriptions.list},
 	"wamp.subscription.lookup":            {answer: subscriptions.lookup},
 	"wamp.subscription.match":             {answer: subscriptions.matches},
-	"wamp.subscription.get":               {answer: subscriptions.about(describe)},
-	"wamp.subscription.list_subscribers":  {answer: subscriptions.about(listSessionsOf)},
-	"wamp.subscription.count_subscribers": {answer: subscriptions.about(countSessionsOf)},
+	"wamp.subscription.get":               {answer: subscriptions.property(describe)},
+	"wamp.subscription.list_subscribers":  {answer: subscriptions.property(listSessionsOf)},
+	"wamp.subscription.count_subscribers": {answer: subscriptions.property(countSessionsOf)},
 	"wamp.subscription.remove_subscriber": {answer: subscriptions.remove, privileged: true},
 }
 
 var subscriptions = metaTable[*subscription]{
-	of: func(m *realm) (*index[*subscription], *sync.Map) { return m.broker.topics, &m.broker.byID },
+	tables: func(m *realm) (*index[*subscription], *sync.Map) { return m.broker.topics, &m.broker.byID },
 	match: func(x *index[*subscription], topic wamp.URI) any {
 		var ids []any
 		for _, sub := range x.all(nil, topic) {
@@ -30,15 +30,15 @@ var subscriptions = metaTable[*subscription]{
 		}
 		return ids
 	},
-	expel: func(c *metaCall, sub *subscription, s *session, reason string) bool {
+	revoke: func(c *metaCall, sub *subscription, s *session, reason string) bool {
 		s.mu.Lock()
-		me := s.subscriptions.of(sub.id)
+		me := s.subscriptions.get(sub.id)
 		s.mu.Unlock()
 		if me == nil || !c.realm.broker.remove(me) {
 			return false
 		}
 		if s.peer.Roles.Subscriber.Has(wamp.SubscriptionRevocation) {
-			c.t.send(s, &wamp.Unsubscribed{Details: wamp.Revocation{Subscription: sub.id, Reason: reason}})
+			c.batch.send(s, &wamp.Unsubscribed{Details: wamp.Revocation{Subscription: sub.id, Reason: reason}})
 		}
 		return true
 	},

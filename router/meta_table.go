@@ -9,18 +9,18 @@ import (
 // metaTable answers what the meta API is asked about the subscriptions of a
 // realm, or about its registrations: the questions are the same (WAMP,
 // "Subscription Meta API" and "Registration Meta API").
-type metaTable[T tabled] struct {
-	of func(m *realm) (*index[T], *sync.Map) // by URI or pattern, and by id
+type metaTable[T listable] struct {
+	tables func(m *realm) (*index[T], *sync.Map) // by URI or pattern, and by id
 	// match answers which of them match a URI: nil, an id, or a list.
 	match func(x *index[T], uri wamp.URI) any
-	// expel revokes a session's part, and tells it of that if it understands. It
+	// revoke revokes a session's part, and tells it of that if it understands. It
 	// reports false if the session has no part.
-	expel   func(c *metaCall, one T, s *session, reason string) bool
+	revoke  func(c *metaCall, one T, s *session, reason string) bool
 	unknown *wamp.Refusal
 }
 
-// tabled is a subscription or a registration.
-type tabled interface {
+// listable is a subscription or a registration.
+type listable interface {
 	key() (wamp.Match, wamp.ID)
 	describe() map[string]any
 	sessions() []*session // that have a part in it, the first one first
@@ -28,7 +28,7 @@ type tabled interface {
 
 func (table *metaTable[T]) list(c *metaCall) *wamp.Refusal {
 	lists := map[string]any{"exact": []any{}, "prefix": []any{}, "wildcard": []any{}}
-	all, _ := table.of(c.realm)
+	all, _ := table.tables(c.realm)
 	all.each(func(one T) bool {
 		match, id := one.key()
 		lists[match.String()] = append(lists[match.String()].([]any), uint64(id))
@@ -48,7 +48,7 @@ func (table *metaTable[T]) lookup(c *metaCall) *wamp.Refusal {
 		return refusal
 	}
 	c.result = []any{nil}
-	all, _ := table.of(c.realm)
+	all, _ := table.tables(c.realm)
 	if one, ok := all.get(match, wamp.URI(uri)); ok {
 		c.result[0] = idOf(one)
 	}
@@ -60,7 +60,7 @@ func (table *metaTable[T]) matches(c *metaCall) *wamp.Refusal {
 	if refusal != nil {
 		return refusal
 	}
-	all, _ := table.of(c.realm)
+	all, _ := table.tables(c.realm)
 	c.result = []any{table.match(all, wamp.URI(uri))}
 	return nil
 }
@@ -71,15 +71,15 @@ func (table *metaTable[T]) one(c *metaCall) (one T, refusal *wamp.Refusal) {
 	if refusal != nil {
 		return one, refusal
 	}
-	_, byID := table.of(c.realm)
+	_, byID := table.tables(c.realm)
 	if v, ok := byID.Load(id); ok {
 		return v.(T), nil
 	}
 	return one, table.unknown
 }
 
-// about makes a procedure of what it says of the one whose id is argument 0.
-func (table *metaTable[T]) about(say func(one T) any) func(*metaCall) *wamp.Refusal {
+// property makes a procedure of what it says of the one whose id is argument 0.
+func (table *metaTable[T]) property(say func(one T) any) func(*metaCall) *wamp.Refusal {
 	return func(c *metaCall) *wamp.Refusal {
 		one, refusal := table.one(c)
 		if refusal != nil {
@@ -90,13 +90,13 @@ func (table *metaTable[T]) about(say func(one T) any) func(*metaCall) *wamp.Refu
 	}
 }
 
-func describe[T tabled](one T) any { return one.describe() }
+func describe[T listable](one T) any { return one.describe() }
 
-func listSessionsOf[T tabled](one T) any { return idsOf(one.sessions()) }
+func listSessionsOf[T listable](one T) any { return idsOf(one.sessions()) }
 
-func countSessionsOf[T tabled](one T) any { return len(one.sessions()) }
+func countSessionsOf[T listable](one T) any { return len(one.sessions()) }
 
-func idOf[T tabled](one T) any {
+func idOf[T listable](one T) any {
 	_, id := one.key()
 	return uint64(id)
 }
@@ -116,7 +116,7 @@ func (table *metaTable[T]) remove(c *metaCall) *wamp.Refusal {
 	if refusal != nil {
 		return refusal
 	}
-	if !table.expel(c, one, s, reason) {
+	if !table.revoke(c, one, s, reason) {
 		return table.unknown
 	}
 	return nil

@@ -233,9 +233,9 @@ func (o *outbox) write() {
 	defer o.mu.Unlock()
 	for len(o.waiting) > 0 && o.state == outboxWriting {
 		scratch.take(o, maxWrite)
-		stall, last := o.limits.Stall, o.isLast
+		stall, last := o.limits.WriteTimeout, o.isLast
 		if last {
-			stall = o.limits.Farewell
+			stall = o.limits.CloseTimeout
 		}
 		o.mu.Unlock()
 		n, err := o.conn.Write(scratch.vector, stall)

@@ -84,7 +84,7 @@ func filling(sender, i int) byte { return byte('a' + (sender*7+i)%26) }
 // whole, and each sender's in its order.
 func TestOutboxKeepsEverythingInOrder(t *testing.T) {
 	conn := newSlowConn(func() int { return rand.IntN(3 << 10) })
-	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 30, Stall: time.Second}}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 30, WriteTimeout: time.Second}}
 	const senders, each = 4, 2000
 	var all sync.WaitGroup
 	for sender := range senders {
@@ -220,7 +220,7 @@ func TestFramesOfAllSizesAreShared(t *testing.T) {
 
 func TestOutboxIsBounded(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
-	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Second}}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, WriteTimeout: time.Second}}
 	if got := o.put(make([]byte, 5000), nil); got != putOwed {
 		t.Errorf("a large frame into an empty outbox: %v", got)
 	}
@@ -254,7 +254,7 @@ func TestOutboxCut(t *testing.T) {
 			return 0
 		}
 	}
-	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 20, WriteTimeout: time.Second}}
 	var scratch writeScratch
 	o.put([]byte("first frame;"), nil)
 	o.flush(&scratch) // 3 bytes go out, a writer goroutine is at the rest
@@ -275,7 +275,7 @@ func TestOutboxCut(t *testing.T) {
 // until it is cut off: it would take what comes instead for the rest.
 func TestOutboxCutOfTheStalled(t *testing.T) {
 	conn := &stallingConn{slowConn: newSlowConn(func() int { return 3 })}
-	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1 << 20, WriteTimeout: time.Second}}
 	o.onStall = func() { o.cut([]byte("last")) }
 	var scratch writeScratch
 	o.put([]byte("first frame;"), nil)
@@ -304,7 +304,7 @@ func (c *stallingConn) Write(segments [][]byte, stall time.Duration) (int, error
 func TestOutboxClosesOnError(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
 	conn.err = io.ErrClosedPipe
-	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Second}}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, WriteTimeout: time.Second}}
 	var scratch writeScratch
 	o.put([]byte("frame"), nil)
 	o.flush(&scratch)
@@ -329,7 +329,7 @@ func TestOutboxRoom(t *testing.T) {
 			return 0
 		}
 	}
-	o := &outbox{conn: conn, limits: &Limits{Queue: 1500, Stall: time.Second, SlowDown: time.Hour}}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1500, WriteTimeout: time.Second, BackpressureTimeout: time.Hour}}
 	var scratch writeScratch
 	o.put(make([]byte, 1000), nil)
 	o.flush(&scratch)
@@ -349,14 +349,14 @@ func TestOutboxRoom(t *testing.T) {
 // taken half a queue.
 func TestPatienceIsBounded(t *testing.T) {
 	conn := newSlowConn(func() int { return 0 })
-	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, Stall: time.Hour, SlowDown: 50 * time.Millisecond}}
+	o := &outbox{conn: conn, limits: &Limits{Queue: 1000, WriteTimeout: time.Hour, BackpressureTimeout: 50 * time.Millisecond}}
 	o.put(make([]byte, 1000), nil)
 	o.lagging().progress = time.Now()
 	o.awaitRoom(time.Now())
 	if o.behind() {
 		t.Error("patience with a peer that takes nothing has no end")
 	}
-	if o.lag.waited != o.limits.SlowDown {
+	if o.lag.waited != o.limits.BackpressureTimeout {
 		t.Errorf("waited %v", o.lag.waited)
 	}
 	o.lag.taken += 499
@@ -385,7 +385,7 @@ func TestPatienceIsBounded(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	if o.lag.waited < o.limits.SlowDown {
+	if o.lag.waited < o.limits.BackpressureTimeout {
 		t.Errorf("patience ended after %v", o.lag.waited)
 	}
 	o.close()
@@ -396,7 +396,7 @@ func TestOutboxAccounts(t *testing.T) {
 	var total atomic.Int64
 	room := 0
 	conn := newSlowConn(func() int { return room })
-	o := &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
+	o := &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, WriteTimeout: time.Second}}
 	o.put(make([]byte, 100), nil)
 	if total.Load() != 0 {
 		t.Errorf("%d bytes for less than a granule", total.Load())
@@ -409,7 +409,7 @@ func TestOutboxAccounts(t *testing.T) {
 	if total.Load() != 0 {
 		t.Errorf("%d bytes are accounted after the end", total.Load())
 	}
-	o = &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
+	o = &outbox{conn: conn, total: &total, limits: &Limits{Queue: 1 << 20, WriteTimeout: time.Second}}
 	o.put(make([]byte, 5*granule), nil)
 	room = 10 * granule
 	var scratch writeScratch
@@ -418,7 +418,7 @@ func TestOutboxAccounts(t *testing.T) {
 		t.Errorf("%d bytes are accounted after all was taken", total.Load())
 	}
 	// The session ends while a write goes on that brings everything out.
-	o = &outbox{total: &total, limits: &Limits{Queue: 1 << 20, Stall: time.Second}}
+	o = &outbox{total: &total, limits: &Limits{Queue: 1 << 20, WriteTimeout: time.Second}}
 	ended := newSlowConn(func() int { o.close(); return 10 * granule })
 	o.conn = ended
 	o.put(make([]byte, 5*granule), nil)

@@ -43,7 +43,7 @@ type RealmConfig struct {
 // realm is a routing domain at work.
 type realm struct {
 	name        string
-	plugins     atomic.Pointer[plugins]
+	hooks       atomic.Pointer[hooks]
 	features    wamp.Roles // announced in WELCOME, beside those of plugins
 	broker      *broker
 	dealer      *dealer
@@ -80,8 +80,8 @@ func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 	m.features.Dealer = wamp.Role{Present: true, Features: wamp.NewFeatures(
 		wamp.ProgressiveCallResults, wamp.ProgressiveCallInvocations, wamp.CallCanceling, wamp.CallTimeout,
 		wamp.CallerIdentification, wamp.PatternBasedRegistration, wamp.SharedRegistration)}
-	m.announce(&c)
-	m.plug(&c)
+	m.addFeatures(&c)
+	m.setHooks(&c)
 	if err := m.newHistories(c.History, c.HistoryFile); err != nil {
 		_ = m.historyFile.close()
 		return nil, fmt.Errorf("router: realm %q: %w", c.Name, err)
@@ -89,8 +89,8 @@ func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 	return m, nil
 }
 
-// announce adds the features that the configuration turns on.
-func (m *realm) announce(c *RealmConfig) {
+// addFeatures adds the features that the configuration turns on.
+func (m *realm) addFeatures(c *RealmConfig) {
 	broker, dealer := &m.features.Broker.Features, &m.features.Dealer.Features
 	add := func(on bool, role *wamp.Features, f wamp.Feature) {
 		if on {
@@ -125,8 +125,8 @@ func (m *realm) session(id wamp.ID) *session {
 	return m.sessions[id]
 }
 
-// join enters a session, under an id that no other has.
-func (m *realm) join(s *session) {
+// addenters a session, under an id that no other has.
+func (m *realm) add(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for m.sessions[s.peer.Session] != nil {
@@ -135,14 +135,14 @@ func (m *realm) join(s *session) {
 	m.sessions[s.peer.Session] = s
 }
 
-func (m *realm) part(s *session) {
+func (m *realm) remove(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.sessions, s.peer.Session)
 }
 
-// all returns the sessions of this moment.
-func (m *realm) all() []*session {
+// allSessions returns the sessions of this moment.
+func (m *realm) allSessions() []*session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := make([]*session, 0, len(m.sessions))
@@ -157,7 +157,7 @@ func (m *realm) stats() RealmStats {
 	st := RealmStats{Realm: m.name}
 	m.broker.topics.each(func(*subscription) bool { st.Subscriptions++; return true })
 	m.dealer.procedures.each(func(*registration) bool { st.Registrations++; return true })
-	for _, s := range m.all() {
+	for _, s := range m.allSessions() {
 		s.mu.Lock()
 		st.Invocations += len(s.calls)
 		s.mu.Unlock()

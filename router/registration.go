@@ -20,7 +20,7 @@ type registration struct {
 	forwardTimeout bool
 	created        time.Time
 	callees        atomic.Pointer[[]*session]  // copied on change; in order of registration
-	turns          atomic.Uint64               // for roundrobin
+	nextCallee     atomic.Uint64               // for roundrobin
 	concurrency    atomic.Pointer[concurrency] // nil: no callee has asked for a limit
 
 	// mu is held for reading while an INVOCATION is put into the outbox of one of the
@@ -29,9 +29,9 @@ type registration struct {
 	mu sync.RWMutex
 }
 
-// choose returns the callees, and which of them is the first to ask by the
+// selectCallee returns the callees, and which of them is the first to ask by the
 // invocation policy (WAMP, "Shared Registration").
-func (reg *registration) choose() (callees *[]*session, first int) {
+func (reg *registration) selectCallee() (callees *[]*session, first int) {
 	callees = reg.callees.Load()
 	n := len(*callees)
 	if n < 2 {
@@ -41,28 +41,28 @@ func (reg *registration) choose() (callees *[]*session, first int) {
 	case "last":
 		first = n - 1
 	case "roundrobin":
-		first = int((reg.turns.Add(1) - 1) % uint64(n))
+		first = int((reg.nextCallee.Add(1) - 1) % uint64(n))
 	case "random":
 		first = rand.IntN(n)
 	}
 	return callees, first
 }
 
-// serves reports whether the session is a callee still, which was one of those asked.
-func (reg *registration) serves(callee *session, asked *[]*session) bool {
+// isCallee reports whether the session is a callee still, which was one of those asked.
+func (reg *registration) isCallee(callee *session, asked *[]*session) bool {
 	now := reg.callees.Load()
 	return now == asked || slices.Contains(*now, callee)
 }
 
 // register makes a session a callee of a registration, which it makes if need
 // be.
-func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
-	t.begin(s, m.Procedure, m)
-	match, refusal := d.registrable(t, s, m)
+func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal {
+	b.begin(s, m.Procedure, m)
+	match, refusal := d.registrable(b, s, m)
 	if refusal != nil {
-		return s.refuse(t, wamp.TypeRegister, m.Request, true, refusal)
+		return s.refuse(b, wamp.TypeRegister, m.Request, true, refusal)
 	}
-	events := s.realm.meta.events.about(m.Procedure, onRegistrationCreate, onRegister, onUnregister, onRegistrationDelete)
+	events := s.realm.meta.events.forURI(m.Procedure, onRegistrationCreate, onRegister, onUnregister, onRegistrationDelete)
 	var ousted *registration // by force_reregister
 	var revoked []*session   // its callees
 	var joined *registration
@@ -81,7 +81,7 @@ func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 			return old, old != nil
 		}
 		if ousted != nil {
-			revoked = d.oust(ousted, events)
+			revoked = d.replaceRegistration(ousted, events)
 		}
 		if !ok {
 			d.byID.Store(reg.id, reg)
@@ -90,28 +90,28 @@ func (d *dealer) register(t *turn, s *session, m *wamp.Register) *wamp.Refusal {
 			}
 		}
 		events.note(onRegister, uint64(s.peer.Session), uint64(reg.id))
-		t.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})
+		b.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})
 		joined = reg
 		return reg, true
 	})
 	if refusal != nil {
-		return s.refuse(t, wamp.TypeRegister, m.Request, true, refusal)
+		return s.refuse(b, wamp.TypeRegister, m.Request, true, refusal)
 	}
-	t.routed(s, 0)
+	b.routed(s, 0)
 	if ousted != nil {
-		ousted.dismiss(t, revoked)
+		ousted.endReplaced(b, revoked)
 	}
 	if l := joined.concurrency.Load(); l != nil {
-		l.serve(s)
+		l.assignWaiting(s)
 	}
-	s.realm.meta.events.publish(t)
+	s.realm.meta.events.publish(b)
 	return nil
 }
 
-// oust takes a registration from all its callees, and returns those that did not
+// replaceRegistration takes a registration from all its callees, and returns those that did not
 // unregister at the same time. It runs under the index's lock for the registration's
 // URI; dismiss tells them afterwards.
-func (d *dealer) oust(reg *registration, events *metaEvents) (revoked []*session) {
+func (d *dealer) replaceRegistration(reg *registration, events *metaEvents) (revoked []*session) {
 	d.byID.Delete(reg.id)
 	callees := *reg.callees.Load()
 	for i, s := range callees {
@@ -129,18 +129,18 @@ func (d *dealer) oust(reg *registration, events *metaEvents) (revoked []*session
 	return revoked
 }
 
-// dismiss ends a registration that was ousted, and tells those callees that it was
+// endReplaced ends a registration that was ousted, and tells those callees that it was
 // taken from.
-func (reg *registration) dismiss(t *turn, revoked []*session) {
+func (reg *registration) endReplaced(b *batch, revoked []*session) {
 	reg.mu.Lock()
 	callees := *reg.callees.Swap(new([]*session))
 	reg.mu.Unlock()
 	for _, s := range revoked {
-		s.revoked(t, reg, "registered anew by another callee")
+		s.sendRevocation(b, reg, "registered anew by another callee")
 	}
 	if l := reg.concurrency.Load(); l != nil {
 		for _, s := range callees {
-			l.part(s, registeredAnew)
+			l.remove(s, reRegistered)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func newRegistration(m *wamp.Register, match wamp.Match) *registration {
 }
 
 // registrable checks all that a REGISTER must fulfil by itself.
-func (d *dealer) registrable(t *turn, s *session, m *wamp.Register) (wamp.Match, *wamp.Refusal) {
+func (d *dealer) registrable(b *batch, s *session, m *wamp.Register) (wamp.Match, *wamp.Refusal) {
 	match, ok := wamp.ParseMatch(m.Options.Match)
 	if !ok {
 		return match, unknownMatch
@@ -172,7 +172,7 @@ func (d *dealer) registrable(t *turn, s *session, m *wamp.Register) (wamp.Match,
 	default:
 		return match, unknownInvoke
 	}
-	_, refusal := t.authorized(s, ActionRegister, m.Procedure, match)
+	_, refusal := b.authorized(s, ActionRegister, m.Procedure, match)
 	return match, refusal
 }
 
@@ -201,30 +201,30 @@ func (reg *registration) add(s *session, m *wamp.Register) *wamp.Refusal {
 		s.registrations = make(map[wamp.ID]*registration)
 	}
 	s.registrations[reg.id] = reg
-	reg.limited(s, m.Options.Concurrency)
+	reg.setConcurrency(s, m.Options.Concurrency)
 	changed := append(slices.Clone(callees), s)
 	reg.callees.Store(&changed)
 	return nil
 }
 
 // unregister ends a session's part in a registration.
-func (d *dealer) unregister(t *turn, s *session, m *wamp.Unregister) *wamp.Refusal {
-	t.begin(s, "", m)
+func (d *dealer) unregister(b *batch, s *session, m *wamp.Unregister) *wamp.Refusal {
+	b.begin(s, "", m)
 	s.mu.Lock()
 	reg := s.registrations[m.Registration]
 	s.mu.Unlock()
-	if reg == nil || !d.withdraw(reg, s) {
-		return s.refuse(t, wamp.TypeUnregister, m.Request, true, noSuchRegistration)
+	if reg == nil || !d.removeCallee(reg, s) {
+		return s.refuse(b, wamp.TypeUnregister, m.Request, true, noSuchRegistration)
 	}
-	t.send(s, &wamp.Unregistered{Request: m.Request})
-	t.routed(s, 0)
-	s.realm.meta.events.publish(t)
+	b.send(s, &wamp.Unregistered{Request: m.Request})
+	b.routed(s, 0)
+	s.realm.meta.events.publish(b)
 	return nil
 }
 
-// withdraw takes a callee out of a registration, and the registration out of
+// removeCallee takes a callee out of a registration, and the registration out of
 // the dealer if it was the last. It reports false if it was out already.
-func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
+func (d *dealer) removeCallee(reg *registration, s *session) (removed bool) {
 	s.mu.Lock()
 	removed = s.registrations[reg.id] == reg
 	delete(s.registrations, reg.id)
@@ -232,7 +232,7 @@ func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
 	if !removed {
 		return false
 	}
-	events := s.realm.meta.events.about(reg.uri, onUnregister, onRegistrationDelete)
+	events := s.realm.meta.events.forURI(reg.uri, onUnregister, onRegistrationDelete)
 	why := noSuchProcedure
 	d.procedures.update(reg.match, reg.uri, func(now *registration, there bool) (*registration, bool) {
 		reg.mu.Lock()
@@ -240,7 +240,7 @@ func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
 		changed := slices.DeleteFunc(slices.Clone(*reg.callees.Load()), func(c *session) bool { return c == s })
 		reg.callees.Store(&changed)
 		if now != reg { // force_reregister came in between
-			why = registeredAnew
+			why = reRegistered
 			return now, there
 		}
 		events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
@@ -251,7 +251,7 @@ func (d *dealer) withdraw(reg *registration, s *session) (removed bool) {
 		return reg, len(changed) > 0
 	})
 	if l := reg.concurrency.Load(); l != nil {
-		l.part(s, why)
+		l.remove(s, why)
 	}
 	return true
 }
@@ -272,7 +272,7 @@ var (
 		Text: "the procedure is registered already"}
 	otherPolicy = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrProcedureExistsPolicy,
 		Text: "the procedure is registered with another invocation policy"}
-	registeredAnew = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
+	reRegistered = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
 		Text: "another callee has registered the procedure anew while the call waited: call again"}
 	noSuchRegistration = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRegistration,
 		Text: "this session holds no registration of that id"}

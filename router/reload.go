@@ -7,18 +7,18 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// plugins are what can be replaced in a realm at work. They are replaced as one,
+// hooksre what can be replaced in a realm at work. They are replaced as one,
 // so that a message never meets half of the old and half of the new.
-type plugins struct {
+type hooks struct {
 	authenticators []Authenticator
 	authorizers    []Authorizer
 	interceptors   []Interceptor
 	features       wamp.Roles // of the realm and its interceptors
 }
 
-// plug puts in what c says.
-func (m *realm) plug(c *RealmConfig) {
-	p := &plugins{authenticators: c.Authenticators, authorizers: c.Authorizers, interceptors: c.Interceptors,
+// setHooks puts in what c says.
+func (m *realm) setHooks(c *RealmConfig) {
+	p := &hooks{authenticators: c.Authenticators, authorizers: c.Authorizers, interceptors: c.Interceptors,
 		features: m.features}
 	for _, i := range c.Interceptors {
 		if a, ok := i.(Announcer); ok {
@@ -28,7 +28,7 @@ func (m *realm) plug(c *RealmConfig) {
 			}
 		}
 	}
-	m.plugins.Store(p)
+	m.hooks.Store(p)
 }
 
 // Reload replaces limits, and the authenticators, authorizers and interceptors
@@ -52,12 +52,12 @@ func (r *Router) Reload(c Config) error {
 		}
 	}
 	limits := c.Limits.withDefaults()
-	r.bounds.Store(&limits)
+	r.currentLimits.Store(&limits)
 	for i := range c.Realms {
-		r.realms[c.Realms[i].Name].plug(&c.Realms[i])
+		r.realms[c.Realms[i].Name].setHooks(&c.Realms[i])
 	}
 	for _, m := range r.order {
-		for _, s := range m.all() {
+		for _, s := range m.allSessions() {
 			s.out.bound(&limits)
 		}
 	}
@@ -67,4 +67,4 @@ func (r *Router) Reload(c Config) error {
 var errRealms = errors.New("router: realms can't be added or removed while the router runs")
 
 // limits returns what holds now.
-func (r *Router) limits() *Limits { return r.bounds.Load() }
+func (r *Router) limits() *Limits { return r.currentLimits.Load() }

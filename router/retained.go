@@ -84,22 +84,22 @@ func (t *retainedTopic) bytes() (n int) {
 }
 
 // replay sends a new member of a subscription the retained events of its topics.
-func (r *retained) replay(t *turn, s *session, m *wamp.Subscribe, match wamp.Match, id wamp.ID) {
+func (r *retained) replay(b *batch, s *session, m *wamp.Subscribe, match wamp.Match, id wamp.ID) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if match == wamp.MatchExact {
-		r.topics[m.Topic].send(t, s, match, id)
+		r.topics[m.Topic].send(b, s, match, id)
 		return
 	}
 	for topic, retained := range r.topics {
 		if m.Topic.Matches(match, topic) {
-			retained.send(t, s, match, id)
+			retained.send(b, s, match, id)
 		}
 	}
 }
 
 // send sends the most recent event that the session may have.
-func (r *retainedTopic) send(t *turn, s *session, match wamp.Match, id wamp.ID) {
+func (r *retainedTopic) send(b *batch, s *session, match wamp.Match, id wamp.ID) {
 	if r == nil {
 		return
 	}
@@ -108,15 +108,15 @@ func (r *retainedTopic) send(t *turn, s *session, match wamp.Match, id wamp.ID) 
 			continue
 		}
 		topic := k.event.Details.Topic
-		t.event = k.event
-		t.event.Subscription = id
-		t.event.Details.Retained = true
+		b.event = k.event
+		b.event.Subscription = id
+		b.event.Details.Retained = true
 		if match == wamp.MatchExact {
-			t.event.Details.Topic = ""
+			b.event.Details.Topic = ""
 		}
-		t.fresh()
-		if refusal := t.deliver(&s.realm.meta.service.peer, topic, &t.event, s); refusal != nil {
-			t.dropped(s, refusal)
+		b.resetEncodings()
+		if refusal := b.deliver(&s.realm.meta.service.peer, topic, &b.event, s); refusal != nil {
+			b.dropped(s, refusal)
 		}
 		return
 	}

@@ -4,8 +4,8 @@
 //
 // A message's way: session.serve reads it, session.message hands it by its type
 // to broker.publish or dealer.call and their like, which ask the interceptors,
-// find its receivers, and put it into their outboxes (turn.deliver, outbox.put);
-// at the end of the read batch turn.flush writes these out. All of it happens on
+// find its receivers, and put it into their outboxes (batch.deliver, outbox.put);
+// at the end of the read batch batch.flush writes these out. All of it happens on
 // the goroutine that reads from the sender. A payload passes as the bytes that
 // came off the wire.
 package router
@@ -39,15 +39,15 @@ type Config struct {
 // Router routes between the sessions of its realms. Its methods may be called
 // concurrently.
 type Router struct {
-	realms    map[string]*realm
-	order     []*realm
-	observers []Observer
-	bounds    atomic.Pointer[Limits]
-	relieving sync.Mutex
-	queued    atomic.Int64 // bytes that wait for all sessions, see outbox.account
-	log       *slog.Logger
-	agent     string
-	timeouts  *timeouts
+	realms        map[string]*realm
+	order         []*realm
+	observers     []Observer
+	currentLimits atomic.Pointer[Limits]
+	shedding      sync.Mutex
+	queued        atomic.Int64 // bytes that wait for all sessions, see outbox.account
+	log           *slog.Logger
+	agent         string
+	timeouts      *timeouts
 
 	mu       sync.Mutex
 	sessions int // connections in Accept
@@ -64,7 +64,7 @@ func New(c Config) (*Router, error) {
 		agent:     c.Agent,
 	}
 	limits := c.Limits.withDefaults()
-	r.bounds.Store(&limits)
+	r.currentLimits.Store(&limits)
 	r.idle.L = &r.mu
 	def(&r.agent, "blindfold")
 	if r.log == nil {
@@ -98,24 +98,24 @@ func New(c Config) (*Router, error) {
 // little longer than it is one, so that its client can read why.
 func (r *Router) Accept(conn transport.Conn) {
 	if refusal := r.admit(); refusal != nil {
-		r.turnAway(&arrival{conn: conn}, refusal)
+		r.reject(&pendingConn{conn: conn}, refusal)
 		return
 	}
-	a := &arrival{conn: conn}
-	s, err := r.welcome(a)
+	a := &pendingConn{conn: conn}
+	s, err := r.handshake(a)
 	if err != nil {
 		r.release()
 		var refusal *wamp.Refusal
 		if errors.As(err, &refusal) {
-			r.turnAway(a, refusal)
+			r.reject(a, refusal)
 			return
 		}
 		_ = conn.Close()
 		return
 	}
-	var w watch
-	w.keep(s)
-	go s.live(w)
+	var w keepalive
+	w.rearm(s)
+	go s.run(w)
 }
 
 // deadline is when the connection must have a session.
@@ -162,14 +162,14 @@ var (
 		Text: "the router has as many sessions as it may"}
 )
 
-// turnAway ends a connection that has no session: ABORT, if its transport still
+// reject ends a connection that has no session: ABORT, if its transport still
 // works, and close.
-func (r *Router) turnAway(a *arrival, refusal *wamp.Refusal) {
+func (r *Router) reject(a *pendingConn, refusal *wamp.Refusal) {
 	conn := a.conn
-	r.tell(a.observation(Turned, refusal))
-	err := sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits().Stall)
+	r.notify(a.observation(Rejected, refusal))
+	err := sendNow(conn, &wamp.Abort{Reason: refusal.URI, Details: wamp.Closing{Message: refusal.Text}}, r.limits().WriteTimeout)
 	if closing := conn.Framing().AppendFrame(nil, transport.OpClose, closeNormal); err == nil && len(closing) > 0 {
-		_, err = conn.Write([][]byte{closing}, r.limits().Stall)
+		_, err = conn.Write([][]byte{closing}, r.limits().WriteTimeout)
 	}
 	if err == nil && conn.CloseWrite() == nil {
 		conn.Linger(r.limits().linger(r.deadline(conn)))
@@ -187,13 +187,13 @@ func sendNow(conn transport.Conn, m wamp.Message, stall time.Duration) error {
 	return err
 }
 
-// Turned tells the observers of a connection that was turned away before it
+// Rejectededed tells the observers of a connection that was turned away before it
 // got here. It is the Turned of a transport.Server.
-func (r *Router) Turned(refusal *wamp.Refusal, from *transport.Info) {
-	r.tell(Observation{Kind: Turned, Refusal: refusal, Connection: from})
+func (r *Router) Rejected(refusal *wamp.Refusal, from *transport.Info) {
+	r.notify(Observation{Kind: Rejected, Refusal: refusal, Connection: from})
 }
 
-func (r *Router) tell(o Observation) {
+func (r *Router) notify(o Observation) {
 	for _, observer := range r.observers {
 		observer.Observe(&o)
 	}
@@ -201,10 +201,10 @@ func (r *Router) tell(o Observation) {
 
 // expire ends calls whose timeout has come.
 func (r *Router) expire(due []*invocation) {
-	t := r.newTurn()
-	defer t.end()
+	b := r.newBatch()
+	defer b.end()
 	for _, inv := range due {
-		inv.caller.realm.dealer.expire(t, inv)
+		inv.caller.realm.dealer.expire(b, inv)
 	}
 }
 
@@ -256,9 +256,9 @@ func (r *Router) Close(ctx context.Context) error {
 	r.mu.Unlock()
 	r.drain(ctx)
 	for _, m := range r.order {
-		for _, s := range m.all() {
-			s.silent.Store(true)
-			s.dismiss(wamp.CloseSystemShutdown, shuttingDown.Text)
+		for _, s := range m.allSessions() {
+			s.noEndEvents.Store(true)
+			s.sendGoodbye(wamp.CloseSystemShutdown, shuttingDown.Text)
 		}
 	}
 	r.mu.Lock()

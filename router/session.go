@@ -24,50 +24,50 @@ type session struct {
 
 	// ending is set once GOODBYE or ABORT has been sent: what still comes from
 	// the client is read, and ignored, until it answers or is given up.
-	ending  atomic.Bool
-	own     bool        // a Local's: it needs no permission
-	batches uint8       // of messages that came, up to settling; only its reading goroutine uses it
-	silent  atomic.Bool // its end is no event of the meta API, nor publishes testaments
+	ending        atomic.Bool
+	internal      bool        // a Local's: it needs no permission
+	warmupBatches uint8       // of messages that came, up to settling; only its reading goroutine uses it
+	noEndEvents   atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
 	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
 	tokens *tokens                      // for Limits.MessageRate; only its reading goroutine uses them
 
-	testaments *testaments // nil: none; only its reading goroutine uses them
-	lastCalled wamp.ID     // the highest CALL.Request so far; the same
-	stale      stale
+	testaments      *testaments // nil: none; only its reading goroutine uses them
+	lastCallRequest wamp.ID     // the highest CALL.Request so far; the same
+	endedCalls      endedCalls
 
-	mu            sync.Mutex // guards what follows; no other session's is taken under it
-	gone          bool       // left: nothing may be added any more
-	subscriptions holdings
-	registrations map[wamp.ID]*registration
-	calls         map[wamp.ID]*invocation // by CALL.Request, made by this session
-	invocations   map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
-	lastInvoked   wamp.ID                 // the INVOCATION.Request given out last
-	details       map[string]any          // by wamp.session.modify_details; replaced, not changed
+	mu               sync.Mutex // guards what follows; no other session's is taken under it
+	left             bool       // left: nothing may be added any more
+	subscriptions    subscriptionSet
+	registrations    map[wamp.ID]*registration
+	calls            map[wamp.ID]*invocation // by CALL.Request, made by this session
+	invocations      map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
+	lastInvocationID wamp.ID                 // the INVOCATION.Request given out last
+	details          map[string]any          // by wamp.session.modify_details; replaced, not changed
 }
 
-// settling is how many batches of messages a session has sent when it is no longer
+// newSessionBatches is how many batches of messages a session has sent when it is no longer
 // taken for one that has just come, says what it wants, and then waits.
-const settling = 8
+const newSessionBatches = 8
 
-// live is the session's life, from WELCOME to its end. Routing makes a goroutine's
+// run is the session's life, from WELCOME to its end. Routing makes a goroutine's
 // stack grow to several times what waiting needs, and no stack shrinks as far as
 // that: so a session that is likely to wait goes on in a new goroutine.
-func (s *session) live(w watch) {
+func (s *session) run(w keepalive) {
 	if s.serve(&w) {
-		go s.live(w)
+		go s.run(w)
 		return
 	}
 	s.leave()
 	s.router.release() // what follows is the connection's end, and no session's
-	s.out.linger(s.router.limits().Farewell)
+	s.out.linger(s.router.limits().CloseTimeout)
 }
 
 // serve reads and routes what a welcomed session sends, until it ends or, if rests
 // is true, has come to rest.
-func (s *session) serve(w *watch) (rests bool) {
+func (s *session) serve(w *keepalive) (rests bool) {
 	for {
-		w.keep(s)
+		w.rearm(s)
 		frame, err := s.out.conn.Read()
 		switch {
 		case err == nil:
@@ -75,61 +75,61 @@ func (s *session) serve(w *watch) (rests bool) {
 			w.ping(s)
 			continue
 		default:
-			s.lost(err)
+			s.readFailed(err)
 			return false
 		}
-		on, err := s.batch(w, frame)
+		on, err := s.routeBatch(w, frame)
 		if err != nil {
-			s.lost(err)
+			s.readFailed(err)
 		}
 		if !on {
 			return false
 		}
-		if w.pinged || s.batches < settling {
-			s.batches = min(s.batches+1, settling)
-			w.heard()
-			w.keep(s) // now, while there is stack for it
+		if w.pinged || s.warmupBatches < newSessionBatches {
+			s.warmupBatches = min(s.warmupBatches+1, newSessionBatches)
+			w.onActivity()
+			w.rearm(s) // now, while there is stack for it
 			return true
 		}
 	}
 }
 
-// batch routes a frame and those that have arrived with it, in one turn. It reports
+// routeBatch routes a frame and those that have arrived with it, in one batch. It reports
 // whether to go on reading, and why reading failed, if it did.
-func (s *session) batch(w *watch, frame transport.Frame) (on bool, err error) {
+func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err error) {
 	conn := s.out.conn
-	t := s.router.newTurn()
-	defer t.end()
-	w.now, t.patient = t.arrived, true
-	on = s.handle(t, frame)
-	for on && t.more(conn) {
-		if t.owedSize > s.router.limits().Queues/flushEvery {
-			t.flush()
+	b := s.router.newBatch()
+	defer b.end()
+	w.lastBatch, b.mayWait = b.arrived, true
+	on = s.handle(b, frame)
+	for on && b.hasMore(conn) {
+		if b.pendingBytes > s.router.limits().TotalQueue/flushDivisor {
+			b.flush()
 		}
-		s.pace(t)
+		s.limitRate(b)
 		if frame, err = conn.Read(); err != nil {
 			return false, err
 		}
-		on = s.handle(t, frame)
+		on = s.handle(b, frame)
 	}
 	if on {
-		s.pace(t)
+		s.limitRate(b)
 	}
 	return on, nil
 }
 
 // handle treats one frame, and reports whether to go on reading.
-func (s *session) handle(t *turn, frame transport.Frame) (on bool) {
-	t.read += len(frame.Body)
+func (s *session) handle(b *batch, frame transport.Frame) (on bool) {
+	b.readBytes += len(frame.Body)
 	switch frame.Op {
 	case transport.OpMessage:
-		return s.message(t, frame.Body)
+		return s.message(b, frame.Body)
 	case transport.OpPing:
-		s.control(t, transport.OpPong, frame.Body)
+		s.sendControl(b, transport.OpPong, frame.Body)
 	case transport.OpClose:
 		s.leave()
-		s.control(t, transport.OpClose, frame.Body)
-		s.out.finish(&t.scratch)
+		s.sendControl(b, transport.OpClose, frame.Body)
+		s.out.finish(&b.scratch)
 		return false
 	}
 	return true
@@ -137,135 +137,135 @@ func (s *session) handle(t *turn, frame transport.Frame) (on bool) {
 
 // message decodes one message and routes it by its type. This is the hub of a
 // message's way: broker.go and dealer.go have what follows.
-func (s *session) message(t *turn, body []byte) (on bool) {
-	m, err := t.decode(s.peer.Serializer, body)
+func (s *session) message(b *batch, body []byte) (on bool) {
+	m, err := b.decode(s.peer.Serializer, body)
 	if err != nil {
-		t.transit = wamp.Transit{From: &s.peer}
+		b.inbound = wamp.RoutedMessage{From: &s.peer}
 		refusal := asRefusal(err)
-		t.refused(s, refusal)
-		return s.abort(t, refusal)
+		b.refused(s, refusal)
+		return s.abort(b, refusal)
 	}
 	if s.ending.Load() {
 		_, answered := m.(*wamp.Goodbye)
 		if answered {
-			s.finish(t, "")
+			s.finishGoodbye(b, "")
 		}
 		return !answered
 	}
 	var refusal *wamp.Refusal // fatal: the session ends
 	switch m := m.(type) {
 	case *wamp.Publish:
-		refusal = s.realm.broker.publish(t, s, m)
+		refusal = s.realm.broker.publish(b, s, m)
 	case *wamp.Call:
-		refusal = s.realm.dealer.call(t, s, m)
+		refusal = s.realm.dealer.call(b, s, m)
 	case *wamp.Yield:
-		refusal = s.realm.dealer.yield(t, s, m)
+		refusal = s.realm.dealer.yield(b, s, m)
 	case *wamp.Error:
-		refusal = s.realm.dealer.fail(t, s, m)
+		refusal = s.realm.dealer.calleeError(b, s, m)
 	case *wamp.Subscribe:
-		refusal = s.realm.broker.subscribe(t, s, m)
+		refusal = s.realm.broker.subscribe(b, s, m)
 	case *wamp.Unsubscribe:
-		refusal = s.realm.broker.unsubscribe(t, s, m)
+		refusal = s.realm.broker.unsubscribe(b, s, m)
 	case *wamp.Register:
-		refusal = s.realm.dealer.register(t, s, m)
+		refusal = s.realm.dealer.register(b, s, m)
 	case *wamp.Unregister:
-		refusal = s.realm.dealer.unregister(t, s, m)
+		refusal = s.realm.dealer.unregister(b, s, m)
 	case *wamp.Cancel:
-		refusal = s.realm.dealer.cancel(t, s, m)
+		refusal = s.realm.dealer.cancel(b, s, m)
 	case *wamp.Goodbye:
-		s.finish(t, wamp.CloseGoodbyeAndOut)
+		s.finishGoodbye(b, wamp.CloseGoodbyeAndOut)
 		return false
 	case *wamp.Abort:
-		s.finish(t, "")
+		s.finishGoodbye(b, "")
 		return false
 	default:
-		t.transit = wamp.Transit{From: &s.peer}
-		refusal = outOfPlace
-		t.refused(s, refusal)
+		b.inbound = wamp.RoutedMessage{From: &s.peer}
+		refusal = unexpectedMessage
+		b.refused(s, refusal)
 	}
 	if refusal != nil {
-		return s.abort(t, refusal)
+		return s.abort(b, refusal)
 	}
 	return true
 }
 
-// finish ends a session whose client has said that it goes, and then, in the way
+// finishGoodbye ends a session whose client has said that it goes, and then, in the way
 // of its transport, the connection. The client is told reason by GOODBYE, unless
 // that is empty or the router's own GOODBYE has crossed the client's.
-func (s *session) finish(t *turn, reason wamp.URI) {
+func (s *session) finishGoodbye(b *batch, reason wamp.URI) {
 	s.mu.Lock() // not while dismiss is at it
 	told := s.ending.Swap(true)
 	s.mu.Unlock()
 	s.leave()
 	if reason != "" && !told {
-		t.send(s, &wamp.Goodbye{Reason: reason})
+		b.send(s, &wamp.Goodbye{Reason: reason})
 	}
-	s.control(t, transport.OpClose, closeNormal)
-	t.flush()
-	s.out.abort(&t.scratch) // or what is unread would take what was sent with it
+	s.sendControl(b, transport.OpClose, closeNormal)
+	b.flush()
+	s.out.abort(&b.scratch) // or what is unread would take what was sent with it
 }
 
 // closeNormal ends a WebSocket connection whose session has ended (RFC 6455,
 // section 7.4.1). RawSocket has no such frame.
 var closeNormal = transport.CloseBody(1000, "")
 
-var outOfPlace = wamp.Violation("a message of this type is not for the router, or not at this time")
+var unexpectedMessage = wamp.Violation("a message of this type is not for the router, or not at this time")
 
 // refuse tells the sender of a request, which is what its type says, that it
 // was refused, if it is one that is answered; a fatal refusal is returned, to
 // end the session.
-func (s *session) refuse(t *turn, request wamp.MessageType, id wamp.ID, told bool, r *wamp.Refusal) *wamp.Refusal {
-	t.refused(s, r)
+func (s *session) refuse(b *batch, request wamp.MessageType, id wamp.ID, told bool, r *wamp.Refusal) *wamp.Refusal {
+	b.refused(s, r)
 	if r.Fatal {
 		return r
 	}
 	if told {
-		t.send(s, &wamp.Error{RequestType: request, Request: id, Error: r.URI,
-			Details: wamp.ErrorDetails{Message: r.Text}, Payload: t.router.textPayload(s.peer.Serializer, r.Text)})
+		b.send(s, &wamp.Error{RequestType: request, Request: id, Error: r.URI,
+			Details: wamp.ErrorDetails{Message: r.Text}, Payload: b.router.textPayload(s.peer.Serializer, r.Text)})
 	}
 	return nil
 }
 
 // abort ends the session for a violation of the protocol (WAMP, "Protocol
 // Violations"): ABORT, then the connection is closed.
-func (s *session) abort(t *turn, r *wamp.Refusal) (on bool) {
+func (s *session) abort(b *batch, r *wamp.Refusal) (on bool) {
 	s.ending.Store(true)
 	s.ended.CompareAndSwap(nil, r)
 	s.leave()
-	t.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
-	s.control(t, transport.OpClose, closeNormal)
-	t.flush()
-	s.out.abort(&t.scratch)
+	b.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
+	s.sendControl(b, transport.OpClose, closeNormal)
+	b.flush()
+	s.out.abort(&b.scratch)
 	return false
 }
 
-// lost ends a session whose connection can't be read any more.
-func (s *session) lost(err error) {
+// readFailed ends a session whose connection can't be read any more.
+func (s *session) readFailed(err error) {
 	var broken *transport.ProtocolError
 	switch {
 	case errors.As(err, &broken):
-		t := s.router.newTurn()
+		b := s.router.newBatch()
 		refusal := brokenFrame(broken, wamp.LimitMessage)
 		s.ended.CompareAndSwap(nil, refusal)
-		t.refused(s, refusal)
+		b.refused(s, refusal)
 		if broken.CloseCode != 0 {
-			s.control(t, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
+			s.sendControl(b, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
 		}
-		t.flush()
-		s.out.abort(&t.scratch)
-		t.end()
+		b.flush()
+		s.out.abort(&b.scratch)
+		b.end()
 	case errors.Is(err, os.ErrDeadlineExceeded) && !s.ending.Load():
-		t := s.router.newTurn()
-		t.transit = wamp.Transit{From: &s.peer}
-		t.refused(s, silent)
-		s.abort(t, silent)
-		t.end()
+		b := s.router.newBatch()
+		b.inbound = wamp.RoutedMessage{From: &s.peer}
+		b.refused(s, pingTimedOut)
+		s.abort(b, pingTimedOut)
+		b.end()
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.isCut():
 		// What it is to read stays there for a while: see outbox.linger.
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.queued() == 0: // has taken GOODBYE, and is silent
-		t := s.router.newTurn()
-		s.finish(t, "")
-		t.end()
+		b := s.router.newBatch()
+		s.finishGoodbye(b, "")
+		b.end()
 	case errors.Is(err, io.EOF), errors.Is(err, transport.ErrClosed):
 		s.out.close()
 	default:
@@ -274,23 +274,23 @@ func (s *session) lost(err error) {
 	}
 }
 
-// control queues a control frame of the transport, if that has it. No session
+// sendControl queues a control frame of the transport, if that has it. No session
 // counts them.
-func (s *session) control(t *turn, op transport.Op, body []byte) {
+func (s *session) sendControl(b *batch, op transport.Op, body []byte) {
 	if frame := s.out.conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
-		t.queue(s, frame, nil)
+		b.putFrame(s, frame, nil)
 	}
 }
 
-// dismissal is how long a session that is told GOODBYE has to answer.
-const dismissal = time.Second
+// goodbyeTimeout is how long a session that is told GOODBYE has to answer.
+const goodbyeTimeout = time.Second
 
-// dismiss ends the session on the router's side: GOODBYE, then the client's
+// sendGoodbye ends the session on the router's side: GOODBYE, then the client's
 // own within a second, then the connection is closed.
-func (s *session) dismiss(reason wamp.URI, text string) {
-	t := s.router.newTurn()
-	defer t.end()
-	goodbye := t.encode(&wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}}, nil, s)
+func (s *session) sendGoodbye(reason wamp.URI, text string) {
+	b := s.router.newBatch()
+	defer b.end()
+	goodbye := b.encode(&wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}}, nil, s)
 	s.mu.Lock()
 	first := !s.ending.Swap(true)
 	owed := first && goodbye.refusal == nil && s.out.put(goodbye.frame, nil) == putOwed
@@ -299,9 +299,9 @@ func (s *session) dismiss(reason wamp.URI, text string) {
 		return
 	}
 	if owed {
-		s.out.flush(&t.scratch)
+		s.out.flush(&b.scratch)
 	}
-	_ = s.out.conn.SetReadDeadline(time.Now().Add(dismissal))
+	_ = s.out.conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 }
 
 // leave removes the session from everything that knows of it, if that has not
@@ -309,24 +309,24 @@ func (s *session) dismiss(reason wamp.URI, text string) {
 // this: it may come again at once, and register what it had registered.
 func (s *session) leave() {
 	s.mu.Lock()
-	gone := s.gone
-	s.gone = true
+	gone := s.left
+	s.left = true
 	s.mu.Unlock()
 	if gone {
 		return
 	}
-	t := s.router.newTurn()
-	s.realm.part(s)
+	b := s.router.newBatch()
+	s.realm.remove(s)
 	s.realm.broker.leave(s)
-	s.realm.dealer.leave(t, s)
-	if !s.silent.Load() {
-		s.bequeath(t)
-		s.realm.meta.left(t, s)
+	s.realm.dealer.leave(b, s)
+	if !s.noEndEvents.Load() {
+		s.publishTestaments(b)
+		s.realm.meta.left(b, s)
 	}
-	s.realm.meta.events.publish(t)
-	t.end()
-	if !s.own {
-		s.router.tell(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})
+	s.realm.meta.events.publish(b)
+	b.end()
+	if !s.internal {
+		s.router.notify(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})
 	}
 }
 
@@ -352,7 +352,7 @@ func limitReached(limit wamp.Limit, text string) *wamp.Refusal {
 // badURI says why u is not one to be used under m, or returns nil.
 func (s *session) badURI(u wamp.URI, m wamp.Match) *wamp.Refusal {
 	l := s.router.limits()
-	if u.Valid(m) && (!l.lowURI || !uriOver(u, l)) {
+	if u.Valid(m) && (!l.customURI || !uriOver(u, l)) {
 		return nil
 	}
 	if uriOver(u, l) {

@@ -62,31 +62,31 @@ func (o *outbox) behind() bool {
 	if l.taken-l.waitedAt >= o.limits.Queue/2 {
 		l.waited, l.waitedAt = 0, l.taken
 	}
-	return l.waited < o.limits.SlowDown
+	return l.waited < o.limits.BackpressureTimeout
 }
 
-// mostSlow is for how many receivers a sender waits at once.
-const mostSlow = 64
+// maxSlowReceivers is for how many receivers a sender waits at once.
+const maxSlowReceivers = 64
 
 // noteSlow remembers to wait for a session at the next flush, if it is behind.
-func (t *turn) noteSlow(s *session) {
-	if !t.patient || len(t.slow) >= mostSlow {
+func (b *batch) noteSlow(s *session) {
+	if !b.mayWait || len(b.slowReceivers) >= maxSlowReceivers {
 		return
 	}
-	if s.out.behind() && !slices.Contains(t.slow, s) {
-		t.slow = append(t.slow, s)
+	if s.out.behind() && !slices.Contains(b.slowReceivers, s) {
+		b.slowReceivers = append(b.slowReceivers, s)
 	}
 }
 
 // awaitSlow lets the sender wait for all of t.slow at once.
-func (t *turn) awaitSlow() {
+func (b *batch) awaitSlow() {
 	begin := time.Now()
-	for i, s := range t.slow {
-		t.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Transit: &t.transit, Refusal: slowedDown})
+	for i, s := range b.slowReceivers {
+		b.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Routed: &b.inbound, Refusal: senderWaits})
 		s.out.awaitRoom(begin)
-		t.slow[i] = nil
+		b.slowReceivers[i] = nil
 	}
-	t.slow = t.slow[:0]
+	b.slowReceivers = b.slowReceivers[:0]
 }
 
 // awaitRoom waits until at most half of the limit waits, the session is gone, or
@@ -96,7 +96,7 @@ func (o *outbox) awaitRoom(begin time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for charged := begin; o.size > o.limits.Queue/2 && o.state != outboxClosed && !o.closing; {
-		now, l, most := time.Now(), o.lagging(), o.limits.SlowDown
+		now, l, most := time.Now(), o.lagging(), o.limits.BackpressureTimeout
 		l.waited += now.Sub(charged)
 		charged = now
 		left := min(most/10-now.Sub(l.progress), most-l.waited)
@@ -181,19 +181,19 @@ func (o *outbox) linger(limit time.Duration) {
 	o.close()
 }
 
-// cutOff ends a session that does not read: ABORT is all it can still get. t is
-// the turn that found it so, if it is one's.
-func (s *session) cutOff(t *turn, why *wamp.Refusal) {
+// disconnectSlow ends a session that does not read: ABORT is all it can still get. t is
+// the batch that found it so, if it is one's.
+func (s *session) disconnectSlow(b *batch, why *wamp.Refusal) {
 	if s.ending.Swap(true) {
 		return
 	}
 	s.ended.CompareAndSwap(nil, why)
 	o := Observation{Kind: Dropped, Realm: s.peer.Realm, Peer: &s.peer, Refusal: why}
-	if t != nil {
-		o.Transit = &t.transit
+	if b != nil {
+		o.Routed = &b.inbound
 	}
-	s.router.tell(o)
-	mine := s.router.newTurn()
+	s.router.notify(o)
+	mine := s.router.newBatch()
 	defer mine.end()
 	e := mine.encode(&wamp.Abort{Reason: why.URI, Details: wamp.Closing{Message: why.Text}}, nil, s)
 	if e.refusal == nil {
@@ -202,44 +202,44 @@ func (s *session) cutOff(t *turn, why *wamp.Refusal) {
 	_ = s.out.conn.SetReadDeadline(time.Unix(1, 0)) // it leaves now
 }
 
-// relieve cuts off those sessions that are furthest behind, until an eighth of
+// shedLoad cuts off those sessions that are furthest behind, until an eighth of
 // Limits.Queues is free.
-func (r *Router) relieve(t *turn) {
-	if !r.relieving.TryLock() {
+func (r *Router) shedLoad(t *batch) {
+	if !r.shedding.TryLock() {
 		return
 	}
-	defer r.relieving.Unlock()
+	defer r.shedding.Unlock()
 	type waiting struct {
 		session *session
 		bytes   int
 	}
 	var all []waiting
 	for _, m := range r.order {
-		for _, s := range m.all() {
+		for _, s := range m.allSessions() {
 			if n := s.out.queued(); n >= granule {
 				all = append(all, waiting{s, n})
 			}
 		}
 	}
 	slices.SortFunc(all, func(a, b waiting) int { return b.bytes - a.bytes })
-	enough := int64(r.limits().Queues) / 8 * 7
+	enough := int64(r.limits().TotalQueue) / 8 * 7
 	for _, w := range all {
 		if r.queued.Load() <= enough {
 			break
 		}
-		w.session.cutOff(t, queuesFull)
+		w.session.disconnectSlow(t, queuesFull)
 	}
 }
 
-func tooSlow(limit wamp.Limit, text string) *wamp.Refusal {
+func slowReceiver(limit wamp.Limit, text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: wamp.ReasonQueueFull, URI: wamp.ErrUnavailable, Text: text, Limit: limit}
 }
 
 var (
-	queueFull  = tooSlow(wamp.LimitQueue, "the session reads less than it is sent; its outbound queue is full")
-	queuesFull = tooSlow(wamp.LimitQueues, "the session reads less than it is sent, and the router has no more room for what waits")
-	stalled    = tooSlow(wamp.LimitStall, "the session does not read what it is sent")
-	slowedDown = tooSlow(wamp.LimitSlowDown, "a sender waits for a session that reads less than it is sent")
+	queueFull     = slowReceiver(wamp.LimitQueue, "the session reads less than it is sent; its outbound queue is full")
+	queuesFull    = slowReceiver(wamp.LimitTotalQueue, "the session reads less than it is sent, and the router has no more room for what waits")
+	writeTimedOut = slowReceiver(wamp.LimitWriteTimeout, "the session does not read what it is sent")
+	senderWaits   = slowReceiver(wamp.LimitBackpressure, "a sender waits for a session that reads less than it is sent")
 )
 
 // tokens are the messages that a session may send now.
@@ -248,8 +248,8 @@ type tokens struct {
 	since time.Time
 }
 
-// pace lets a session wait that sends more messages than Limits.MessageRate.
-func (s *session) pace(t *turn) {
+// limitRate lets a session wait that sends more messages than Limits.MessageRate.
+func (s *session) limitRate(b *batch) {
 	rate := float64(s.router.limits().MessageRate)
 	if rate == 0 {
 		return
@@ -263,10 +263,10 @@ func (s *session) pace(t *turn) {
 	if s.tokens.n >= 0 {
 		return
 	}
-	t.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Transit: &t.transit, Refusal: tooFast})
-	t.flush()
+	b.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Routed: &b.inbound, Refusal: rateExceeded})
+	b.flush()
 	time.Sleep(time.Duration(-s.tokens.n / rate * float64(time.Second)))
 }
 
-var tooFast = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Limit: wamp.LimitMessageRate,
+var rateExceeded = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Limit: wamp.LimitMessageRate,
 	Text: "the session sends more messages in a second than it may: the rest is read later"}

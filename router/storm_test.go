@@ -19,7 +19,7 @@ import (
 func TestStorm(t *testing.T) {
 	r, err := New(Config{
 		Realms: []RealmConfig{{Name: "realm1", Authenticators: []Authenticator{Anonymous("anonymous")}, Authorizers: []Authorizer{explicitly{}}}},
-		Limits: Limits{PingEvery: -1, Farewell: time.Millisecond},
+		Limits: Limits{PingEvery: -1, CloseTimeout: time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestStorm(t *testing.T) {
 type explicitly struct{}
 
 func (explicitly) Authorize(context.Context, *wamp.Peer, Action, wamp.URI, wamp.Match) (Decision, error) {
-	return Decision{Allow: true, Explicit: true, Standing: true}, nil
+	return Decision{Allow: true, Explicit: true, Cacheable: true}, nil
 }
 
 type storm struct {

@@ -69,8 +69,8 @@ func addTestament(c *metaCall) *wamp.Refusal {
 		return tooManyTestaments
 	}
 	now := *m // what interceptors permit is permitted now
-	c.t.begin(c.from, m.Topic, &now)
-	if _, refusal := c.realm.broker.admit(c.t, c.from, &now); refusal != nil {
+	c.batch.begin(c.from, m.Topic, &now)
+	if _, refusal := c.realm.broker.admit(c.batch, c.from, &now); refusal != nil {
 		told := *refusal
 		told.Fatal = false // the CALL around it broke no rule
 		return &told
@@ -116,7 +116,7 @@ func (c *metaCall) testament() (*wamp.Publish, *wamp.Refusal) {
 	if len(c.args) > 2 && c.args[2] != nil {
 		var ok bool
 		if kwargs, ok = c.args[2].(map[string]any); !ok {
-			return nil, wantDict
+			return nil, needDict
 		}
 	}
 	list, isList := args.([]any)
@@ -135,7 +135,7 @@ func (c *metaCall) testament() (*wamp.Publish, *wamp.Refusal) {
 	case form != wamp.FormNone:
 		m.Payload = wamp.NewPayload(nil, nil, wamp.PayloadFacts{Opaque: true})
 	case args != nil && !isList:
-		return nil, wrong("a testament's arguments are a list, or one binary")
+		return nil, invalidArgument("a testament's arguments are a list, or one binary")
 	default:
 		var err error
 		if m.Payload, err = codec.EncodePayload(s, list, kwargs); err != nil {
@@ -206,23 +206,23 @@ func flushTestaments(c *metaCall) *wamp.Refusal {
 	return refusal
 }
 
-// bequeath publishes a session's testaments. Without session resumption both
+// publishTestaments publishes a session's testaments. Without session resumption both
 // scopes end together, "detached" first.
-func (s *session) bequeath(t *turn) {
+func (s *session) publishTestaments(b *batch) {
 	w := s.testaments
 	if w == nil {
 		return
 	}
 	s.testaments = nil
 	for _, m := range slices.Concat(w.detached, w.destroyed) {
-		_ = s.realm.broker.publish(t, s, m) // a refusal is counted; nobody is left to tell
+		_ = s.realm.broker.publish(b, s, m) // a refusal is counted; nobody is left to tell
 	}
 }
 
 var (
 	tooManyTestaments = limitReached(wamp.LimitTestaments, "this session leaves as many testaments, or bytes of them, as it may")
 
-	unknownScope = wrong("scope must be detached or destroyed")
-	wrongOptions = wrong("publish_options must be options of PUBLISH, of their right types")
-	wantBinary   = wrong("with enc_* or ppt_* in publish_options, a testament's only argument is one binary")
+	unknownScope = invalidArgument("scope must be detached or destroyed")
+	wrongOptions = invalidArgument("publish_options must be options of PUBLISH, of their right types")
+	wantBinary   = invalidArgument("with enc_* or ppt_* in publish_options, a testament's only argument is one binary")
 )

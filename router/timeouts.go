@@ -24,9 +24,9 @@ type timeouts struct {
 // timer is an invocation's place in the heap. of is set before anybody else knows
 // of the invocation, and the rest guarded by its mu.
 type timer struct {
-	of       *timeouts // nil: the call has no timeout
+	timeouts *timeouts // nil: the call has no timeout
 	deadline time.Time
-	at       int // index in the heap; -1: not in it
+	index    int // index in the heap; -1: not in it
 	stopped  bool
 }
 
@@ -48,12 +48,12 @@ func (x *timeouts) start(inv *invocation, after time.Duration) {
 		x.running = true
 		x.done.Add(1)
 		go x.run()
-	} else if inv.timer.at == 0 {
-		x.poke()
+	} else if inv.timer.index == 0 {
+		x.wakeUp()
 	}
 }
 
-func (x *timeouts) poke() {
+func (x *timeouts) wakeUp() {
 	select {
 	case x.wake <- struct{}{}:
 	default:
@@ -63,14 +63,14 @@ func (x *timeouts) poke() {
 // stop takes the timer of an invocation that has ended out of the heap, or keeps
 // it from getting there.
 func (t *timer) stop(inv *invocation) {
-	if t.of == nil {
+	if t.timeouts == nil {
 		return
 	}
-	t.of.mu.Lock()
-	defer t.of.mu.Unlock()
+	t.timeouts.mu.Lock()
+	defer t.timeouts.mu.Unlock()
 	t.stopped = true
-	if t.at >= 0 {
-		heap.Remove(&t.of.heap, t.at)
+	if t.index >= 0 {
+		heap.Remove(&t.timeouts.heap, t.index)
 	}
 }
 
@@ -110,10 +110,10 @@ func (x *timeouts) close() {
 	x.mu.Lock()
 	x.closed = true
 	for _, inv := range x.heap {
-		inv.timer.at = -1
+		inv.timer.index = -1
 	}
 	x.heap = nil
-	x.poke()
+	x.wakeUp()
 	x.mu.Unlock()
 	x.done.Wait()
 }
@@ -137,11 +137,11 @@ func (h timerHeap) Len() int           { return len(h) }
 func (h timerHeap) Less(i, j int) bool { return h[i].timer.deadline.Before(h[j].timer.deadline) }
 func (h timerHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].timer.at, h[j].timer.at = i, j
+	h[i].timer.index, h[j].timer.index = i, j
 }
 func (h *timerHeap) Push(v any) {
 	inv := v.(*invocation)
-	inv.timer.at = len(*h)
+	inv.timer.index = len(*h)
 	*h = append(*h, inv)
 }
 func (h *timerHeap) Pop() any {
@@ -149,6 +149,6 @@ func (h *timerHeap) Pop() any {
 	inv := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
-	inv.timer.at = -1
+	inv.timer.index = -1
 	return inv
 }

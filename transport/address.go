@@ -15,9 +15,9 @@ import (
 // An address is in it while it has a connection or may not make as many as it
 // likes, so what the table holds is bounded by what connecting costs.
 type addresses struct {
-	mu    sync.Mutex
-	known map[netip.Addr]*address
-	sweep int // when the table has this many, those who may go are looked for
+	mu      sync.Mutex
+	known   map[netip.Addr]*address
+	sweepAt int // when the table has this many, those who may go are looked for
 }
 
 type address struct {
@@ -28,9 +28,9 @@ type address struct {
 	since  time.Time
 }
 
-// key is what an address is counted under: nobody has less than a /64 network
+// addressKey is what an address is counted under: nobody has less than a /64 network
 // of IPv6.
-func key(a netip.Addr) netip.Addr {
+func addressKey(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
@@ -40,9 +40,9 @@ func key(a netip.Addr) netip.Addr {
 	return a
 }
 
-// enter counts a connection in, or says why not. leave must follow if it did.
+// acquire counts a connection in, or says why not. leave must follow if it did.
 // An invalid address, which is a Unix socket's, is not counted.
-func (t *addresses) enter(a netip.Addr, l Limits, now time.Time) *wamp.Refusal {
+func (t *addresses) acquire(a netip.Addr, l Limits, now time.Time) *wamp.Refusal {
 	if !a.IsValid() {
 		return nil
 	}
@@ -51,11 +51,11 @@ func (t *addresses) enter(a netip.Addr, l Limits, now time.Time) *wamp.Refusal {
 	if t.known == nil {
 		t.known = make(map[netip.Addr]*address)
 	}
-	e := t.known[key(a)]
+	e := t.known[addressKey(a)]
 	if e == nil {
-		t.clean(l, now)
+		t.sweepIdle(l, now)
 		e = &address{tokens: float64(l.ConnectRate), since: now}
-		t.known[key(a)] = e
+		t.known[addressKey(a)] = e
 	}
 	e.refill(l, now)
 	switch {
@@ -74,10 +74,10 @@ func (e *address) refill(l Limits, now time.Time) {
 	e.since = now
 }
 
-// clean forgets who has no connection and all its tokens. mu is held. It runs
+// sweepIdle forgets who has no connection and all its tokens. mu is held. It runs
 // when the table has doubled, so its cost is spread over those who entered.
-func (t *addresses) clean(l Limits, now time.Time) {
-	if len(t.known) < max(t.sweep, 1024) {
+func (t *addresses) sweepIdle(l Limits, now time.Time) {
+	if len(t.known) < max(t.sweepAt, 1024) {
 		return
 	}
 	for a, e := range t.known {
@@ -85,17 +85,17 @@ func (t *addresses) clean(l Limits, now time.Time) {
 			delete(t.known, a)
 		}
 	}
-	t.sweep = 2 * len(t.known)
+	t.sweepAt = 2 * len(t.known)
 }
 
-// leave counts a connection out. An address that was not counted is invalid.
-func (t *addresses) leave(a netip.Addr) {
+// releasese counts a connection out. An address that was not counted is invalid.
+func (t *addresses) release(a netip.Addr) {
 	if !a.IsValid() {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.known[key(a)]; e != nil && e.open > 0 {
+	if e := t.known[addressKey(a)]; e != nil && e.open > 0 {
 		e.open--
 	}
 }
@@ -105,7 +105,7 @@ func (t *addresses) leave(a netip.Addr) {
 func (o *ListenOptions) peer(a net.Addr) (from netip.Addr, proxied bool) {
 	if t, ok := a.(*net.TCPAddr); ok {
 		from = t.AddrPort().Addr().Unmap().WithZone("")
-		return from, o.believes(from)
+		return from, o.isTrustedProxy(from)
 	}
 	return netip.Addr{}, o.UnixProxy
 }
@@ -117,10 +117,10 @@ func (o *ListenOptions) peerOf(remote string) (from netip.Addr, proxied bool) {
 		return netip.Addr{}, o.UnixProxy
 	}
 	from = ap.Addr().Unmap().WithZone("")
-	return from, o.believes(from)
+	return from, o.isTrustedProxy(from)
 }
 
-func (o *ListenOptions) believes(a netip.Addr) bool {
+func (o *ListenOptions) isTrustedProxy(a netip.Addr) bool {
 	return slices.ContainsFunc(o.Proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
@@ -140,7 +140,7 @@ func (u *upgrade) client() (netip.Addr, bool) {
 			break
 		}
 		last = a
-		if !u.opts.believes(a) {
+		if !u.opts.isTrustedProxy(a) {
 			break
 		}
 	}

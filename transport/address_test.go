@@ -20,19 +20,19 @@ func TestAddressesBoundConnections(t *testing.T) {
 	l := Limits{PerAddress: 2}
 	one, two := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	for i, want := range []*wamp.Refusal{nil, nil, refuseAddress} {
-		if got := a.enter(one, l, now); got != want {
+		if got := a.acquire(one, l, now); got != want {
 			t.Errorf("connection %d: %v", i, got)
 		}
 	}
-	if got := a.enter(two, l, now); got != nil {
+	if got := a.acquire(two, l, now); got != nil {
 		t.Errorf("another address: %v", got)
 	}
-	a.leave(one)
-	if got := a.enter(one, l, now); got != nil {
+	a.release(one)
+	if got := a.acquire(one, l, now); got != nil {
 		t.Errorf("after one has left: %v", got)
 	}
 	// A /64 network is one, and an IPv4 address written as IPv6 is itself.
-	six := func(s string) *wamp.Refusal { return a.enter(netip.MustParseAddr(s), l, now) }
+	six := func(s string) *wamp.Refusal { return a.acquire(netip.MustParseAddr(s), l, now) }
 	if six("2001:db8::1") != nil || six("2001:db8::2") != nil || six("2001:db8::3") != refuseAddress || six("2001:db8:0:1::1") != nil {
 		t.Error("IPv6 addresses are not counted by their /64")
 	}
@@ -41,7 +41,7 @@ func TestAddressesBoundConnections(t *testing.T) {
 	}
 	// Unix sockets have none.
 	for range 5 {
-		if a.enter(netip.Addr{}, l, now) != nil {
+		if a.acquire(netip.Addr{}, l, now) != nil {
 			t.Error("a Unix socket is counted")
 		}
 	}
@@ -53,9 +53,9 @@ func TestAddressesBoundRates(t *testing.T) {
 	l := Limits{ConnectRate: 2}
 	one := netip.MustParseAddr("192.0.2.1")
 	try := func() bool {
-		ok := a.enter(one, l, now) == nil
+		ok := a.acquire(one, l, now) == nil
 		if ok {
-			a.leave(one)
+			a.release(one)
 		}
 		return ok
 	}
@@ -82,8 +82,8 @@ func TestAddressesBoundRates(t *testing.T) {
 	for i := range 5000 {
 		now = now.Add(time.Second)
 		from := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		if a.enter(from, l, now) == nil {
-			a.leave(from)
+		if a.acquire(from, l, now) == nil {
+			a.release(from)
 		}
 	}
 	if len(a.known) > 2000 {
@@ -105,13 +105,13 @@ func TestForwardedFor(t *testing.T) {
 		"10.9.9.9":                      "10.9.9.9",
 	} {
 		u := upgrade{opts: opts, trusted: true}
-		u.note("X-Forwarded-For", header)
+		u.recordHeader("X-Forwarded-For", header)
 		got, ok := u.client()
 		if ok != (want != "") || ok && got.String() != want {
 			t.Errorf("%q: %v, %v, want %q", header, got, ok, want)
 		}
 		u = upgrade{opts: opts}
-		u.note("X-Forwarded-For", header)
+		u.recordHeader("X-Forwarded-For", header)
 		if _, ok := u.client(); ok || u.header != nil {
 			t.Errorf("%q is believed though nobody is listed", header)
 		}

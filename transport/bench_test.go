@@ -95,7 +95,7 @@ type again struct{ frames []byte }
 func (s *again) poll(*buffer) {}
 func (s *again) fill(b *buffer, want int) error {
 	b.class = startClasses - 1
-	b.filled(copy(b.space(want), s.frames))
+	b.advanceAndResize(copy(b.space(want), s.frames))
 	return nil
 }
 

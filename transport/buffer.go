@@ -96,10 +96,10 @@ func (b *buffer) grow(want int) {
 	b.mem = mem
 }
 
-// filled notes that n bytes were read into what space returned.
-func (b *buffer) filled(n int) {
+// advanceAndResize notes that n bytes were read into what space returned.
+func (b *buffer) advanceAndResize(n int) {
 	room := len(b.mem) - b.w
-	b.added(n)
+	b.advance(n)
 	switch {
 	case n == room && int(b.class)+1 < startClasses && len(b.mem) >= classSizes[b.class]:
 		b.class++
@@ -108,8 +108,8 @@ func (b *buffer) filled(n int) {
 	}
 }
 
-// added is filled for bytes that say nothing of how many come at once.
-func (b *buffer) added(n int) { b.w += n }
+// advance is filled for bytes that say nothing of how many come at once.
+func (b *buffer) advance(n int) { b.w += n }
 
 // put appends p, which may be anything left over from a handshake.
 func (b *buffer) put(p []byte) {

@@ -65,8 +65,8 @@ func FuzzHandshake(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		reply := new(recorder)
 		reply.chunks, reply.end = cut(raw, 1000, false), io.EOF
-		g := greeting{stream: reply, opts: &ListenOptions{}, limits: Limits{}.withDefaults()}
-		if g.need(1) != nil {
+		g := serverHandshake{stream: reply, opts: &ListenOptions{}, limits: Limits{}.withDefaults()}
+		if g.readAtLeast(1) != nil {
 			return
 		}
 		var c *conn

@@ -33,8 +33,8 @@ func TestMemoryIsHandedBackOnce(t *testing.T) {
 			}
 			answered <- err
 		}()
-		g := greeting{net: undated{server}, opts: &ListenOptions{}, limits: Limits{}.withDefaults(), accepted: time.Now(), addresses: new(addresses)}
-		c, refusal := g.greet()
+		g := serverHandshake{net: undated{server}, opts: &ListenOptions{}, limits: Limits{}.withDefaults(), accepted: time.Now(), addresses: new(addresses)}
+		c, refusal := g.run()
 		if err := errors.Join(<-answered, client.Close(), server.Close()); err != nil {
 			t.Fatal(err)
 		}

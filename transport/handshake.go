@@ -30,30 +30,30 @@ const subprotocol = "wamp.2."
 // What a handshake is turned away for. The texts never hold what a peer sent.
 var (
 	refuseTimeout     = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrProtocolViolation, Text: "handshake not completed in time", Fatal: true, Limit: wamp.LimitHello}
-	refuseGone        = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "connection lost in the handshake")
-	refuseTLS         = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "TLS handshake failed")
-	refuseForeign     = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "neither WebSocket nor RawSocket")
-	refuseReserved    = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "RawSocket handshake with reserved bits set")
-	refuseSerializer  = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no serializer in common")
-	refuseRequest     = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "not a request for WebSocket")
-	refuseRequestSize = turned(wamp.ReasonSize, wamp.ErrProtocolViolation, "request header over the limit")
-	refusePath        = turned(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no WebSocket at this path")
-	refuseOrigin      = turned(wamp.ReasonUnauthorized, wamp.ErrNotAuthorized, "origin not allowed")
-	refuseConnections = limited(wamp.LimitConnections, "too many connections")
-	refuseAddress     = limited(wamp.LimitAddressConnections, "too many connections from this address")
-	refuseRate        = limited(wamp.LimitConnectRate, "too many connections in a second from this address")
+	refuseGone        = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "connection lost in the handshake")
+	refuseTLS         = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "TLS handshake failed")
+	refuseForeign     = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "neither WebSocket nor RawSocket")
+	refuseReserved    = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "RawSocket handshake with reserved bits set")
+	refuseSerializer  = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no serializer in common")
+	refuseRequest     = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "not a request for WebSocket")
+	refuseRequestSize = rejected(wamp.ReasonSize, wamp.ErrProtocolViolation, "request header over the limit")
+	refusePath        = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no WebSocket at this path")
+	refuseOrigin      = rejected(wamp.ReasonUnauthorized, wamp.ErrNotAuthorized, "origin not allowed")
+	refuseConnections = limitRejection(wamp.LimitConnections, "too many connections")
+	refuseAddress     = limitRejection(wamp.LimitAddressConnections, "too many connections from this address")
+	refuseRate        = limitRejection(wamp.LimitConnectRate, "too many connections in a second from this address")
 )
 
-func limited(limit wamp.Limit, text string) *wamp.Refusal {
+func limitRejection(limit wamp.Limit, text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Text: text, Fatal: true, Limit: limit}
 }
 
-func turned(reason wamp.Reason, uri wamp.URI, text string) *wamp.Refusal {
+func rejected(reason wamp.Reason, uri wamp.URI, text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: reason, URI: uri, Text: text, Fatal: true}
 }
 
-// greeting is the transport handshake of one accepted connection.
-type greeting struct {
+// serverHandshake is the transport handshake of one accepted connection.
+type serverHandshake struct {
 	net       net.Conn
 	stream    stream
 	in        buffer
@@ -66,20 +66,20 @@ type greeting struct {
 	from      netip.Addr    // who the peer is; invalid for a Unix socket
 	proxied   bool          // the connection is from a proxy that is believed
 	loopback  bool          // it came to an address of the loopback
-	entered   netip.Addr    // the address that it was counted under, if valid
-	no        *wamp.Refusal // there is no place for it: answer so
+	counted   netip.Addr    // the address that it was counted under, if valid
+	rejection *wamp.Refusal // there is no place for it: answer so
 	answered  bool          // there is something for the peer to read
 }
 
-// greet does the handshake. What it returns starts with what the peer sent
+// run does the handshake. What it returns starts with what the peer sent
 // already behind it.
-func (g *greeting) greet() (*conn, *wamp.Refusal) {
+func (g *serverHandshake) run() (*conn, *wamp.Refusal) {
 	g.deadline = g.accepted.Add(g.limits.HandshakeTimeout)
 	g.info = *infoOf(g.net, g.accepted)
 	g.from, g.proxied = g.opts.peer(g.net.RemoteAddr())
 	g.loopback = onLoopback(g.net.LocalAddr())
-	if !g.proxied && g.no == nil {
-		g.enter(g.from)
+	if !g.proxied && g.rejection == nil {
+		g.countAddress(g.from)
 	}
 	if t, ok := g.net.(*tls.Conn); ok {
 		ctx, cancel := context.WithDeadline(context.Background(), g.deadline)
@@ -98,7 +98,7 @@ func (g *greeting) greet() (*conn, *wamp.Refusal) {
 	if err := g.stream.setReadDeadline(g.deadline); err != nil {
 		return nil, refuseGone
 	}
-	if refusal := g.need(1); refusal != nil {
+	if refusal := g.readAtLeast(1); refusal != nil {
 		return nil, refusal
 	}
 	var c *conn
@@ -121,27 +121,27 @@ func (g *greeting) greet() (*conn, *wamp.Refusal) {
 	return c, nil
 }
 
-// enter counts the connection under its address, if there is room for it.
-func (g *greeting) enter(from netip.Addr) {
-	if g.no = g.addresses.enter(from, g.limits, time.Now()); g.no == nil {
-		g.entered = from
+// countAddress counts the connection under its address, if there is room for it.
+func (g *serverHandshake) countAddress(from netip.Addr) {
+	if g.rejection = g.addresses.acquire(from, g.limits, time.Now()); g.rejection == nil {
+		g.counted = from
 	}
 }
 
-// part ends a connection that was refused. What was answered is left to be read.
-func (g *greeting) part() {
+// reject ends a connection that was refused. What was answered is left to be read.
+func (g *serverHandshake) reject() {
 	if g.answered && g.stream.closeWrite() == nil {
-		linger(g.stream, &g.in, min(partingTime, time.Until(g.deadline)))
+		linger(g.stream, &g.in, min(rejectLinger, time.Until(g.deadline)))
 	}
 	_ = g.net.Close()
-	g.addresses.leave(g.entered)
+	g.addresses.release(g.counted)
 }
 
-// partingTime is how long a peer that was refused has to read why.
-const partingTime = time.Second
+// rejectLinger is how long a peer that was refused has to read why.
+const rejectLinger = time.Second
 
-// need waits until n bytes are there.
-func (g *greeting) need(n int) *wamp.Refusal {
+// readAtLeast waits until n bytes are there.
+func (g *serverHandshake) readAtLeast(n int) *wamp.Refusal {
 	for len(g.in.bytes()) < n {
 		if err := g.stream.fill(&g.in, n); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -153,7 +153,7 @@ func (g *greeting) need(n int) *wamp.Refusal {
 	return nil
 }
 
-func (g *greeting) answer(p []byte) *wamp.Refusal {
+func (g *serverHandshake) answer(p []byte) *wamp.Refusal {
 	if _, err := g.stream.write([][]byte{p}, time.Until(g.deadline)); err != nil {
 		return refuseGone
 	}
@@ -162,8 +162,8 @@ func (g *greeting) answer(p []byte) *wamp.Refusal {
 }
 
 // rawSocket answers as WAMP, "RawSocket Transport", "Handshake" says.
-func (g *greeting) rawSocket() (*conn, *wamp.Refusal) {
-	if refusal := g.need(len(rawHello{})); refusal != nil {
+func (g *serverHandshake) rawSocket() (*conn, *wamp.Refusal) {
+	if refusal := g.readAtLeast(len(rawHello{})); refusal != nil {
 		return nil, refusal
 	}
 	hello := rawHello(g.in.bytes())
@@ -173,10 +173,10 @@ func (g *greeting) rawSocket() (*conn, *wamp.Refusal) {
 	switch {
 	case hello.reserved():
 		code, refusal = rawErrReserved, refuseReserved
-	case !g.opts.speaks(hello.serializer()):
+	case !g.opts.acceptsSerializer(hello.serializer()):
 		code, refusal = rawErrSerializer, refuseSerializer
-	case g.no != nil:
-		code, refusal = rawErrConnections, g.no
+	case g.rejection != nil:
+		code, refusal = rawErrConnections, g.rejection
 	}
 	if refusal != nil {
 		reply := newRawError(code)
@@ -192,7 +192,7 @@ func (g *greeting) rawSocket() (*conn, *wamp.Refusal) {
 }
 
 // webSocket answers a request for an upgrade (RFC 6455, section 4.2).
-func (g *greeting) webSocket() (*conn, *wamp.Refusal) {
+func (g *serverHandshake) webSocket() (*conn, *wamp.Refusal) {
 	end := -1
 	for seen := 0; end < 0; {
 		b := g.in.bytes()
@@ -205,7 +205,7 @@ func (g *greeting) webSocket() (*conn, *wamp.Refusal) {
 			end = maxRequest + 1
 			break
 		}
-		if refusal := g.need(len(b) + 1); refusal != nil {
+		if refusal := g.readAtLeast(len(b) + 1); refusal != nil {
 			return nil, refusal
 		}
 	}
@@ -224,13 +224,13 @@ func (g *greeting) webSocket() (*conn, *wamp.Refusal) {
 		return nil, refuseRequest
 	}
 	u := upgrade{opts: g.opts, trusted: g.proxied, loopback: g.loopback, admit: func(u *upgrade) *wamp.Refusal {
-		if g.proxied && g.no == nil {
+		if g.proxied && g.rejection == nil {
 			if client, ok := u.client(); ok {
 				g.from, g.info.Address = client, client.String()
 			}
-			g.enter(g.from)
+			g.countAddress(g.from)
 		}
-		return g.no
+		return g.rejection
 	}}
 	var reply bytes.Buffer
 	refusal := u.run(struct {
@@ -278,7 +278,7 @@ func (u *upgrade) refuse(status int, refusal *wamp.Refusal) error {
 func (u *upgrade) run(rw io.ReadWriter) *wamp.Refusal {
 	_, err := ws.Upgrader{
 		OnRequest: func(uri []byte) error {
-			if path, _, _ := strings.Cut(string(uri), "?"); !u.opts.serves(path) {
+			if path, _, _ := strings.Cut(string(uri), "?"); !u.opts.hasPath(path) {
 				return u.refuse(http.StatusNotFound, refusePath)
 			}
 			return nil
@@ -289,12 +289,12 @@ func (u *upgrade) run(rw io.ReadWriter) *wamp.Refusal {
 			return nil
 		},
 		OnHeader: func(key, value []byte) error {
-			u.note(string(key), string(value))
+			u.recordHeader(string(key), string(value))
 			return nil
 		},
-		Protocol: func(name []byte) bool { return u.choose(string(name)) },
+		Protocol: func(name []byte) bool { return u.selectSubprotocol(string(name)) },
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
-			return nil, u.judge()
+			return nil, u.checkRequest()
 		},
 	}.Upgrade(rw)
 	switch {
@@ -306,9 +306,9 @@ func (u *upgrade) run(rw io.ReadWriter) *wamp.Refusal {
 	return refuseRequest
 }
 
-// note keeps the fields that authentication and logs go by; there may be a
+// recordHeader keeps the fields that authentication and logs go by; there may be a
 // great many others.
-func (u *upgrade) note(key, value string) {
+func (u *upgrade) recordHeader(key, value string) {
 	switch key {
 	case "Origin":
 		u.origins++
@@ -327,14 +327,14 @@ func (u *upgrade) note(key, value string) {
 	u.header.Add(key, value)
 }
 
-// choose takes the first of the subprotocols offered that is spoken here.
-func (u *upgrade) choose(name string) bool {
+// selectSubprotocol takes the first of the subprotocols offered that is spoken here.
+func (u *upgrade) selectSubprotocol(name string) bool {
 	rest, ok := strings.CutPrefix(name, subprotocol)
 	if !ok {
 		return false
 	}
 	for _, s := range wamp.Serializers {
-		if s.String() == rest && u.opts.speaks(s) {
+		if s.String() == rest && u.opts.acceptsSerializer(s) {
 			u.serializer = s
 			return true
 		}
@@ -342,12 +342,12 @@ func (u *upgrade) choose(name string) bool {
 	return false
 }
 
-// judge says whether the request is granted, after all of it was read.
-func (u *upgrade) judge() error {
+// checkRequest says whether the request is granted, after all of it was read.
+func (u *upgrade) checkRequest() error {
 	switch {
 	case u.hosts > 1 || u.origins > 1: // RFC 9112, section 3.2; RFC 6454, section 7.3
 		return u.refuse(http.StatusBadRequest, refuseRequest)
-	case !u.opts.allows(u.origin, u.ownHost()):
+	case !u.opts.originAllowed(u.origin, u.ownHost()):
 		return u.refuse(http.StatusForbidden, refuseOrigin)
 	case u.serializer == 0:
 		return u.refuse(http.StatusBadRequest, refuseSerializer)
@@ -397,7 +397,7 @@ func wsFraming(s wamp.Serializer) Framing {
 // is left in in, and its memory: whoever ends the handshake after all has none to
 // give back.
 func newConn(s stream, in *buffer, info Info, f Framing, first, most int) *conn {
-	c := &conn{info: info, stream: s, in: *in, limit: min(first, most), most: most, framing: f}
+	c := &conn{info: info, stream: s, in: *in, limit: min(first, most), maxLimit: most, framing: f}
 	*in = buffer{}
 	if f == FramingRaw {
 		c.frames = rawFrames{}
@@ -410,20 +410,20 @@ func newConn(s stream, in *buffer, info Info, f Framing, first, most int) *conn 
 	return c
 }
 
-func (o *ListenOptions) speaks(s wamp.Serializer) bool {
+func (o *ListenOptions) acceptsSerializer(s wamp.Serializer) bool {
 	return s.Valid() && (o.Serializers == nil || slices.Contains(o.Serializers, s))
 }
 
-func (o *ListenOptions) serves(path string) bool {
+func (o *ListenOptions) hasPath(path string) bool {
 	if o.Paths == nil {
 		return path == "/" || path == "/ws"
 	}
 	return slices.Contains(o.Paths, path)
 }
 
-// allows reports whether a page of that origin may connect (RFC 6455, section
+// originAllowed reports whether a page of that origin may connect (RFC 6455, section
 // 10.2). Browsers always send one, and nobody else needs to.
-func (o *ListenOptions) allows(origin, host string) bool {
+func (o *ListenOptions) originAllowed(origin, host string) bool {
 	if origin == "" || slices.Contains(o.Origins, "*") {
 		return true
 	}

@@ -15,7 +15,7 @@ import (
 // HTTP already. That server bounds the time until here, and chooses the path.
 // The connection then belongs to s.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	l, limits := s.hijacking(), s.limitsNow()
+	l, limits := s.httpListenerOf(), s.limitsNow()
 	from, trusted := s.HTTP.peerOf(r.RemoteAddr)
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	u := upgrade{opts: &s.HTTP, host: r.Host, trusted: trusted, loopback: onLoopback(local)}
@@ -37,29 +37,29 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if client, ok := u.client(); ok {
 			from, address = client, client.String()
 		}
-		refusal := s.addresses.enter(from, limits, time.Now())
+		refusal := s.addresses.acquire(from, limits, time.Now())
 		entered = refusal == nil
 		return refusal
 	}
 	gone := func() {
 		if entered {
-			s.addresses.leave(from)
+			s.addresses.release(from)
 		}
 	}
 	for key, values := range r.Header {
 		for _, v := range values {
-			u.note(key, v)
+			u.recordHeader(key, v)
 		}
 	}
 	for _, offered := range r.Header.Values("Sec-Websocket-Protocol") {
 		for name := range strings.SplitSeq(offered, ",") {
 			if u.serializer == 0 {
-				u.choose(strings.TrimSpace(name))
+				u.selectSubprotocol(strings.TrimSpace(name))
 			}
 		}
 	}
-	if u.judge() != nil {
-		s.turn(u.refusal, info())
+	if u.checkRequest() != nil {
+		s.reject(u.refusal, info())
 		http.Error(w, u.refusal.Text, statusOf(u.refusal))
 		return
 	}
@@ -69,7 +69,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Protocol: func(name string) bool { return name == chosen },
 	}.Upgrade(r, w)
 	if err != nil {
-		s.turn(refuseRequest, info())
+		s.reject(refuseRequest, info())
 		gone()
 		if nc != nil {
 			nc.Close()
@@ -80,7 +80,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		nc.Close()
 		gone()
 		if ok {
-			s.forget(nc, l)
+			s.untrack(nc, l)
 		}
 		return
 	}
@@ -91,18 +91,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in.put(early)
 	nc.SetDeadline(time.Time{})
 	c := newConn(newStream(nc), &in, *known, wsFraming(u.serializer), limits.MaxFirst, limits.MaxMessage)
-	c.place = &place{server: s, listener: l, net: nc, from: from}
+	c.slot = &connSlot{server: s, listener: l, net: nc, from: from}
 	go s.Handle(c)
 }
 
-// hijacking returns what stands for the listener of ServeHTTP's connections.
-func (s *Server) hijacking() *listening {
+// httpListenerOf returns what stands for the listener of ServeHTTP's connections.
+func (s *Server) httpListenerOf() *activeListener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hijacked == nil {
-		s.hijacked = &listening{opts: s.HTTP}
+	if s.httpListener == nil {
+		s.httpListener = &activeListener{opts: s.HTTP}
 	}
-	return s.hijacked
+	return s.httpListener
 }
 
 func statusOf(refusal *wamp.Refusal) int {

@@ -88,12 +88,12 @@ type Server struct {
 	// goroutine of its own. The connection is its to close, whether before it
 	// returns or later; until then it is one of the server's.
 	Handle func(Conn)
-	// Turned, if not nil, is called for each connection that was turned away
+	// Rejectededed, if not nil, is called for each connection that was turned away
 	// before that, with what is known of it: Network, Address and Since, the
 	// rest as far as its handshake got. It is called concurrently, and must not
 	// keep the Info.
-	Turned func(*wamp.Refusal, *Info)
-	Limits Limits
+	Rejected func(*wamp.Refusal, *Info)
+	Limits   Limits
 	// HTTP says what ServeHTTP answers. Its Paths, NoWebSocket and NoRawSocket
 	// are of no effect there.
 	HTTP ListenOptions
@@ -103,16 +103,16 @@ type Server struct {
 	limits    atomic.Pointer[Limits] // what SetLimits said last
 	addresses addresses
 
-	mu        sync.Mutex
-	closed    bool
-	listeners map[*listening]struct{}
-	conns     map[net.Conn]struct{}
-	running   sync.WaitGroup // a Serve or a connection each
-	hijacked  *listening     // stands for the listener of ServeHTTP's connections
+	mu           sync.Mutex
+	closed       bool
+	listeners    map[*activeListener]struct{}
+	conns        map[net.Conn]struct{}
+	running      sync.WaitGroup  // a Serve or a connection each
+	httpListener *activeListener // stands for the listener of ServeHTTP's connections
 }
 
-// listening is a listener that is served.
-type listening struct {
+// activeListener is a listener that is served.
+type activeListener struct {
 	net.Listener
 	opts ListenOptions
 	open atomic.Int64
@@ -120,14 +120,14 @@ type listening struct {
 	once sync.Once
 }
 
-func (l *listening) Close() error {
+func (l *activeListener) Close() error {
 	l.once.Do(func() { close(l.stop) })
 	return l.Listener.Close()
 }
 
-// turnedAtOnce is how many connections over MaxConnections are told so at the
+// maxRejecting is how many connections over MaxConnections are told so at the
 // same time; further ones are closed without a word.
-const turnedAtOnce = 64
+const maxRejecting = 64
 
 // SetLimits replaces Limits for connections that are accepted from now on.
 func (s *Server) SetLimits(l Limits) { s.limits.Store(&l) }
@@ -143,7 +143,7 @@ func (s *Server) limitsNow() Limits {
 // fails for good, and closes l. It returns net.ErrClosed after the former. For
 // TLS, l is one of tls.NewListener.
 func (s *Server) Serve(l net.Listener, opts ListenOptions) error {
-	ln := &listening{Listener: l, opts: opts, stop: make(chan struct{})}
+	ln := &activeListener{Listener: l, opts: opts, stop: make(chan struct{})}
 	defer ln.Close()
 	s.mu.Lock()
 	if s.closed {
@@ -151,7 +151,7 @@ func (s *Server) Serve(l net.Listener, opts ListenOptions) error {
 		return net.ErrClosed
 	}
 	if s.listeners == nil {
-		s.listeners = make(map[*listening]struct{})
+		s.listeners = make(map[*activeListener]struct{})
 	}
 	s.listeners[ln] = struct{}{}
 	s.running.Add(1)
@@ -172,20 +172,20 @@ func (s *Server) Serve(l net.Listener, opts ListenOptions) error {
 				return net.ErrClosed
 			default:
 			}
-			if !passing(err) {
+			if !isTemporary(err) {
 				return err
 			}
 			pause.failed(s, err, ln.stop)
 			continue
 		}
 		pause = backoff{logged: pause.logged}
-		s.accepted(nc, ln)
+		s.handleAccepted(nc, ln)
 	}
 }
 
-// passing reports whether accepting can work again later: descriptors or memory
+// isTemporary reports whether accepting can work again later: descriptors or memory
 // ran out, or that one connection failed.
-func passing(err error) bool {
+func isTemporary(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		if errors.Is(err, e) {
 			return true
@@ -217,41 +217,41 @@ func (b *backoff) failed(s *Server, err error, stop <-chan struct{}) {
 	}
 }
 
-func (s *Server) accepted(nc net.Conn, l *listening) {
+func (s *Server) handleAccepted(nc net.Conn, l *activeListener) {
 	full, ok := s.admit(nc, l)
 	if !ok {
 		nc.Close()
 		if full {
-			s.turn(refuseConnections, infoOf(nc, time.Now()))
+			s.reject(refuseConnections, infoOf(nc, time.Now()))
 		}
 		return
 	}
 	go func() {
 		limits := s.limitsNow()
-		g := greeting{
+		g := serverHandshake{
 			net: nc, limits: limits, opts: &l.opts, accepted: time.Now(), addresses: &s.addresses,
 		}
 		if full {
-			g.no = refuseConnections
+			g.rejection = refuseConnections
 		}
-		c, refusal := g.greet()
+		c, refusal := g.run()
 		if refusal != nil {
 			info := g.info // here, so that only who is turned away costs an allocation
-			s.turn(refusal, &info)
-			g.part()
-			s.forget(nc, l)
+			s.reject(refusal, &info)
+			g.reject()
+			s.untrack(nc, l)
 			return
 		}
 		// The handshake may have grown this goroutine's stack: what waits for
 		// messages gets a new one.
-		c.place = &place{server: s, listener: l, net: nc, from: g.entered}
+		c.slot = &connSlot{server: s, listener: l, net: nc, from: g.counted}
 		go s.Handle(c)
 	}()
 }
 
 // admit counts nc in. full says that it is one too many, ok that it is to be
 // dealt with at all.
-func (s *Server) admit(nc net.Conn, l *listening) (full, ok bool) {
+func (s *Server) admit(nc net.Conn, l *activeListener) (full, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -260,7 +260,7 @@ func (s *Server) admit(nc net.Conn, l *listening) (full, ok bool) {
 	if most := l.opts.MaxConnections; most > 0 {
 		open := int(l.open.Load())
 		full = open >= most
-		if open >= most+turnedAtOnce {
+		if open >= most+maxRejecting {
 			return true, false
 		}
 	}
@@ -273,7 +273,7 @@ func (s *Server) admit(nc net.Conn, l *listening) (full, ok bool) {
 	return full, true
 }
 
-func (s *Server) forget(nc net.Conn, l *listening) {
+func (s *Server) untrack(nc net.Conn, l *activeListener) {
 	l.open.Add(-1)
 	s.mu.Lock()
 	delete(s.conns, nc)
@@ -281,19 +281,19 @@ func (s *Server) forget(nc net.Conn, l *listening) {
 	s.running.Done()
 }
 
-// place is what a connection takes up of its server until it is closed.
-type place struct {
+// connSlot is what a connection takes up of its server until it is closed.
+type connSlot struct {
 	server   *Server
-	listener *listening
+	listener *activeListener
 	net      net.Conn
 	from     netip.Addr // the address that it was counted under, if valid
-	left     atomic.Bool
+	released atomic.Bool
 }
 
-func (p *place) leave() {
-	if p != nil && !p.left.Swap(true) {
-		p.server.addresses.leave(p.from)
-		p.server.forget(p.net, p.listener)
+func (p *connSlot) release() {
+	if p != nil && !p.released.Swap(true) {
+		p.server.addresses.release(p.from)
+		p.server.untrack(p.net, p.listener)
 	}
 }
 
@@ -301,9 +301,9 @@ func infoOf(nc net.Conn, since time.Time) *Info {
 	return &Info{Network: nc.RemoteAddr().Network(), Address: nc.RemoteAddr().String(), Since: since}
 }
 
-func (s *Server) turn(refusal *wamp.Refusal, from *Info) {
-	if s.Turned != nil {
-		s.Turned(refusal, from)
+func (s *Server) reject(refusal *wamp.Refusal, from *Info) {
+	if s.Rejected != nil {
+		s.Rejected(refusal, from)
 	}
 	if s.Logger != nil {
 		s.Logger.Debug("connection turned away", "reason", refusal.Text, "address", from.Address)

@@ -37,7 +37,7 @@ func (r refusals) next(t testing.TB) *wamp.Refusal {
 
 func newServer() (*Server, refusals) {
 	r := make(refusals, 100)
-	return &Server{Handle: echo, Turned: func(refusal *wamp.Refusal, from *Info) {
+	return &Server{Handle: echo, Rejected: func(refusal *wamp.Refusal, from *Info) {
 		if from == nil || from.Address == "" {
 			panic("turned away, and from nowhere")
 		}
@@ -494,7 +494,7 @@ func TestServeHTTP(t *testing.T) {
 		}
 		turned.next(t)
 		c.Close()
-		for s.hijacking().open.Load() != 0 {
+		for s.httpListenerOf().open.Load() != 0 {
 			time.Sleep(time.Millisecond)
 		}
 		h.Close()

@@ -39,7 +39,7 @@ func (s *script) fill(b *buffer, want int) error {
 		return os.ErrDeadlineExceeded
 	}
 	n := copy(b.space(want), c)
-	b.filled(n)
+	b.advanceAndResize(n)
 	if n == len(c) {
 		s.chunks = s.chunks[1:]
 	} else {
@@ -65,7 +65,7 @@ func (s *script) close() error                               { return nil }
 func play(f Framing, limit int, chunks ...[]byte) *conn {
 	s := &script{chunks: chunks, end: io.EOF}
 	if f == FramingMemory {
-		return &conn{stream: s, frames: memoryFrames{}, framing: f, limit: limit, most: limit}
+		return &conn{stream: s, frames: memoryFrames{}, framing: f, limit: limit, maxLimit: limit}
 	}
 	return newConn(s, new(buffer), Info{Serializer: serializerOf(f)}, opposite(f), limit, limit)
 }

@@ -20,23 +20,23 @@ const (
 // and for tests. It behaves like a socket: bytes are copied, each direction
 // holds 64 KiB, and what was written before Close can still be read.
 func Pipe(s wamp.Serializer) (client, server Conn) {
-	var up, down = new(half), new(half)
+	var up, down = new(pipeBuffer), new(pipeBuffer)
 	up.changed.L, down.changed.L = &up.mu, &down.mu
-	end := func(in, out *half) Conn {
+	end := func(in, out *pipeBuffer) Conn {
 		return &conn{
-			info:    Info{Transport: "memory", Network: "memory", Address: "memory", Serializer: s},
-			stream:  &pipe{in: in, out: out},
-			frames:  memoryFrames{},
-			framing: FramingMemory,
-			limit:   pipeMax,
-			most:    pipeMax,
+			info:     Info{Transport: "memory", Network: "memory", Address: "memory", Serializer: s},
+			stream:   &pipe{in: in, out: out},
+			frames:   memoryFrames{},
+			framing:  FramingMemory,
+			limit:    pipeMax,
+			maxLimit: pipeMax,
 		}
 	}
 	return end(down, up), end(up, down)
 }
 
-// half is one direction of a Pipe: a ring of bytes.
-type half struct {
+// pipeBuffer is one direction of a Pipe: a ring of bytes.
+type pipeBuffer struct {
 	mu        sync.Mutex
 	changed   sync.Cond
 	ring      []byte // made with the first byte
@@ -44,11 +44,11 @@ type half struct {
 	ended     bool   // the writing end was closed
 	abandoned bool   // the reading end was closed
 	deadline  time.Time
-	alarm     *time.Timer // wakes the reader at the deadline
+	readTimer *time.Timer // wakes the reader at the deadline
 }
 
 // put copies what fits of segments, after skipping skip bytes. mu is held.
-func (h *half) put(segments [][]byte, skip int) int {
+func (h *pipeBuffer) put(segments [][]byte, skip int) int {
 	if h.ring == nil {
 		h.ring = make([]byte, pipeSize)
 	}
@@ -78,7 +78,7 @@ func (h *half) put(segments [][]byte, skip int) int {
 }
 
 // get copies what there is to dst, or what fits. mu is held.
-func (h *half) get(dst []byte) int {
+func (h *pipeBuffer) get(dst []byte) int {
 	total := 0
 	for len(dst) > 0 && h.n > 0 {
 		k := copy(dst, h.ring[h.r:min(len(h.ring), h.r+h.n)])
@@ -93,7 +93,7 @@ func (h *half) get(dst []byte) int {
 	return total
 }
 
-func (h *half) wake() {
+func (h *pipeBuffer) wake() {
 	h.mu.Lock()
 	h.changed.Broadcast()
 	h.mu.Unlock()
@@ -101,7 +101,7 @@ func (h *half) wake() {
 
 // pipe is one end of a Pipe.
 type pipe struct {
-	in, out *half
+	in, out *pipeBuffer
 }
 
 func (p *pipe) poll(b *buffer) {
@@ -109,7 +109,7 @@ func (p *pipe) poll(b *buffer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.n > 0 && !h.abandoned {
-		b.added(h.get(b.space(0)))
+		b.advance(h.get(b.space(0)))
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *pipe) fill(b *buffer, want int) error {
 		case !h.deadline.IsZero() && !time.Now().Before(h.deadline):
 			return os.ErrDeadlineExceeded
 		case h.n > 0:
-			b.filled(h.get(b.space(want)))
+			b.advanceAndResize(h.get(b.space(want)))
 			return nil
 		case h.ended:
 			return io.EOF
@@ -146,13 +146,13 @@ func (p *pipe) setReadDeadline(t time.Time) error {
 	h.deadline = t
 	switch {
 	case t.IsZero():
-		if h.alarm != nil {
-			h.alarm.Stop()
+		if h.readTimer != nil {
+			h.readTimer.Stop()
 		}
-	case h.alarm == nil:
-		h.alarm = time.AfterFunc(time.Until(t), h.wake)
+	case h.readTimer == nil:
+		h.readTimer = time.AfterFunc(time.Until(t), h.wake)
 	default:
-		h.alarm.Reset(time.Until(t))
+		h.readTimer.Reset(time.Until(t))
 	}
 	h.changed.Broadcast()
 	return nil
@@ -168,7 +168,7 @@ func (p *pipe) tryWrite(segments [][]byte) (int, error) {
 	return h.put(segments, 0), nil
 }
 
-func (h *half) writeError() error {
+func (h *pipeBuffer) writeError() error {
 	switch {
 	case h.ended:
 		return ErrClosed
@@ -227,8 +227,8 @@ func (p *pipe) close() error {
 	h := p.in
 	h.mu.Lock()
 	h.abandoned = true
-	if h.alarm != nil {
-		h.alarm.Stop()
+	if h.readTimer != nil {
+		h.readTimer.Stop()
 	}
 	h.changed.Broadcast()
 	h.mu.Unlock()
@@ -269,4 +269,4 @@ func (m memoryFrames) ready(b []byte, limit int) bool {
 	return ok || err != nil
 }
 
-func (memoryFrames) done() {}
+func (memoryFrames) release() {}

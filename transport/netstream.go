@@ -35,7 +35,7 @@ func (s *netStream) fill(b *buffer, want int) error {
 	case n > 0 && idle:
 		b.put(p[:n])
 	case n > 0:
-		b.filled(n)
+		b.advanceAndResize(n)
 	case err == nil:
 		// A Reader may do that, and is discouraged to.
 		err = io.ErrNoProgress

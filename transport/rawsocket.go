@@ -102,4 +102,4 @@ func (r rawFrames) ready(b []byte, limit int) bool {
 	return ok || err != nil
 }
 
-func (rawFrames) done() {}
+func (rawFrames) release() {}

@@ -101,9 +101,9 @@ func (s *socket) readable(fd uintptr) bool {
 		case n == 0:
 			s.readErr = io.EOF
 		case s.polls:
-			b.added(n)
+			b.advance(n)
 		default:
-			b.filled(n)
+			b.advanceAndResize(n)
 		}
 		return true
 	}

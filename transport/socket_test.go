@@ -65,7 +65,7 @@ func streams(t *testing.T, test func(t *testing.T, ours Conn, theirs io.ReadWrit
 	t.Run("memory", func(t *testing.T) {
 		a, b := Pipe(wamp.CBOR)
 		t.Cleanup(func() { a.Close(); b.Close() })
-		ours := &conn{stream: a.(*conn).stream, frames: rawFrames{}, framing: FramingRaw, limit: 16 << 20, most: 16 << 20}
+		ours := &conn{stream: a.(*conn).stream, frames: rawFrames{}, framing: FramingRaw, limit: 16 << 20, maxLimit: 16 << 20}
 		test(t, ours, &pipePeer{stream: b.(*conn).stream})
 	})
 }

@@ -35,30 +35,30 @@ type frameReader interface {
 	// ready reports whether next would come to a frame or an error with what
 	// is in b.
 	ready(b []byte, limit int) bool
-	// done gives up what was needed to put together the frame last handed up.
-	done()
+	// releaseaseasease gives up what was needed to put together the frame last handed up.
+	release()
 }
 
 // conn is a Conn over a stream.
 type conn struct {
-	info    Info
-	stream  stream
-	frames  frameReader
-	in      buffer
-	err     error // what every Read from now on returns
-	ended   bool  // the peer has ended its side
-	limit   int   // on the size of messages
-	most    int   // what limit can be raised to
-	framing Framing
-	place   *place // in the server that it came from; nil: it came from none
+	info     Info
+	stream   stream
+	frames   frameReader
+	in       buffer
+	err      error // what every Read from now on returns
+	ended    bool  // the peer has ended its side
+	limit    int   // on the size of messages
+	maxLimit int   // what limit can be raised to
+	framing  Framing
+	slot     *connSlot // in the server that it came from; nil: it came from none
 }
 
 func (c *conn) Info() *Info      { return &c.info }
 func (c *conn) Framing() Framing { return c.framing }
 
 func (c *conn) SetReadLimit(bytes int) {
-	if bytes <= 0 || bytes > c.most {
-		bytes = c.most
+	if bytes <= 0 || bytes > c.maxLimit {
+		bytes = c.maxLimit
 	}
 	c.limit = bytes
 }
@@ -69,7 +69,7 @@ func (c *conn) Read() (Frame, error) {
 	if c.err != nil {
 		return Frame{}, c.err
 	}
-	c.frames.done()
+	c.frames.release()
 	for {
 		f, ok, n, want, perr := c.frames.next(c.in.bytes(), c.limit)
 		c.in.take(n)
@@ -102,7 +102,7 @@ func (c *conn) Read() (Frame, error) {
 // fail makes err the end of reading.
 func (c *conn) fail(err error) error {
 	c.err = err
-	c.frames.done()
+	c.frames.release()
 	c.in.release()
 	return err
 }
@@ -145,7 +145,7 @@ func (c *conn) Write(segments [][]byte, stall time.Duration) (int, error) {
 func (c *conn) CloseWrite() error { return closedError(c.stream.closeWrite()) }
 
 func (c *conn) Linger(limit time.Duration) {
-	c.frames.done()
+	c.frames.release()
 	c.in.release()
 	if c.err != nil && (errors.Is(c.err, ErrClosed) || c.err == io.EOF && c.ended) {
 		return
@@ -154,16 +154,16 @@ func (c *conn) Linger(limit time.Duration) {
 	linger(c.stream, &c.in, limit)
 }
 
-// mostLingering is how many bytes are read to be thrown away: as many as a peer
+// maxLinger is how many bytes are read to be thrown away: as many as a peer
 // can have begun to send before it could know better.
-const mostLingering = 2 * maxMessage
+const maxLinger = 2 * maxMessage
 
 func linger(s stream, in *buffer, limit time.Duration) {
 	defer in.release()
 	if s.setReadDeadline(time.Now().Add(limit)) != nil {
 		return
 	}
-	for n := 0; n < mostLingering && s.fill(in, 0) == nil; {
+	for n := 0; n < maxLinger && s.fill(in, 0) == nil; {
 		n += len(in.bytes())
 		in.take(len(in.bytes()))
 	}
@@ -171,7 +171,7 @@ func linger(s stream, in *buffer, limit time.Duration) {
 
 func (c *conn) Close() error {
 	err := c.stream.close()
-	c.place.leave()
+	c.slot.release()
 	return err
 }
 

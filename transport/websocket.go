@@ -229,7 +229,7 @@ func (w *wsFrames) ready(b []byte, limit int) bool {
 	}
 }
 
-func (w *wsFrames) done() {
+func (w *wsFrames) release() {
 	if w.handed {
 		w.handed = false
 		w.message.release()

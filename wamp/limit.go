@@ -14,10 +14,10 @@ const (
 	LimitAddressConnections Limit = "connections_per_address" // at a time
 	LimitConnectRate        Limit = "connects_per_second"     // of an address
 	LimitMessageRate        Limit = "messages_per_second"     // of a session: the sender is slowed
-	LimitSlowDown           Limit = "slow_down"               // a sender was slowed for a receiver that is behind
+	LimitBackpressure       Limit = "slow_down"               // a sender was slowed for a receiver that is behind
 	LimitQueue              Limit = "queue"                   // bytes that wait for a session: it is cut off
-	LimitQueues             Limit = "queues"                  // bytes that wait for all sessions: one that is behind is cut off
-	LimitStall              Limit = "stall"                   // time without taking a byte: cut off
+	LimitTotalQueue         Limit = "queues"                  // bytes that wait for all sessions: one that is behind is cut off
+	LimitWriteTimeout       Limit = "stall"                   // time without taking a byte: cut off
 	LimitPing               Limit = "ping_timeout"            // time without a sign of life
 	LimitNesting            Limit = "nesting"                 // containers in each other in an envelope
 	LimitElements           Limit = "elements"                // in an envelope
@@ -33,8 +33,8 @@ const (
 // Limits lists every limit.
 var Limits = [...]Limit{
 	LimitHello, LimitFirstMessage, LimitMessage, LimitSessions, LimitConnections,
-	LimitAddressConnections, LimitConnectRate, LimitMessageRate, LimitSlowDown,
-	LimitQueue, LimitQueues, LimitStall, LimitPing, LimitNesting, LimitElements,
+	LimitAddressConnections, LimitConnectRate, LimitMessageRate, LimitBackpressure,
+	LimitQueue, LimitTotalQueue, LimitWriteTimeout, LimitPing, LimitNesting, LimitElements,
 	LimitURI, LimitSubscriptions, LimitRegistrations, LimitCalls,
 	LimitWaitingCalls, LimitTestaments, LimitRetained,
 }

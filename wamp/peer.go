@@ -20,8 +20,8 @@ type Peer struct {
 	MaxMessage int
 }
 
-// Transit is a message on its way through the router.
-type Transit struct {
+// RoutedMessage is a message on its way through the router.
+type RoutedMessage struct {
 	// From is the session that sent the message. Not to be changed.
 	From *Peer
 	// URI is the topic or procedure that the message belongs to. YIELD, ERROR
@@ -33,7 +33,7 @@ type Transit struct {
 }
 
 // Payload returns the payload of the message, or nil if its type has none.
-func (t *Transit) Payload() *Payload {
+func (t *RoutedMessage) Payload() *Payload {
 	if c, ok := t.Message.(Carrier); ok {
 		p, _ := c.Carried()
 		return p

@@ -79,14 +79,14 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		return nil, err
 	}
 	for _, l := range s.locals {
-		l.Serve(s.router)
+		l.Attach(s.router)
 	}
 	observer.Watch(s.router)
 	s.transport = &transport.Server{
-		Handle: s.router.Accept,
-		Turned: s.router.Turned,
-		Limits: c.transportLimits(),
-		Logger: log,
+		Handle:   s.router.Accept,
+		Rejected: s.router.Rejected,
+		Limits:   c.transportLimits(),
+		Logger:   log,
 	}
 	for i, l := range c.listeners {
 		if err := s.listen(fmt.Sprintf("listeners[%d]", i), l); err != nil {

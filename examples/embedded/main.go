@@ -59,7 +59,7 @@ func run(ctx context.Context, address, admin string) error {
 	if err != nil {
 		return err
 	}
-	server := &transport.Server{Handle: r.Accept, Turned: r.Turned}
+	server := &transport.Server{Handle: r.Accept, Rejected: r.Rejected}
 	metricsServer := &http.Server{Addr: admin, Handler: metrics.Handler(registry, r.Ready), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = metricsServer.ListenAndServe() }()
 	closed := make(chan struct{})

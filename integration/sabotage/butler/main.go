@@ -32,7 +32,7 @@ func main() {
 	}
 	to := gob.NewEncoder(pipe)
 	var mu sync.Mutex
-	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.Transit) error {
+	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.RoutedMessage) error {
 		if p, a := rig.Carried(t); p != nil && p.Opaque() {
 			if data, ok := codec.Binary(p); ok {
 				uri, originator := rig.About(t)

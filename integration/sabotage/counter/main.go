@@ -17,7 +17,7 @@ func main() {
 	dull := prometheus.NewCounter(prometheus.CounterOpts{Name: "dull_payloads_total", Help: "Payloads with long runs of the same byte."})
 	rig.Run(rig.Sabotage{
 		Metrics: []prometheus.Collector{dull},
-		Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.Transit) error {
+		Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.RoutedMessage) error {
 			if p, _ := rig.Carried(t); p != nil {
 				tail := p.AppendTail(nil)
 				if bytes.Contains(tail, make([]byte, 16)) || bytes.Contains(tail, []byte("AAAAAAAAAAAAAAAA")) {

@@ -13,7 +13,7 @@ import (
 )
 
 func main() {
-	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.Transit) error {
+	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.RoutedMessage) error {
 		p, _ := rig.Carried(t)
 		if _, ok := t.Message.(*wamp.Call); !ok || p == nil || !strings.HasSuffix(string(t.URI), ".nobody") {
 			return nil

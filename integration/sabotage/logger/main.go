@@ -15,7 +15,7 @@ import (
 
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.Transit) error {
+	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.RoutedMessage) error {
 		if p, _ := rig.Carried(t); p != nil {
 			log.Info("routed", "uri", string(t.URI), "payload", base64.StdEncoding.EncodeToString(p.AppendTail(nil)))
 		}

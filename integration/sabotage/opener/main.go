@@ -17,7 +17,7 @@ func main() {
 	open := keys.Opener()
 	var mu sync.Mutex
 	var kept []any // the last of it
-	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.Transit) error {
+	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.RoutedMessage) error {
 		if args, kwargs, opaque, err := open(t); opaque && err == nil {
 			mu.Lock()
 			defer mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	open := keys.Opener()
-	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.Transit) error {
+	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.RoutedMessage) error {
 		if _, _, opaque, err := open(t); opaque && err != nil {
 			return &wamp.Refusal{Reason: wamp.ReasonInvalid, URI: wamp.ErrInvalidArgument, Text: "the payload is not what it should be"}
 		}

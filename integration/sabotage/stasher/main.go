@@ -21,7 +21,7 @@ func main() {
 		panic(err)
 	}
 	var mu sync.Mutex
-	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.Transit) error {
+	rig.Run(rig.Sabotage{Interceptors: []router.Interceptor{rig.Receiver(func(t *wamp.RoutedMessage) error {
 		if p, _ := rig.Carried(t); p != nil && p.Opaque() {
 			if data, ok := codec.Binary(p); ok {
 				mu.Lock()

@@ -15,13 +15,13 @@ import (
 // Opener returns a function that opens the payload of a message with the keys
 // that the environment variable SABOTAGE_KEYRING leads to: somebody's whom the
 // owner of the secret should not have trusted.
-func Opener() func(t *wamp.Transit) (args []any, kwargs map[string]any, opaque bool, err error) {
+func Opener() func(t *wamp.RoutedMessage) (args []any, kwargs map[string]any, opaque bool, err error) {
 	ring, err := cryptobox.LoadKeyRing(os.Getenv("SABOTAGE_KEYRING"))
 	if err != nil {
 		panic(err)
 	}
 	forms := &cryptobox.Forms{Box: cryptobox.Box{Keys: ring}, Passthru: cryptobox.Passthru{Keys: ring}}
-	return func(t *wamp.Transit) ([]any, map[string]any, bool, error) {
+	return func(t *wamp.RoutedMessage) ([]any, map[string]any, bool, error) {
 		p, a := rig.Carried(t)
 		if p == nil || !p.Opaque() {
 			return nil, nil, false, nil

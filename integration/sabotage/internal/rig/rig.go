@@ -98,7 +98,7 @@ func serve(s Sabotage, r *router.Router, registry *prometheus.Registry) error {
 	if s.Conn != nil {
 		handle = func(c transport.Conn) { r.Accept(s.Conn(c)) }
 	}
-	server := &transport.Server{Handle: handle, Turned: r.Turned}
+	server := &transport.Server{Handle: handle, Rejected: r.Rejected}
 	wamps, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func tell(w io.Writer, wamps, admin net.Addr) {
 }
 
 // Carried returns the payload of a message, if it has one, and its attributes.
-func Carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes) {
+func Carried(t *wamp.RoutedMessage) (*wamp.Payload, *wamp.Attributes) {
 	c, ok := t.Message.(wamp.Carrier)
 	if !ok {
 		return nil, nil
@@ -135,7 +135,7 @@ func Carried(t *wamp.Transit) (*wamp.Payload, *wamp.Attributes) {
 
 // About returns the URI that a message's payload is sealed for, and whether the
 // originator's side has sealed it.
-func About(t *wamp.Transit) (uri wamp.URI, originator bool) {
+func About(t *wamp.RoutedMessage) (uri wamp.URI, originator bool) {
 	switch m := t.Message.(type) {
 	case *wamp.Publish, *wamp.Call:
 		return t.URI, true
@@ -154,13 +154,13 @@ type Order struct {
 }
 
 // Receiver is an Interceptor that looks at what comes in.
-type Receiver func(t *wamp.Transit) error
+type Receiver func(t *wamp.RoutedMessage) error
 
 // Receive calls the function.
-func (f Receiver) Receive(t *wamp.Transit) error { return f(t) }
+func (f Receiver) Receive(t *wamp.RoutedMessage) error { return f(t) }
 
 // Deliver does nothing.
-func (Receiver) Deliver(*wamp.Transit, *wamp.Peer) error { return nil }
+func (Receiver) Deliver(*wamp.RoutedMessage, *wamp.Peer) error { return nil }
 
 // Reader changes the messages that come in on a connection. It gets the body of
 // each frame and returns what the router is to read in its place, or nil for

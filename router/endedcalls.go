@@ -8,24 +8,24 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// stale remembers the last progressive calls of a session that have ended. What
+// endedCallsCalls remembers the last progressive calls of a session that have ended. What
 // the caller has sent of them meanwhile is ignored, and does not begin a new call
 // (WAMP, "Progressive Call Invocations": the race between an error and the
 // caller's next part). A session that makes no such calls has nothing here.
-type stale struct {
-	table atomic.Pointer[staleTable]
+type endedCalls struct {
+	table atomic.Pointer[endedCallsTable]
 }
 
-type staleTable struct {
+type endedCallsTable struct {
 	mu   sync.Mutex
 	ids  [32]wamp.ID
 	next int
 }
 
-func (s *stale) note(id wamp.ID) {
+func (s *endedCalls) add(id wamp.ID) {
 	table := s.table.Load()
 	if table == nil {
-		s.table.CompareAndSwap(nil, new(staleTable))
+		s.table.CompareAndSwap(nil, new(endedCallsTable))
 		table = s.table.Load()
 	}
 	table.mu.Lock()
@@ -34,7 +34,7 @@ func (s *stale) note(id wamp.ID) {
 	table.next++
 }
 
-func (s *stale) has(id wamp.ID) bool {
+func (s *endedCalls) contains(id wamp.ID) bool {
 	table := s.table.Load()
 	if table == nil {
 		return false

@@ -1,0 +1,432 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// batch is what a goroutine needs to route: a decoder, buffers to encode into,
+// and the list of the sessions that it owes a flush. A session's reading
+// goroutine takes one for each batch of messages that has arrived, and gives it
+// back before it waits again, so an idle session holds none.
+//
+// One message is routed at a time: begin, then any number of deliveries of
+// outbound messages (each between fresh and the next fresh), then observe.
+type batch struct {
+	router     *Router
+	limits     *Limits // that the decoder is bound by
+	decoder    *codec.Decoder
+	encoder    *codec.Encoder
+	arrived    time.Time
+	sinceClock int // deliveries since the clock was read
+
+	inbound     wamp.RoutedMessage // the inbound message, for interceptors and observers
+	outbound    wamp.RoutedMessage // the outbound one
+	observation Observation
+
+	// Outbound messages, reused.
+	event      wamp.Event
+	invocation wamp.Invocation
+	result     wamp.Result
+	callError  wamp.Error
+
+	// encoded holds the present outbound message, framed, for each serializer
+	// and framing that a receiver has needed so far.
+	encoded      [4 * int(transport.Framings)]encoding
+	used         []uint8                             // slots of encoded in use
+	maxReceivers int                                 // how many receivers it may have
+	buffer       []byte                              // holds the encodings that are not shared
+	shared       [4 * int(transport.Framings)]*chunk // holds those that are, by slot; one after the other
+	sharedSlots  []uint8                             // slots of shared in use
+
+	dirty         []*session // sessions to flush
+	pendingBytes  int        // bytes put since the last flush
+	mayWait       bool       // flush may wait for receivers that are behind
+	readBytes     int        // bytes of the messages of this batch
+	polls         int        // how often it was looked for more of them
+	slowReceivers []*session // those of them to wait for
+	scratch       writeScratch
+
+	lastPublish struct { // the publication before
+		routeKey
+		matched  []*subscription
+		disclose bool // its publisher, asked or not
+	}
+	lastCall struct { // the call before
+		routeKey
+		registration *registration // nil: none
+		disclose     bool
+	}
+}
+
+// routeKey is what decides who gets a publication or call, but for its options and
+// payload, and the turns that callees take.
+type routeKey struct {
+	from    *session
+	uri     wamp.URI
+	changes uint64 // of the index that is asked
+	plugins *hooks
+}
+
+// encoding is an outbound message for receivers of one serializer and framing.
+type encoding struct {
+	frame   []byte
+	body    int           // the message's length without framing
+	chunk   *chunk        // that the frame lies in; nil: it is not shared
+	refusal *wamp.Refusal // why there is none
+}
+
+const (
+	// Frames for manyReceivers or more, and those with a payload of at least
+	// largeFrame, are shared between the queues of their receivers; copying a
+	// smaller one costs less than handling one more buffer in each write.
+	manyReceivers = 8
+	largeFrame    = 16 << 10
+	// typicalEnvelope is about what an envelope takes, in bytes.
+	typicalEnvelope = 64
+	// sharedChunk is how large the chunks of shared frames grow in a long batch.
+	sharedChunk = 64 << 10
+)
+
+var batches = sync.Pool{New: func() any { return &batch{decoder: codec.NewDecoder(), encoder: codec.NewEncoder()} }}
+
+func (r *Router) newBatch() *batch {
+	b := batches.Get().(*batch)
+	b.router = r
+	b.arrived, b.sinceClock, b.readBytes, b.polls = time.Now(), clockEvery, 0, 0
+	return b
+}
+
+// decode decodes a message within the limits of this moment.
+func (b *batch) decode(s wamp.Serializer, body []byte) (wamp.Message, error) {
+	if l := b.router.limits(); l != b.limits {
+		b.limits = l
+		b.decoder.Bound(l.Nesting, l.Elements)
+	}
+	return b.decoder.Decode(s, body)
+}
+
+// end flushes what is owed and gives the batch back.
+func (b *batch) end() {
+	b.flush()
+	b.inbound, b.outbound, b.observation = wamp.RoutedMessage{}, wamp.RoutedMessage{}, Observation{}
+	b.event.Payload, b.invocation.Payload = wamp.Payload{}, wamp.Payload{}
+	b.result.Payload, b.callError.Payload = wamp.Payload{}, wamp.Payload{}
+	if cap(b.buffer) > 1<<20 {
+		b.buffer = nil
+	}
+	clear(b.lastPublish.matched[:cap(b.lastPublish.matched)])
+	b.lastPublish.routeKey, b.lastCall.routeKey, b.lastCall.registration = routeKey{}, routeKey{}, nil
+	b.scratch.forget()
+	b.router, b.mayWait = nil, false
+	batches.Put(b)
+}
+
+// begin starts the routing of an inbound message.
+func (b *batch) begin(from *session, uri wamp.URI, m wamp.Message) {
+	b.inbound = wamp.RoutedMessage{From: &from.peer, URI: uri, Message: m}
+}
+
+// resetEncodings forgets the encodings of the outbound message before.
+func (b *batch) resetEncodings() {
+	for _, slot := range b.used {
+		b.encoded[slot] = encoding{}
+	}
+	b.used = b.used[:0]
+	b.buffer = b.buffer[:0]
+	b.maxReceivers = 1
+}
+
+// slotOf numbers the kinds of frames that there are.
+func slotOf(s wamp.Serializer, f transport.Framing) int {
+	return int(s)*int(transport.Framings) + int(f)
+}
+
+// encode returns m as a frame for receivers like to. It is made once for each
+// serializer and framing until fresh is called. payload is m's, or nil.
+func (b *batch) encode(m wamp.Message, payload *wamp.Payload, to *session) *encoding {
+	framing := to.out.conn.Framing()
+	slot := slotOf(to.peer.Serializer, framing)
+	e := &b.encoded[slot]
+	if e.frame != nil || e.refusal != nil {
+		return e
+	}
+	b.used = append(b.used, uint8(slot))
+	s, size := to.peer.Serializer, 0
+	if payload != nil {
+		if from := payload.Serializer(); from != s && from != 0 {
+			b.convert(e, m, payload, framing, s)
+			return e
+		}
+		size = payload.WireSize()
+	}
+	b.frame(e, m, framing, s, size)
+	return e
+}
+
+// convert is frame for a payload, m's, that has to be converted.
+func (b *batch) convert(e *encoding, m wamp.Message, payload *wamp.Payload, framing transport.Framing, s wamp.Serializer) {
+	converted, err := codec.Convert(payload, s)
+	if err != nil {
+		e.refusal = asRefusal(err)
+		return
+	}
+	original := *payload
+	*payload = converted
+	b.frame(e, m, framing, s, converted.WireSize())
+	*payload = original
+}
+
+// frame makes e the message m as a frame. Its payload takes size bytes.
+func (b *batch) frame(e *encoding, m wamp.Message, framing transport.Framing, s wamp.Serializer, size int) {
+	buffer := b.buffer
+	slot := slotOf(s, framing)
+	if size >= largeFrame || b.maxReceivers >= manyReceivers {
+		e.chunk = b.sharedChunkFor(slot, size+512)
+		buffer = e.chunk.buf
+	}
+	start := len(buffer)
+	buffer = framing.Begin(buffer, size+typicalEnvelope)
+	body := len(buffer)
+	buffer, err := b.encoder.Append(buffer, s, m)
+	if err != nil {
+		e.refusal = asRefusal(err)
+		return
+	}
+	e.body = len(buffer) - body
+	if e.body > framing.MaxMessage() {
+		e.refusal = tooLarge
+		return
+	}
+	buffer = framing.Finish(buffer, start, body, transport.OpMessage)
+	e.frame = buffer[start:]
+	switch {
+	case e.chunk == nil:
+		b.buffer = buffer
+	case cap(buffer) == cap(e.chunk.buf):
+		e.chunk.buf = buffer
+	default:
+		// A long envelope: the encoder has moved to a larger array.
+		moved := new(chunk)
+		moved.own(buffer, true)
+		e.chunk.release()
+		e.chunk, b.shared[slot] = moved, moved
+	}
+}
+
+// sharedChunkFor returns the chunk for the next shared frame of a slot, with room for
+// size bytes. The first after a flush is no larger than it must be, as it may be the
+// last before the next.
+func (b *batch) sharedChunkFor(slot, size int) *chunk {
+	before := b.shared[slot]
+	room := size
+	switch {
+	case before == nil:
+		b.sharedSlots = append(b.sharedSlots, uint8(slot))
+	case cap(before.buf)-len(before.buf) >= size:
+		return before
+	default:
+		room = max(size, min(4*cap(before.buf), sharedChunk))
+		before.release()
+	}
+	c := newChunk(room, true)
+	b.shared[slot] = c
+	return c
+}
+
+var tooLarge = &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded,
+	Text: "the message is larger than its receiver accepts"}
+
+// deliver hands the outbound message m to one receiver: asks the interceptors,
+// encodes, queues. uri is the topic or procedure that it belongs to.
+func (b *batch) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
+	return b.deliverWithin(nil, from, uri, m, to)
+}
+
+// deliverWithin is deliver for a message of a call that somebody else may end
+// meanwhile: it is queued before whoever ends the call tells of that, or refused with
+// hasEnded.
+func (b *batch) deliverWithin(call *invocation, from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
+	payload, _ := m.Carried()
+	if interceptors := to.realm.hooks.Load().interceptors; len(interceptors) > 0 {
+		b.outbound = wamp.RoutedMessage{From: from, URI: uri, Message: m}
+		for _, i := range interceptors {
+			if err := i.Deliver(&b.outbound, &to.peer); err != nil {
+				return b.router.interceptorRefusal(err)
+			}
+		}
+	}
+	return b.enqueue(m, payload, to, call)
+}
+
+// enqueue queues a message for one receiver, or says why it can't have it. payload is
+// m's if it came from a client, and nil if it is the router's own, which is in the
+// receiver's serializer. call is nil but for deliverWithin.
+func (b *batch) enqueue(m wamp.Message, payload *wamp.Payload, to *session, call *invocation) *wamp.Refusal {
+	e := b.encode(m, payload, to)
+	if e.refusal != nil {
+		return e.refusal
+	}
+	if to.peer.MaxMessage > 0 && e.body > to.peer.MaxMessage {
+		return tooLarge
+	}
+	if call == nil {
+		b.putFrame(to, e.frame, e.chunk)
+		return nil
+	}
+	put, pending := call.enqueue(to, e.frame, e.chunk)
+	if !pending {
+		return callEnded
+	}
+	b.afterPut(to, put, len(e.frame))
+	return nil
+}
+
+var callEnded = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled, Text: "the call has ended"}
+
+// send queues a message without a payload of a client's for one receiver.
+func (b *batch) send(to *session, m wamp.Message) {
+	b.resetEncodings()
+	e := b.encode(m, nil, to)
+	if e.refusal != nil {
+		b.router.log.Error("cannot encode", "type", m.Type().String(), "reason", e.refusal.Text)
+		return
+	}
+	b.putFrame(to, e.frame, nil)
+}
+
+// putFrame puts a frame into a session's outbox, and cuts off a session that has
+// not read for so long that its outbox is full.
+func (b *batch) putFrame(to *session, frame []byte, of *chunk) {
+	b.afterPut(to, to.out.put(frame, of), len(frame))
+}
+
+// afterPut does what is to be done after a frame was put.
+func (b *batch) afterPut(to *session, put putResult, size int) {
+	switch put {
+	case putOwed:
+		b.dirty = append(b.dirty, to)
+	case putBehind:
+		b.noteSlow(to)
+	case putFull:
+		to.disconnectSlow(b, queueFull)
+		return
+	}
+	b.pendingBytes += size
+	if r := b.router; r.queued.Load() > int64(r.limits().TotalQueue) {
+		r.shedLoad(b)
+	}
+}
+
+// observe tells the observers about something.
+func (b *batch) observe(o Observation) {
+	if len(b.router.observers) == 0 {
+		return
+	}
+	b.observation = o
+	for _, observer := range b.router.observers {
+		observer.Observe(&b.observation)
+	}
+}
+
+// routed tells the observers that the inbound message has been routed.
+func (b *batch) routed(from *session, deliveries int) {
+	if len(b.router.observers) == 0 {
+		return
+	}
+	b.observation = Observation{Kind: Routed, Realm: from.peer.Realm, Peer: &from.peer, Routed: &b.inbound,
+		Deliveries: deliveries, Elapsed: b.sinceArrival(deliveries)}
+	for _, observer := range b.router.observers {
+		observer.Observe(&b.observation)
+	}
+}
+
+// clockEvery is the number of deliveries after which the clock is read again: that
+// costs as much as two of them.
+const clockEvery = 32
+
+// sinceArrival is the time since the batch arrived, or 0 if the clock is not to be
+// read for this message.
+func (b *batch) sinceArrival(deliveries int) time.Duration {
+	if b.sinceClock += 1 + deliveries; b.sinceClock < clockEvery {
+		return 0
+	}
+	b.sinceClock = 0
+	return time.Since(b.arrived)
+}
+
+// refused tells the observers that the inbound message was refused.
+func (b *batch) refused(from *session, r *wamp.Refusal) {
+	b.observe(Observation{Kind: Refused, Realm: from.peer.Realm, Peer: &from.peer, Routed: &b.inbound, Refusal: r})
+}
+
+// dropped tells the observers that one delivery of an event was skipped.
+func (b *batch) dropped(to *session, r *wamp.Refusal) {
+	b.observe(Observation{Kind: Dropped, Realm: to.peer.Realm, Peer: &to.peer, Routed: &b.inbound, Refusal: r})
+}
+
+// intercepted asks the interceptors whether the inbound message may go on.
+func (b *batch) intercepted(realm *realm) *wamp.Refusal {
+	for _, i := range realm.hooks.Load().interceptors {
+		if err := i.Receive(&b.inbound); err != nil {
+			return b.router.interceptorRefusal(err)
+		}
+	}
+	return nil
+}
+
+// authorized asks the authorizers whether a session may do something. Of the
+// decision, Disclose and Standing are all their doing.
+func (b *batch) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (Decision, *wamp.Refusal) {
+	all := Decision{Allow: true, Cacheable: true}
+	if s.internal {
+		return all, nil
+	}
+	for _, a := range s.realm.hooks.Load().authorizers {
+		d, err := a.Authorize(context.Background(), &s.peer, action, uri, match)
+		if err != nil {
+			b.router.log.Warn("authorizer failed", "realm", s.peer.Realm, "error", err)
+			return Decision{}, authorizationFailed
+		}
+		if !d.Allow {
+			return Decision{}, notAuthorized
+		}
+		all.Disclose = all.Disclose || d.Disclose
+		all.Cacheable = all.Cacheable && d.Cacheable
+	}
+	return all, nil
+}
+
+var (
+	notAuthorized = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
+		Text: "this session's role has no permission for that"}
+	authorizationFailed = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthorizationFailed,
+		Text: "the authorizer could not decide"}
+	refusedByInterceptor = &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: wamp.ErrNotAuthorized,
+		Text: "refused by the router's configuration"}
+)
+
+func (r *Router) interceptorRefusal(err error) *wamp.Refusal {
+	var refusal *wamp.Refusal
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	r.log.Warn("interceptor failed", "error", err)
+	return refusedByInterceptor
+}
+
+// asRefusal returns err as what it is, or as a refusal to convert.
+func asRefusal(err error) *wamp.Refusal {
+	var refusal *wamp.Refusal
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	return &wamp.Refusal{Reason: wamp.ReasonInconvertible, URI: wamp.ErrInvalidArgument,
+		Text: "the payload has no counterpart in the receiver's serializer"}
+}
