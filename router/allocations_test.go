@@ -21,12 +21,12 @@ func TestNoAllocationPerDelivery(t *testing.T) {
 			publisher := fanOut(t, s, c.subscribers)
 			body := sealedPublish(t, s, c.size)
 			say(publisher, body)
-			turn := publisher.router.newTurn()
+			b := publisher.router.newBatch()
 			n := testing.AllocsPerRun(100, func() {
-				publisher.message(turn, body)
-				turn.flush()
+				publisher.message(b, body)
+				b.flush()
 			})
-			turn.end()
+			b.end()
 			if n > float64(c.most) {
 				t.Errorf("%s, %d B to %d subscribers: %v allocations", s, c.size, c.subscribers, n)
 			}
@@ -38,10 +38,10 @@ func TestNoAllocationPerDelivery(t *testing.T) {
 func TestAllocationsPerCall(t *testing.T) {
 	for _, s := range wamp.Serializers {
 		call := rpc(t, s, 256)
-		turn := turns.Get().(*turn)
-		defer turn.end()
-		turn.router = silentRouter(t)
-		if n := testing.AllocsPerRun(1000, func() { call(turn) }); n > 4 {
+		b := batchPool.Get().(*batch)
+		defer b.end()
+		b.router = silentRouter(t)
+		if n := testing.AllocsPerRun(1000, func() { call(b) }); n > 4 {
 			t.Errorf("%s: %v allocations", s, n)
 		}
 	}

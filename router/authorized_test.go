@@ -17,7 +17,7 @@ type asked struct {
 
 func (a *asked) Authorize(context.Context, *wamp.Peer, Action, wamp.URI, wamp.Match) (Decision, error) {
 	a.times++
-	return Decision{Allow: true, Standing: a.standing}, nil
+	return Decision{Allow: true, Cacheable: a.standing}, nil
 }
 
 // An authorizer is asked for every publication and call, unless it has said that
@@ -47,7 +47,7 @@ func testStanding(t *testing.T, request func(wamp.ID, wamp.URI) wamp.Message) {
 			t.Fatal(err)
 		}
 		alice, bob := attach(r, wamp.CBOR, transport.FramingRaw), attach(r, wamp.CBOR, transport.FramingRaw)
-		turn := r.newTurn()
+		b := r.newBatch()
 		expect := func(what string, from *session, topic wamp.URI, always, whenStanding int) {
 			t.Helper()
 			want := always
@@ -56,7 +56,7 @@ func testStanding(t *testing.T, request func(wamp.ID, wamp.URI) wamp.Message) {
 			}
 			authorizer.times = 0
 			for range 3 {
-				from.message(turn, frame(t, wamp.CBOR, request(1, topic)))
+				from.message(b, frame(t, wamp.CBOR, request(1, topic)))
 			}
 			if authorizer.times != want {
 				t.Errorf("%s: standing %v: asked %d times, not %d", what, standing, authorizer.times, want)
@@ -70,7 +70,7 @@ func testStanding(t *testing.T, request func(wamp.ID, wamp.URI) wamp.Message) {
 			t.Fatal(err)
 		}
 		expect("after a reload", bob, "com.example.two", 3, 1)
-		turn.end()
+		b.end()
 	}
 }
 
@@ -79,10 +79,10 @@ type denying struct{ session wamp.ID }
 
 func (d denying) Authorize(_ context.Context, who *wamp.Peer, action Action, _ wamp.URI, _ wamp.Match) (Decision, error) {
 	denied := action != ActionSubscribe && action != ActionRegister && (d.session == 0 || who.Session == d.session)
-	return Decision{Allow: !denied, Standing: true}, nil
+	return Decision{Allow: !denied, Cacheable: true}, nil
 }
 
-// What changes while a turn lasts, changes what becomes of its next message.
+// What changes while a b lasts, changes what becomes of its next message.
 func TestChangesWithinATurn(t *testing.T) {
 	const uri = "com.example.one"
 	for name, request := range requests {
@@ -96,24 +96,24 @@ func TestChangesWithinATurn(t *testing.T) {
 			all := []**session{&alice, &bob, &carol, &dave}
 			for _, s := range all {
 				*s = attach(r, wamp.CBOR, transport.FramingRaw)
-				(*s).out.conn.(*sink).keep = true
+				(*s).out.Conn.(*sink).keep = true
 			}
 			enter := func(s *session, uri wamp.URI, match string) {
 				say(s, frame(t, wamp.CBOR, &wamp.Subscribe{Request: 1, Topic: uri, Options: wamp.SubscribeOptions{Match: match}}))
 				say(s, frame(t, wamp.CBOR, &wamp.Register{Request: 1, Procedure: uri, Options: wamp.RegisterOptions{Match: match}}))
 			}
-			turn, id := r.newTurn(), wamp.ID(0)
-			defer turn.end()
+			b, id := r.newBatch(), wamp.ID(0)
+			defer b.end()
 			expect := func(what string, from *session, uri wamp.URI, receivers ...*session) {
 				t.Helper()
 				for _, s := range all {
-					(*s).out.conn.(*sink).last = nil
+					(*s).out.Conn.(*sink).last = nil
 				}
 				id++
-				from.message(turn, frame(t, wamp.CBOR, request(id, uri)))
-				turn.flush()
+				from.message(b, frame(t, wamp.CBOR, request(id, uri)))
+				b.flush()
 				for i, s := range all {
-					got := len((*s).out.conn.(*sink).last) > 0
+					got := len((*s).out.Conn.(*sink).last) > 0
 					if *s != from && got != slices.Contains(receivers, *s) {
 						t.Errorf("%s: receiver %d: %v", what, i, got)
 					}

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"sync"
 	"time"
 
@@ -39,11 +40,11 @@ type batch struct {
 	// encoded holds the present outbound message, framed, for each serializer
 	// and framing that a receiver has needed so far.
 	encoded      [4 * int(transport.Framings)]encoding
-	used         []uint8                             // slots of encoded in use
-	maxReceivers int                                 // how many receivers it may have
-	buffer       []byte                              // holds the encodings that are not shared
-	shared       [4 * int(transport.Framings)]*chunk // holds those that are, by slot; one after the other
-	sharedSlots  []uint8                             // slots of shared in use
+	used         []uint8                                       // slots of encoded in use
+	maxReceivers int                                           // how many receivers it may have
+	buffer       []byte                                        // holds the encodings that are not shared
+	shared       [4 * int(transport.Framings)]*sendqueue.Chunk // holds those that are, by slot; one after the other
+	sharedSlots  []uint8                                       // slots of shared in use
 
 	dirty         []*session // sessions to flush
 	pendingBytes  int        // bytes put since the last flush
@@ -51,7 +52,7 @@ type batch struct {
 	readBytes     int        // bytes of the messages of this batch
 	polls         int        // how often it was looked for more of them
 	slowReceivers []*session // those of them to wait for
-	scratch       writeScratch
+	scratch       sendqueue.Scratch
 
 	lastPublish struct { // the publication before
 		routeKey
@@ -77,9 +78,9 @@ type routeKey struct {
 // encoding is an outbound message for receivers of one serializer and framing.
 type encoding struct {
 	frame   []byte
-	body    int           // the message's length without framing
-	chunk   *chunk        // that the frame lies in; nil: it is not shared
-	refusal *wamp.Refusal // why there is none
+	body    int              // the message's length without framing
+	chunk   *sendqueue.Chunk // that the frame lies in; nil: it is not shared
+	refusal *wamp.Refusal    // why there is none
 }
 
 const (
@@ -94,10 +95,10 @@ const (
 	sharedChunk = 64 << 10
 )
 
-var batches = sync.Pool{New: func() any { return &batch{decoder: codec.NewDecoder(), encoder: codec.NewEncoder()} }}
+var batchPool = sync.Pool{New: func() any { return &batch{decoder: codec.NewDecoder(), encoder: codec.NewEncoder()} }}
 
 func (r *Router) newBatch() *batch {
-	b := batches.Get().(*batch)
+	b := batchPool.Get().(*batch)
 	b.router = r
 	b.arrived, b.sinceClock, b.readBytes, b.polls = time.Now(), clockEvery, 0, 0
 	return b
@@ -123,9 +124,9 @@ func (b *batch) end() {
 	}
 	clear(b.lastPublish.matched[:cap(b.lastPublish.matched)])
 	b.lastPublish.routeKey, b.lastCall.routeKey, b.lastCall.registration = routeKey{}, routeKey{}, nil
-	b.scratch.forget()
+	b.scratch.Forget()
 	b.router, b.mayWait = nil, false
-	batches.Put(b)
+	batchPool.Put(b)
 }
 
 // begin starts the routing of an inbound message.
@@ -151,7 +152,7 @@ func slotOf(s wamp.Serializer, f transport.Framing) int {
 // encode returns m as a frame for receivers like to. It is made once for each
 // serializer and framing until fresh is called. payload is m's, or nil.
 func (b *batch) encode(m wamp.Message, payload *wamp.Payload, to *session) *encoding {
-	framing := to.out.conn.Framing()
+	framing := to.out.Conn.Framing()
 	slot := slotOf(to.peer.Serializer, framing)
 	e := &b.encoded[slot]
 	if e.frame != nil || e.refusal != nil {
@@ -189,7 +190,7 @@ func (b *batch) frame(e *encoding, m wamp.Message, framing transport.Framing, s 
 	slot := slotOf(s, framing)
 	if size >= largeFrame || b.maxReceivers >= manyReceivers {
 		e.chunk = b.sharedChunkFor(slot, size+512)
-		buffer = e.chunk.buf
+		buffer = e.chunk.Buf
 	}
 	start := len(buffer)
 	buffer = framing.Begin(buffer, size+typicalEnvelope)
@@ -209,13 +210,13 @@ func (b *batch) frame(e *encoding, m wamp.Message, framing transport.Framing, s 
 	switch {
 	case e.chunk == nil:
 		b.buffer = buffer
-	case cap(buffer) == cap(e.chunk.buf):
-		e.chunk.buf = buffer
+	case cap(buffer) == cap(e.chunk.Buf):
+		e.chunk.Buf = buffer
 	default:
 		// A long envelope: the encoder has moved to a larger array.
-		moved := new(chunk)
-		moved.own(buffer, true)
-		e.chunk.release()
+		moved := new(sendqueue.Chunk)
+		moved.Adopt(buffer, true)
+		e.chunk.Release()
 		e.chunk, b.shared[slot] = moved, moved
 	}
 }
@@ -223,19 +224,19 @@ func (b *batch) frame(e *encoding, m wamp.Message, framing transport.Framing, s 
 // sharedChunkFor returns the chunk for the next shared frame of a slot, with room for
 // size bytes. The first after a flush is no larger than it must be, as it may be the
 // last before the next.
-func (b *batch) sharedChunkFor(slot, size int) *chunk {
+func (b *batch) sharedChunkFor(slot, size int) *sendqueue.Chunk {
 	before := b.shared[slot]
 	room := size
 	switch {
 	case before == nil:
 		b.sharedSlots = append(b.sharedSlots, uint8(slot))
-	case cap(before.buf)-len(before.buf) >= size:
+	case cap(before.Buf)-len(before.Buf) >= size:
 		return before
 	default:
-		room = max(size, min(4*cap(before.buf), sharedChunk))
-		before.release()
+		room = max(size, min(4*cap(before.Buf), sharedChunk))
+		before.Release()
 	}
-	c := newChunk(room, true)
+	c := sendqueue.NewChunk(room, true)
 	b.shared[slot] = c
 	return c
 }
@@ -303,18 +304,18 @@ func (b *batch) send(to *session, m wamp.Message) {
 
 // putFrame puts a frame into a session's outbox, and cuts off a session that has
 // not read for so long that its outbox is full.
-func (b *batch) putFrame(to *session, frame []byte, of *chunk) {
-	b.afterPut(to, to.out.put(frame, of), len(frame))
+func (b *batch) putFrame(to *session, frame []byte, of *sendqueue.Chunk) {
+	b.afterPut(to, to.out.Put(frame, of), len(frame))
 }
 
 // afterPut does what is to be done after a frame was put.
-func (b *batch) afterPut(to *session, put putResult, size int) {
+func (b *batch) afterPut(to *session, put sendqueue.PutResult, size int) {
 	switch put {
-	case putOwed:
+	case sendqueue.PutNeedsFlush:
 		b.dirty = append(b.dirty, to)
-	case putBehind:
+	case sendqueue.PutOverHalf:
 		b.noteSlow(to)
-	case putFull:
+	case sendqueue.PutFull:
 		to.disconnectSlow(b, queueFull)
 		return
 	}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"cmp"
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"slices"
 	"sync"
 	"time"
@@ -11,7 +12,7 @@ import (
 
 // broker routes the events of one realm (WAMP, "Publish and Subscribe").
 type broker struct {
-	topics *index[*subscription]
+	topics *uriindex.Index[*subscription]
 	byID   sync.Map // wamp.ID -> *subscription
 }
 
@@ -69,7 +70,7 @@ func (h *subscriptionSet) remove(m *member) {
 	*h = slices.Delete(*h, at, at+1)
 }
 
-func newBroker() *broker { return &broker{topics: newIndex[*subscription]()} }
+func newBroker() *broker { return &broker{topics: uriindex.New[*subscription]()} }
 
 // publish routes a PUBLISH to the subscribers of its topic.
 func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusal {
@@ -113,7 +114,7 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 // its subscriptions. What was found for the publication before holds for one to
 // the same topic, unless something has changed.
 func (br *broker) admit(b *batch, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
-	now := routeKey{from: from, uri: m.Topic, changes: br.topics.changes.Load(), plugins: from.realm.hooks.Load()}
+	now := routeKey{from: from, uri: m.Topic, changes: br.topics.Changes.Load(), plugins: from.realm.hooks.Load()}
 	published := &b.lastPublish
 	if published.routeKey != now {
 		published.routeKey = routeKey{}
@@ -137,7 +138,7 @@ func (br *broker) admit(b *batch, from *session, m *wamp.Publish) (disclose bool
 
 // find looks up the subscriptions of a topic, for the batch to keep.
 func (br *broker) find(b *batch, topic wamp.URI) {
-	b.lastPublish.matched = br.topics.all(b.lastPublish.matched[:0], topic)
+	b.lastPublish.matched = br.topics.All(b.lastPublish.matched[:0], topic)
 }
 
 // deliver puts the batch's event into the outboxes of the subscription's
@@ -194,7 +195,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	}
 	events := s.realm.meta.events.forURI(m.Topic, onSubscriptionCreate, onSubscribe)
 	var id wamp.ID
-	br.topics.update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
+	br.topics.Update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
 		if !ok {
 			sub = newSubscription(m.Topic, match)
 		}
@@ -289,7 +290,7 @@ func (br *broker) remove(me *member) (removed bool) {
 		return false
 	}
 	events := s.realm.meta.events.forURI(sub.uri, onUnsubscribe, onSubscriptionDelete)
-	br.topics.update(sub.match, sub.uri, func(*subscription, bool) (*subscription, bool) {
+	br.topics.Update(sub.match, sub.uri, func(*subscription, bool) (*subscription, bool) {
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
 		last := len(sub.members) - 1

@@ -29,7 +29,7 @@ func (m *realm) check() (err error) {
 			return fmt.Errorf("session %d: %w", s.peer.Session, err)
 		}
 	}
-	m.broker.topics.each(func(sub *subscription) bool {
+	m.broker.topics.Each(func(sub *subscription) bool {
 		sub.mu.RLock()
 		defer sub.mu.RUnlock()
 		if len(sub.members) == 0 && sub.history == nil {
@@ -51,7 +51,7 @@ func (m *realm) check() (err error) {
 	if err != nil {
 		return err
 	}
-	m.dealer.procedures.each(func(reg *registration) bool {
+	m.dealer.procedures.Each(func(reg *registration) bool {
 		callees := *reg.callees.Load()
 		if held, _ := m.dealer.byID.Load(reg.id); held != reg {
 			err = fmt.Errorf("registration %d is not found by its id", reg.id)
@@ -78,14 +78,14 @@ func (m *realm) check() (err error) {
 // checkKept looks at what the realm keeps beyond its sessions.
 func (m *realm) checkKept() (err error) {
 	subscriptions, registrations := 0, 0
-	m.broker.topics.each(func(sub *subscription) bool {
+	m.broker.topics.Each(func(sub *subscription) bool {
 		subscriptions++
 		if sub.history != nil {
 			err = sub.history.log.check()
 		}
 		return err == nil
 	})
-	m.dealer.procedures.each(func(*registration) bool { registrations++; return true })
+	m.dealer.procedures.Each(func(*registration) bool { registrations++; return true })
 	m.broker.byID.Range(func(any, any) bool { subscriptions--; return true })
 	m.dealer.byID.Range(func(any, any) bool { registrations--; return true })
 	switch {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"sync"
 	"time"
 
@@ -10,13 +11,13 @@ import (
 // dealer routes the calls of one realm (WAMP, "Remote Procedure Calls").
 // registration.go has who can be called, invocation.go what a call in flight is.
 type dealer struct {
-	procedures *index[*registration]
+	procedures *uriindex.Index[*registration]
 	byID       sync.Map // wamp.ID -> *registration
 	timeouts   *timeouts
 }
 
 func newDealer(t *timeouts) *dealer {
-	return &dealer{procedures: newIndex[*registration](), timeouts: t}
+	return &dealer{procedures: uriindex.New[*registration](), timeouts: t}
 }
 
 // call routes a CALL to a callee, as an INVOCATION.
@@ -57,7 +58,7 @@ func (s *session) refuseCall(b *batch, m *wamp.Call, refusal *wamp.Refusal) *wam
 // for, if there is one. What was found for the call before holds for one of the same procedure,
 // unless something has changed.
 func (d *dealer) admit(b *batch, from *session, m *wamp.Call) (reg *registration, disclose bool, refusal *wamp.Refusal) {
-	now := routeKey{from: from, uri: m.Procedure, changes: d.procedures.changes.Load(), plugins: from.realm.hooks.Load()}
+	now := routeKey{from: from, uri: m.Procedure, changes: d.procedures.Changes.Load(), plugins: from.realm.hooks.Load()}
 	called := &b.lastCall
 	if called.routeKey != now {
 		called.routeKey = routeKey{}
@@ -68,7 +69,7 @@ func (d *dealer) admit(b *batch, from *session, m *wamp.Call) (reg *registration
 		if refusal != nil {
 			return nil, false, refusal
 		}
-		called.registration, _ = d.procedures.best(m.Procedure)
+		called.registration, _ = d.procedures.Best(m.Procedure)
 		if called.disclose = decision.Disclose; decision.Cacheable {
 			called.routeKey = now
 		}
@@ -88,7 +89,7 @@ func (d *dealer) invoke(b *batch, from *session, m *wamp.Call, reg *registration
 		if refusal = d.tryCallees(b, from, m, reg, disclose); refusal != noSuchProcedure {
 			break
 		}
-		now, _ := d.procedures.best(m.Procedure)
+		now, _ := d.procedures.Best(m.Procedure)
 		if now == reg && now.callees.Load() == asked {
 			break // its last callee is about to leave
 		}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -51,7 +52,7 @@ func (b *batch) hasMore(conn transport.Conn) bool {
 func (b *batch) flush() {
 	b.resetEncodings()
 	for _, slot := range b.sharedSlots {
-		b.shared[slot].release()
+		b.shared[slot].Release()
 		b.shared[slot] = nil
 	}
 	b.sharedSlots = b.sharedSlots[:0]
@@ -59,7 +60,7 @@ func (b *batch) flush() {
 		b.flushParallel()
 	}
 	for i, s := range b.dirty {
-		s.out.flush(&b.scratch)
+		s.out.Flush(&b.scratch)
 		b.noteSlow(s)
 		b.dirty[i] = nil
 	}
@@ -99,7 +100,7 @@ type parallelFlush struct {
 
 var (
 	parallelFlushes sync.Pool
-	scratches       = sync.Pool{New: func() any { return new(writeScratch) }}
+	scratches       = sync.Pool{New: func() any { return new(sendqueue.Scratch) }}
 )
 
 func newParallelFlush() *parallelFlush {
@@ -108,22 +109,22 @@ func newParallelFlush() *parallelFlush {
 	}
 	f := new(parallelFlush)
 	f.worker = func() {
-		scratch := scratches.Get().(*writeScratch)
+		scratch := scratches.Get().(*sendqueue.Scratch)
 		f.work(scratch)
-		scratch.forget()
+		scratch.Forget()
 		scratches.Put(scratch)
 		f.leave()
 	}
 	return f
 }
 
-func (f *parallelFlush) work(scratch *writeScratch) {
+func (f *parallelFlush) work(scratch *sendqueue.Scratch) {
 	for {
 		i := f.next.Add(1) - 1
 		if i >= int64(len(f.dirty)) {
 			return
 		}
-		f.dirty[i].out.flush(scratch)
+		f.dirty[i].out.Flush(scratch)
 	}
 }
 

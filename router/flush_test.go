@@ -9,49 +9,51 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
+	"github.com/blindfold-wamp/blindfold/transport/transporttest"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
 // A flush that is worth help reaches everybody, with everything, in order, while more
 // is put in between.
-func TestFlushTogether(t *testing.T) {
+func TestFlushParallel(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	const subscribers, rounds, each = 40, 30, 12
 	publisher := fanOut(t, wamp.MsgPack, subscribers)
-	conns := make(map[*session]*slowConn)
+	conns := make(map[*session]*transporttest.SlowConn)
 	for _, s := range publisher.realm.allSessions() {
 		if s == publisher {
 			continue
 		}
-		conns[s] = newSlowConn(func() int { return rand.IntN(1 << 20) })
-		s.out.conn = struct {
-			*slowConn
+		conns[s] = transporttest.NewSlowConn(func() int { return rand.IntN(1 << 20) })
+		s.out.Conn = struct {
+			*transporttest.SlowConn
 			framed
 		}{conns[s], framed{}}
-		s.out.limits = &Limits{Queue: 1 << 30, WriteTimeout: time.Minute, BackpressureTimeout: time.Minute}
+		s.out.SetLimits(&sendqueue.Limits{Bytes: 1 << 30, WriteTimeout: time.Minute, BackpressureTimeout: time.Minute})
 	}
 	if len(conns) != subscribers {
 		t.Fatalf("%d subscribers", len(conns))
 	}
 	numbered := func(n int) []byte { return bytes.Repeat([]byte{byte(n), byte(n >> 8)}, 2048) }
 	for round := range rounds {
-		turn := publisher.router.newBatch()
+		b := publisher.router.newBatch()
 		for i := range each {
-			publisher.message(turn, frame(t, wamp.MsgPack, &wamp.Publish{Request: 1, Topic: "com.example.topic",
+			publisher.message(b, frame(t, wamp.MsgPack, &wamp.Publish{Request: 1, Topic: "com.example.topic",
 				Payload: codec.BinaryPayload(wamp.MsgPack, wamp.FormTransparency, numbered(round*each+i))}))
 		}
-		if turn.pendingBytes < 2*parallelFlushBytes {
+		if b.pendingBytes < 2*parallelFlushBytes {
 			t.Fatal("this flush is not worth help")
 		}
-		turn.end()
+		b.end()
 	}
 	for s := range conns {
 		deadline := time.Now().Add(20 * time.Second)
-		for s.out.queued() > 0 && time.Now().Before(deadline) {
+		for s.out.Len() > 0 && time.Now().Before(deadline) {
 			runtime.Gosched()
 		}
-		got, n := conns[s].bytes(), 0
+		got, n := conns[s].Bytes(), 0
 		for len(got) >= 4 {
 			size := 4 + (int(got[1])<<16 | int(got[2])<<8 | int(got[3]))
 			if size > len(got) || !bytes.HasSuffix(got[:size], numbered(n)) {
@@ -80,25 +82,25 @@ func TestMoreIsLookedForBeforeFlush(t *testing.T) {
 		{pollMinReceivers - 1, 1 + maxPolls},
 	} {
 		publisher := fanOut(t, wamp.CBOR, c.subscribers)
-		conn := newSlowConn(func() int { return 1 << 20 })
+		conn := transporttest.NewSlowConn(func() int { return 1 << 20 })
 		for _, s := range publisher.realm.allSessions() {
 			if s != publisher {
-				s.out.conn = struct {
-					*slowConn
+				s.out.Conn = struct {
+					*transporttest.SlowConn
 					framed
 				}{conn, framed{}}
 			}
 		}
 		body := sealedPublish(t, wamp.CBOR, 100)
 		from := &polled{left: c.messages, body: body}
-		publisher.out.conn = from
+		publisher.out.Conn = from
 		publisher.routeBatch(new(keepalive), from.next())
 		routed := 1 + maxPolls
 		if c.subscribers < pollMinReceivers {
 			routed = 1
 		}
-		if got := c.messages - from.left; got != routed || conn.writes != c.subscribers {
-			t.Errorf("to %d: %d messages of %d in a batch, %d writes", c.subscribers, got, c.messages, conn.writes)
+		if got := c.messages - from.left; got != routed || conn.Writes != c.subscribers {
+			t.Errorf("to %d: %d messages of %d in a batch, %d writes", c.subscribers, got, c.messages, conn.Writes)
 		}
 	}
 }
@@ -125,54 +127,52 @@ func TestMoreEnds(t *testing.T) {
 	r := silentRouter(t)
 	conn := &polled{left: 1 << 30}
 	fresh := func() *batch {
-		turn := r.newBatch()
-		turn.inbound.Message = new(wamp.Publish)
+		b := r.newBatch()
+		b.inbound.Message = new(wamp.Publish)
 		for range pollMinReceivers {
-			turn.dirty = append(turn.dirty, attach(r, wamp.CBOR, transport.FramingRaw))
+			b.dirty = append(b.dirty, attach(r, wamp.CBOR, transport.FramingRaw))
 		}
-		return turn
+		return b
 	}
-	turn := fresh()
-	arrived := turn.arrived
-	if !turn.hasMore(conn) || turn.inbound.Message != nil || turn.arrived == arrived {
+	b := fresh()
+	arrived := b.arrived
+	if !b.hasMore(conn) || b.inbound.Message != nil || b.arrived == arrived {
 		t.Error("what was found is not new")
 	}
-	owed := turn.dirty
+	owed := b.dirty
 	for range maxPolls - 1 {
-		turn.dirty = nil
-		turn.flush()
-		if turn.dirty = owed; !turn.hasMore(conn) {
+		b.dirty = nil
+		b.flush()
+		if b.dirty = owed; !b.hasMore(conn) {
 			t.Error("it is not looked for as often as it may")
 		}
 	}
-	if turn.hasMore(conn) {
+	if b.hasMore(conn) {
 		t.Error("it is looked for without end")
 	}
-	turn = fresh()
-	if turn.readBytes = r.limits().Queue / pollReadDivisor; turn.hasMore(conn) {
+	b = fresh()
+	if b.readBytes = r.limits().Queue / pollReadDivisor; b.hasMore(conn) {
 		t.Error("it is looked for however much there is already")
 	}
 }
 
 // An envelope longer than was thought moves the frame to a chunk that says how large
 // it is.
-func TestLongEnvelopeIsHeldAsWhatItIs(t *testing.T) {
+func TestLongEnvelopeIsCountedInFull(t *testing.T) {
 	publisher := fanOut(t, wamp.CBOR, manyReceivers)
-	turn := publisher.router.newBatch()
+	b := publisher.router.newBatch()
 	for _, key := range []int{10, 30_000, 10, 700_000, 10} {
-		publisher.message(turn, frame(t, wamp.CBOR, &wamp.Publish{Request: 1, Topic: "com.example.topic",
+		publisher.message(b, frame(t, wamp.CBOR, &wamp.Publish{Request: 1, Topic: "com.example.topic",
 			Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "cryptobox", EncKey: strings.Repeat("k", key)}},
 			Payload: codec.BinaryPayload(wamp.CBOR, wamp.FormTransparency, make([]byte, 10))}))
 	}
-	for _, s := range turn.dirty {
-		for _, segment := range s.out.waiting {
-			if c := segment.chunk; !c.shared || int(c.room)<<10 < cap(segment.bytes) || int(c.room)<<10 < cap(c.buf) {
-				t.Errorf("a chunk of %d bytes says that it has %d KiB", cap(c.buf), c.room)
-			}
+	for _, s := range b.dirty {
+		if held, waits := s.out.Held(), s.out.Len(); held < waits {
+			t.Errorf("%d bytes wait, and chunks of %d are counted", waits, held)
 		}
 	}
-	if len(turn.dirty) != manyReceivers {
-		t.Errorf("%d receivers", len(turn.dirty))
+	if len(b.dirty) != manyReceivers {
+		t.Errorf("%d receivers", len(b.dirty))
 	}
-	turn.end()
+	b.end()
 }

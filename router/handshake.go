@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"os"
 	"slices"
 	"sync"
@@ -65,7 +66,7 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 		realm:  realm,
 		router: r,
 		trust:  realm.trustIn(identity.AuthRole),
-		out:    outbox{conn: conn, total: &r.queued},
+		out:    sendqueue.Queue{Conn: conn, Total: &r.queued},
 		peer: wamp.Peer{
 			Session: id, Realm: realm.name,
 			AuthID: identity.AuthID, AuthRole: identity.AuthRole, AuthMethod: method, AuthProvider: identity.Provider,
@@ -73,8 +74,8 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 			Agent: hello.Details.Agent, Roles: hello.Details.Roles, MaxMessage: info.MaxSend,
 		},
 	}
-	s.out.bound(r.limits())
-	s.out.onStall = func() { s.disconnectSlow(nil, writeTimedOut) }
+	s.out.SetLimits(&r.limits().queue)
+	s.out.OnStall = func() { s.disconnectSlow(nil, writeTimedOut) }
 	_ = conn.SetReadDeadline(time.Time{})
 	conn.SetReadLimit(r.limits().Message)
 	b := r.newBatch()
@@ -107,7 +108,7 @@ func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
 		s.realm.remove(s)
 		return refusal
 	}
-	s.out.put(welcome.frame, nil)
+	s.out.Put(welcome.frame, nil)
 	b.dirty = append(b.dirty, s)
 	return nil
 }

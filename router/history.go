@@ -56,7 +56,7 @@ func (m *realm) newHistories(rules []HistoryRule, file string) error {
 		}
 		def(&rule.Limit, 1000)
 		def(&rule.Bytes, 16<<20)
-		if _, twice := m.broker.topics.get(rule.Match, rule.URI); twice {
+		if _, twice := m.broker.topics.Get(rule.Match, rule.URI); twice {
 			return fmt.Errorf("history[%d]: %q is there twice", i, string(rule.URI))
 		}
 		h := &history{rule: rule}
@@ -72,7 +72,7 @@ func (m *realm) newHistories(rules []HistoryRule, file string) error {
 		sub := newSubscription(rule.URI, rule.Match)
 		sub.history = h
 		m.broker.byID.Store(sub.id, sub)
-		m.broker.topics.update(rule.Match, rule.URI, func(*subscription, bool) (*subscription, bool) { return sub, true })
+		m.broker.topics.Update(rule.Match, rule.URI, func(*subscription, bool) (*subscription, bool) { return sub, true })
 	}
 	return nil
 }

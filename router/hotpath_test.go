@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"testing"
 	"time"
 
@@ -54,9 +55,10 @@ func silentRouter(t testing.TB) *Router {
 func attach(r *Router, s wamp.Serializer, framing transport.Framing) *session {
 	everything := wamp.Role{Present: true, Features: ^wamp.Features(0)}
 	joined := &session{router: r, realm: r.order[0],
-		out: outbox{conn: &sink{framing: framing, info: transport.Info{Serializer: s}}, limits: &Limits{Queue: 1 << 20, WriteTimeout: time.Second}},
+		out: sendqueue.Queue{Conn: &sink{framing: framing, info: transport.Info{Serializer: s}}},
 		peer: wamp.Peer{Session: wamp.RandomID(), Realm: "realm1", Serializer: s,
 			Roles: wamp.Roles{Publisher: everything, Subscriber: everything, Caller: everything, Callee: everything}}}
+	joined.out.SetLimits(&sendqueue.Limits{Bytes: 1 << 20, WriteTimeout: time.Second})
 	r.order[0].add(joined)
 	return joined
 }
@@ -161,7 +163,7 @@ func BenchmarkCall(b *testing.B) {
 	for _, s := range []wamp.Serializer{wamp.MsgPack, wamp.CBOR, wamp.JSON} {
 		b.Run(s.String(), func(b *testing.B) {
 			call := rpc(b, s, 256)
-			turn := batches.Get().(*batch)
+			turn := batchPool.Get().(*batch)
 			turn.router = silentRouter(b)
 			defer turn.end()
 			b.ReportAllocs()

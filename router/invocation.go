@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -91,7 +92,7 @@ func (s *session) undoInvocation(id wamp.ID) {
 
 // enqueue queues a frame of the call for one of its parties, unless the call has ended.
 // The INVOCATION of a call that has waited makes its receiver the callee.
-func (inv *invocation) enqueue(to *session, frame []byte, of *chunk) (put putResult, pending bool) {
+func (inv *invocation) enqueue(to *session, frame []byte, of *sendqueue.Chunk) (put sendqueue.PutResult, pending bool) {
 	inv.caller.mu.Lock()
 	defer inv.caller.mu.Unlock()
 	if inv.caller.calls[inv.request] != inv {
@@ -100,7 +101,7 @@ func (inv *invocation) enqueue(to *session, frame []byte, of *chunk) (put putRes
 	if inv.callee == nil {
 		inv.callee = to
 	}
-	return to.out.put(frame, of), true
+	return to.out.Put(frame, of), true
 }
 
 // assigned returns the callee, or nil if the call waits for one.

@@ -32,9 +32,9 @@ func (w *keepalive) setDeadline(s *session, wait time.Duration) {
 	if s.ending.Load() {
 		return // dismiss or cutOff has set another
 	}
-	_ = s.out.conn.SetReadDeadline(w.deadlineSet.Add(wait))
+	_ = s.out.Conn.SetReadDeadline(w.deadlineSet.Add(wait))
 	if s.ending.Load() { // meanwhile
-		_ = s.out.conn.SetReadDeadline(w.deadlineSet.Add(goodbyeTimeout))
+		_ = s.out.Conn.SetReadDeadline(w.deadlineSet.Add(goodbyeTimeout))
 	}
 }
 

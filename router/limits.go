@@ -3,6 +3,7 @@ package router
 import (
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -56,7 +57,8 @@ type Limits struct {
 	// first burst of as many: more are read later. Default 0: no bound.
 	MessageRate int
 
-	customURI bool // URIBytes and URIComponents are lower than their defaults
+	customURI bool             // URIBytes and URIComponents are lower than their defaults
+	queue     sendqueue.Limits // the part that each session's send queue goes by
 }
 
 // linger bounds the time that a connection stays open after its last message.
@@ -87,6 +89,8 @@ func (l Limits) withDefaults() Limits {
 	// A queue that is not more than half full has room for what one batch of a
 	// sender can bring before he waits.
 	l.Queue = max(l.Queue, 4*l.Message)
+	l.queue = sendqueue.Limits{Bytes: l.Queue, BackpressureTimeout: l.BackpressureTimeout,
+		WriteTimeout: l.WriteTimeout, CloseTimeout: l.CloseTimeout}
 	l.customURI = l.URIBytes < wamp.MaxURILength || l.URIComponents < wamp.MaxURIComponents
 	return l
 }

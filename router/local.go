@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,16 +98,16 @@ func (l *Local) session() (*localLink, error) {
 
 // serveLocal is Accept for a Local, which needs no HELLO.
 func (r *Router) serveLocal(conn transport.Conn, m *realm) {
-	s := &session{realm: m, router: r, internal: true, out: outbox{conn: conn, total: &r.queued},
+	s := &session{realm: m, router: r, internal: true, out: sendqueue.Queue{Conn: conn, Total: &r.queued},
 		peer: wamp.Peer{Session: wamp.RandomID(), Realm: m.name, AuthID: "router", AuthRole: "router", AuthMethod: "local",
 			Serializer: wamp.CBOR, Transport: "memory", Address: "memory"}}
 	s.peer.Roles.Caller = wamp.Role{Present: true}
-	s.out.bound(r.limits())
-	s.out.onStall = func() { s.disconnectSlow(nil, writeTimedOut) }
+	s.out.SetLimits(&r.limits().queue)
+	s.out.OnStall = func() { s.disconnectSlow(nil, writeTimedOut) }
 	s.noEndEvents.Store(true)
 	m.add(s)
 	if r.isClosing() {
-		s.out.close()
+		s.out.Close()
 	}
 	s.run(keepalive{})
 }

@@ -50,7 +50,7 @@ func (e *metaEvents) ifSubscribed(topics ...wamp.URI) *metaEvents {
 		return nil
 	}
 	for _, topic := range topics {
-		if _, ok := e.api.realm.broker.topics.best(topic); ok {
+		if _, ok := e.api.realm.broker.topics.Best(topic); ok {
 			return e
 		}
 	}

@@ -40,7 +40,7 @@ func getEvents(c *metaCall) *wamp.Refusal {
 	}
 	h := sub.history
 	if h == nil && sub.match == wamp.MatchExact {
-		for _, wider := range c.realm.broker.topics.all(nil, sub.uri) {
+		for _, wider := range c.realm.broker.topics.All(nil, sub.uri) {
 			if wider.history != nil {
 				h, q.topic = wider.history, sub.uri
 				break

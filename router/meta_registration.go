@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"sync"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -19,9 +20,9 @@ var registrationProcedures = map[wamp.URI]metaProcedure{
 }
 
 var registrations = metaTable[*registration]{
-	tables: func(m *realm) (*index[*registration], *sync.Map) { return m.dealer.procedures, &m.dealer.byID },
-	match: func(x *index[*registration], procedure wamp.URI) any {
-		if reg, ok := x.best(procedure); ok {
+	tables: func(m *realm) (*uriindex.Index[*registration], *sync.Map) { return m.dealer.procedures, &m.dealer.byID },
+	match: func(x *uriindex.Index[*registration], procedure wamp.URI) any {
+		if reg, ok := x.Best(procedure); ok {
 			return idOf(reg)
 		}
 		return nil

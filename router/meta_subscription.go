@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"sync"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -19,10 +20,10 @@ var subscriptionProcedures = map[wamp.URI]metaProcedure{
 }
 
 var subscriptions = metaTable[*subscription]{
-	tables: func(m *realm) (*index[*subscription], *sync.Map) { return m.broker.topics, &m.broker.byID },
-	match: func(x *index[*subscription], topic wamp.URI) any {
+	tables: func(m *realm) (*uriindex.Index[*subscription], *sync.Map) { return m.broker.topics, &m.broker.byID },
+	match: func(x *uriindex.Index[*subscription], topic wamp.URI) any {
 		var ids []any
-		for _, sub := range x.all(nil, topic) {
+		for _, sub := range x.All(nil, topic) {
 			ids = append(ids, idOf(sub))
 		}
 		if ids == nil {

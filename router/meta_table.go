@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"sync"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -10,9 +11,9 @@ import (
 // realm, or about its registrations: the questions are the same (WAMP,
 // "Subscription Meta API" and "Registration Meta API").
 type metaTable[T listable] struct {
-	tables func(m *realm) (*index[T], *sync.Map) // by URI or pattern, and by id
+	tables func(m *realm) (*uriindex.Index[T], *sync.Map) // by URI or pattern, and by id
 	// match answers which of them match a URI: nil, an id, or a list.
-	match func(x *index[T], uri wamp.URI) any
+	match func(x *uriindex.Index[T], uri wamp.URI) any
 	// revoke revokes a session's part, and tells it of that if it understands. It
 	// reports false if the session has no part.
 	revoke  func(c *metaCall, one T, s *session, reason string) bool
@@ -29,7 +30,7 @@ type listable interface {
 func (table *metaTable[T]) list(c *metaCall) *wamp.Refusal {
 	lists := map[string]any{"exact": []any{}, "prefix": []any{}, "wildcard": []any{}}
 	all, _ := table.tables(c.realm)
-	all.each(func(one T) bool {
+	all.Each(func(one T) bool {
 		match, id := one.key()
 		lists[match.String()] = append(lists[match.String()].([]any), uint64(id))
 		return true
@@ -49,7 +50,7 @@ func (table *metaTable[T]) lookup(c *metaCall) *wamp.Refusal {
 	}
 	c.result = []any{nil}
 	all, _ := table.tables(c.realm)
-	if one, ok := all.get(match, wamp.URI(uri)); ok {
+	if one, ok := all.Get(match, wamp.URI(uri)); ok {
 		c.result[0] = idOf(one)
 	}
 	return nil

@@ -155,8 +155,8 @@ func (m *realm) allSessions() []*session {
 // stats counts what the realm holds.
 func (m *realm) stats() RealmStats {
 	st := RealmStats{Realm: m.name}
-	m.broker.topics.each(func(*subscription) bool { st.Subscriptions++; return true })
-	m.dealer.procedures.each(func(*registration) bool { st.Registrations++; return true })
+	m.broker.topics.Each(func(*subscription) bool { st.Subscriptions++; return true })
+	m.dealer.procedures.Each(func(*registration) bool { st.Registrations++; return true })
 	for _, s := range m.allSessions() {
 		s.mu.Lock()
 		st.Invocations += len(s.calls)

@@ -66,7 +66,7 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 	var ousted *registration // by force_reregister
 	var revoked []*session   // its callees
 	var joined *registration
-	d.procedures.update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
+	d.procedures.Update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
 		old := reg
 		if ok && m.Options.ForceReregister == wamp.True {
 			ok, ousted = false, old
@@ -234,7 +234,7 @@ func (d *dealer) removeCallee(reg *registration, s *session) (removed bool) {
 	}
 	events := s.realm.meta.events.forURI(reg.uri, onUnregister, onRegistrationDelete)
 	why := noSuchProcedure
-	d.procedures.update(reg.match, reg.uri, func(now *registration, there bool) (*registration, bool) {
+	d.procedures.Update(reg.match, reg.uri, func(now *registration, there bool) (*registration, bool) {
 		reg.mu.Lock()
 		defer reg.mu.Unlock()
 		changed := slices.DeleteFunc(slices.Clone(*reg.callees.Load()), func(c *session) bool { return c == s })

@@ -58,7 +58,7 @@ func (r *Router) Reload(c Config) error {
 	}
 	for _, m := range r.order {
 		for _, s := range m.allSessions() {
-			s.out.bound(&limits)
+			s.out.SetLimits(&limits.queue)
 		}
 	}
 	return nil

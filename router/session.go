@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"io"
 	"os"
 	"strings"
@@ -20,7 +21,7 @@ type session struct {
 	realm  *realm
 	router *Router
 	trust  wamp.Trust // of what it publishes and calls
-	out    outbox
+	out    sendqueue.Queue
 
 	// ending is set once GOODBYE or ABORT has been sent: what still comes from
 	// the client is read, and ignored, until it answers or is given up.
@@ -60,7 +61,7 @@ func (s *session) run(w keepalive) {
 	}
 	s.leave()
 	s.router.release() // what follows is the connection's end, and no session's
-	s.out.linger(s.router.limits().CloseTimeout)
+	s.out.Linger(s.router.limits().CloseTimeout)
 }
 
 // serve reads and routes what a welcomed session sends, until it ends or, if rests
@@ -68,7 +69,7 @@ func (s *session) run(w keepalive) {
 func (s *session) serve(w *keepalive) (rests bool) {
 	for {
 		w.rearm(s)
-		frame, err := s.out.conn.Read()
+		frame, err := s.out.Conn.Read()
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && !w.pinged && !s.ending.Load():
@@ -97,7 +98,7 @@ func (s *session) serve(w *keepalive) (rests bool) {
 // routeBatch routes a frame and those that have arrived with it, in one batch. It reports
 // whether to go on reading, and why reading failed, if it did.
 func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err error) {
-	conn := s.out.conn
+	conn := s.out.Conn
 	b := s.router.newBatch()
 	defer b.end()
 	w.lastBatch, b.mayWait = b.arrived, true
@@ -129,7 +130,7 @@ func (s *session) handle(b *batch, frame transport.Frame) (on bool) {
 	case transport.OpClose:
 		s.leave()
 		s.sendControl(b, transport.OpClose, frame.Body)
-		s.out.finish(&b.scratch)
+		s.out.Finish(&b.scratch)
 		return false
 	}
 	return true
@@ -202,7 +203,7 @@ func (s *session) finishGoodbye(b *batch, reason wamp.URI) {
 	}
 	s.sendControl(b, transport.OpClose, closeNormal)
 	b.flush()
-	s.out.abort(&b.scratch) // or what is unread would take what was sent with it
+	s.out.Abort(&b.scratch) // or what is unread would take what was sent with it
 }
 
 // closeNormal ends a WebSocket connection whose session has ended (RFC 6455,
@@ -235,7 +236,7 @@ func (s *session) abort(b *batch, r *wamp.Refusal) (on bool) {
 	b.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
 	s.sendControl(b, transport.OpClose, closeNormal)
 	b.flush()
-	s.out.abort(&b.scratch)
+	s.out.Abort(&b.scratch)
 	return false
 }
 
@@ -252,7 +253,7 @@ func (s *session) readFailed(err error) {
 			s.sendControl(b, transport.OpClose, transport.CloseBody(broken.CloseCode, broken.Text))
 		}
 		b.flush()
-		s.out.abort(&b.scratch)
+		s.out.Abort(&b.scratch)
 		b.end()
 	case errors.Is(err, os.ErrDeadlineExceeded) && !s.ending.Load():
 		b := s.router.newBatch()
@@ -260,24 +261,24 @@ func (s *session) readFailed(err error) {
 		b.refused(s, pingTimedOut)
 		s.abort(b, pingTimedOut)
 		b.end()
-	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.isCut():
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.IsCut():
 		// What it is to read stays there for a while: see outbox.linger.
-	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.queued() == 0: // has taken GOODBYE, and is silent
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.Len() == 0: // has taken GOODBYE, and is silent
 		b := s.router.newBatch()
 		s.finishGoodbye(b, "")
 		b.end()
 	case errors.Is(err, io.EOF), errors.Is(err, transport.ErrClosed):
-		s.out.close()
+		s.out.Close()
 	default:
 		s.router.log.Debug("connection lost", "session", uint64(s.peer.Session), "error", err)
-		s.out.close()
+		s.out.Close()
 	}
 }
 
 // sendControl queues a control frame of the transport, if that has it. No session
 // counts them.
 func (s *session) sendControl(b *batch, op transport.Op, body []byte) {
-	if frame := s.out.conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
+	if frame := s.out.Conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
 		b.putFrame(s, frame, nil)
 	}
 }
@@ -293,15 +294,15 @@ func (s *session) sendGoodbye(reason wamp.URI, text string) {
 	goodbye := b.encode(&wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}}, nil, s)
 	s.mu.Lock()
 	first := !s.ending.Swap(true)
-	owed := first && goodbye.refusal == nil && s.out.put(goodbye.frame, nil) == putOwed
+	owed := first && goodbye.refusal == nil && s.out.Put(goodbye.frame, nil) == sendqueue.PutNeedsFlush
 	s.mu.Unlock()
 	if !first {
 		return
 	}
 	if owed {
-		s.out.flush(&b.scratch)
+		s.out.Flush(&b.scratch)
 	}
-	_ = s.out.conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+	_ = s.out.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 }
 
 // leave removes the session from everything that knows of it, if that has not

@@ -1,4 +1,4 @@
-package router
+package uriindex
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-func put(x *index[string], match wamp.Match, uri wamp.URI) {
-	x.update(match, uri, func(string, bool) (string, bool) { return match.String() + " " + string(uri), true })
+func put(x *Index[string], match wamp.Match, uri wamp.URI) {
+	x.Update(match, uri, func(string, bool) (string, bool) { return match.String() + " " + string(uri), true })
 }
 
-func drop(x *index[string], match wamp.Match, uri wamp.URI) {
-	x.update(match, uri, func(string, bool) (string, bool) { return "", false })
+func drop(x *Index[string], match wamp.Match, uri wamp.URI) {
+	x.Update(match, uri, func(string, bool) (string, bool) { return "", false })
 }
 
 // The example of WAMP, "Pattern-based Registrations", with the results that the
@@ -23,7 +23,7 @@ func drop(x *index[string], match wamp.Match, uri wamp.URI) {
 // with its prefix "a1.b2.c3", which by its own definition of prefixes ("Prefix
 // Matching": com.myapp.myobject1-mysubobject1) makes it a match.
 func TestBestFollowsTheSpecification(t *testing.T) {
-	x := newIndex[string]()
+	x := New[string]()
 	put(x, wamp.MatchExact, "a1.b2.c3.d4.e55")
 	put(x, wamp.MatchPrefix, "a1.b2.c3")
 	put(x, wamp.MatchPrefix, "a1.b2.c3.d4")
@@ -44,7 +44,7 @@ func TestBestFollowsTheSpecification(t *testing.T) {
 		"a1.b2.c88.d4.e99.f6.g7":   "wildcard a1.b2..d4..f6.g7",
 		"a1.b2.c88.d4.e5.f6.g7.h8": "",
 	} {
-		got, ok := x.best(call)
+		got, ok := x.Best(call)
 		if got != want || ok != (want != "") {
 			t.Errorf("best(%s) = %q, %v; want %q", call, got, ok, want)
 		}
@@ -68,7 +68,7 @@ func TestIndexAgainstScan(t *testing.T) {
 		}
 		return wamp.URI(strings.Join(parts, "."))
 	}
-	x := newIndex[string]()
+	x := New[string]()
 	present := map[pattern]bool{}
 	for range 20000 {
 		p := pattern{match: wamp.Match(rand.IntN(3))}
@@ -87,20 +87,20 @@ func TestIndexAgainstScan(t *testing.T) {
 				want = append(want, p.match.String()+" "+string(p.uri))
 			}
 		}
-		got := x.all(nil, topic)
+		got := x.All(nil, topic)
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Fatalf("all(%s) = %q, want %q", topic, got, want)
 		}
-		if best, ok := x.best(topic); ok != (len(want) > 0) || ok && !slices.Contains(want, best) {
+		if best, ok := x.Best(topic); ok != (len(want) > 0) || ok && !slices.Contains(want, best) {
 			t.Fatalf("best(%s) = %q, %v of %q", topic, best, ok, want)
 		}
 	}
 	for p := range present {
 		drop(x, p.match, p.uri)
 	}
-	x.each(func(v string) bool { t.Errorf("%q is left", v); return true })
+	x.Each(func(v string) bool { t.Errorf("%q is left", v); return true })
 	if n := x.patterns.Load(); n != 0 || len(x.wildcard.root.next) != 0 || len(x.prefix.used) != 0 {
 		t.Errorf("tables are not empty: %d patterns", n)
 	}
@@ -109,7 +109,7 @@ func TestIndexAgainstScan(t *testing.T) {
 // A pattern is found literally, and looking it up is no change: publishers
 // remember what a topic matches until there is one.
 func TestIndexGet(t *testing.T) {
-	x := newIndex[string]()
+	x := New[string]()
 	patterns := []struct {
 		match wamp.Match
 		uri   wamp.URI
@@ -119,47 +119,47 @@ func TestIndexGet(t *testing.T) {
 		{wamp.MatchWildcard, "a."}, {wamp.MatchWildcard, ""},
 	}
 	for _, p := range patterns {
-		before := x.changes.Load()
-		if v, ok := x.get(p.match, p.uri); ok || v != "" {
+		before := x.Changes.Load()
+		if v, ok := x.Get(p.match, p.uri); ok || v != "" {
 			t.Errorf("%s %q is there before it was put: %q", p.match, p.uri, v)
 		}
-		if x.changes.Load() != before {
+		if x.Changes.Load() != before {
 			t.Errorf("looking up %s %q is a change", p.match, p.uri)
 		}
 		put(x, p.match, p.uri)
-		if x.changes.Load() == before {
+		if x.Changes.Load() == before {
 			t.Errorf("putting %s %q is no change", p.match, p.uri)
 		}
 	}
-	before := x.changes.Load()
+	before := x.Changes.Load()
 	for _, p := range patterns {
-		if v, ok := x.get(p.match, p.uri); !ok || v != p.match.String()+" "+string(p.uri) {
+		if v, ok := x.Get(p.match, p.uri); !ok || v != p.match.String()+" "+string(p.uri) {
 			t.Errorf("%s %q: %q, %v", p.match, p.uri, v, ok)
 		}
 	}
 	for _, uri := range []wamp.URI{"a.b", "a.b.x", "a.b.c.d", "x..c", ".", "a..c."} {
 		for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
-			if v, ok := x.get(match, uri); ok || v != "" {
+			if v, ok := x.Get(match, uri); ok || v != "" {
 				t.Errorf("%s %q, which was never put: %q", match, uri, v)
 			}
 		}
 	}
-	if now := x.changes.Load(); now != before {
+	if now := x.Changes.Load(); now != before {
 		t.Errorf("lookups are %d changes", now-before)
 	}
 }
 
 // What is dropped is not kept alive, nor found, where longer patterns go on.
 func TestIndexForgets(t *testing.T) {
-	x := newIndex[string]()
+	x := New[string]()
 	for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
 		put(x, match, "a.")
 		put(x, match, "a..c")
-		x.update(match, "a.", func(old string, ok bool) (string, bool) { return old, false }) // as broker and dealer do
-		if v, ok := x.get(match, "a."); ok || v != "" {
+		x.Update(match, "a.", func(old string, ok bool) (string, bool) { return old, false }) // as broker and dealer do
+		if v, ok := x.Get(match, "a."); ok || v != "" {
 			t.Errorf("%s: %q, %v", match, v, ok)
 		}
-		if v, ok := x.get(match, "a..c"); !ok {
+		if v, ok := x.Get(match, "a..c"); !ok {
 			t.Errorf("%s: the longer pattern is gone, too: %q", match, v)
 		}
 	}
@@ -170,17 +170,17 @@ func TestIndexForgets(t *testing.T) {
 
 // Looking a topic up costs no allocation, whatever matches.
 func TestIndexAllocates(t *testing.T) {
-	x := newIndex[string]()
+	x := New[string]()
 	put(x, wamp.MatchExact, "com.example.topic")
 	put(x, wamp.MatchPrefix, "com.")
 	put(x, wamp.MatchWildcard, "com..topic")
 	found := make([]string, 0, 10)
 	if n := testing.AllocsPerRun(100, func() {
-		found = x.all(found[:0], "com.example.topic")
+		found = x.All(found[:0], "com.example.topic")
 		if len(found) != 3 {
 			t.Fatal(found)
 		}
-		if _, ok := x.best("com.example.other"); !ok {
+		if _, ok := x.Best("com.example.other"); !ok {
 			t.Fatal("no best")
 		}
 	}); n != 0 {
@@ -193,27 +193,27 @@ func TestIndexAllocates(t *testing.T) {
 func BenchmarkIndex(b *testing.B) {
 	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("exact/%d", n), func(b *testing.B) {
-			x := newIndex[int]()
+			x := New[int]()
 			for i := range n {
-				x.update(wamp.MatchExact, wamp.URI(fmt.Sprintf("com.example.topic.%d", i)), func(int, bool) (int, bool) { return i, true })
+				x.Update(wamp.MatchExact, wamp.URI(fmt.Sprintf("com.example.topic.%d", i)), func(int, bool) (int, bool) { return i, true })
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				x.exact("com.example.topic.0")
+				x.Exact("com.example.topic.0")
 			}
 		})
 	}
 	for _, match := range []wamp.Match{wamp.MatchPrefix, wamp.MatchWildcard} {
 		for _, n := range []int{1, 100, 10_000} {
 			b.Run(fmt.Sprintf("%s/%d", match, n), func(b *testing.B) {
-				x := newIndex[int]()
+				x := New[int]()
 				for i := range n {
-					x.update(match, wamp.URI(fmt.Sprintf("com.example%d..topic", i)), func(int, bool) (int, bool) { return i, true })
+					x.Update(match, wamp.URI(fmt.Sprintf("com.example%d..topic", i)), func(int, bool) (int, bool) { return i, true })
 				}
 				found := make([]int, 0, 10)
 				b.ReportAllocs()
 				for b.Loop() {
-					found = x.all(found[:0], "com.example0.x.topic")
+					found = x.All(found[:0], "com.example0.x.topic")
 				}
 			})
 		}
@@ -224,18 +224,18 @@ func BenchmarkIndex(b *testing.B) {
 // that it has must find the change, and not that there are no patterns yet.
 func TestIndexCountsPatternsFirst(t *testing.T) {
 	for _, match := range []wamp.Match{wamp.MatchPrefix, wamp.MatchWildcard} {
-		x := newIndex[int]()
-		before := x.changes.Load()
-		x.update(match, "com.example", func(int, bool) (int, bool) {
-			if x.changes.Load() == before || x.patterns.Load() == 0 {
-				t.Errorf("%s: %d changes, %d patterns", match, x.changes.Load(), x.patterns.Load())
+		x := New[int]()
+		before := x.Changes.Load()
+		x.Update(match, "com.example", func(int, bool) (int, bool) {
+			if x.Changes.Load() == before || x.patterns.Load() == 0 {
+				t.Errorf("%s: %d changes, %d patterns", match, x.Changes.Load(), x.patterns.Load())
 			}
 			return 1, true
 		})
 		if n := x.patterns.Load(); n != 1 {
 			t.Errorf("%s: %d patterns", match, n)
 		}
-		x.update(match, "com.example", func(int, bool) (int, bool) { return 0, false })
+		x.Update(match, "com.example", func(int, bool) (int, bool) { return 0, false })
 		if n := x.patterns.Load(); n != 0 {
 			t.Errorf("%s: %d patterns after the last", match, n)
 		}

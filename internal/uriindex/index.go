@@ -1,4 +1,6 @@
-package router
+// Package uriindex finds what is stored under a URI, or under a pattern that matches
+// it: the table behind subscriptions, registrations and rules.
+package uriindex
 
 import (
 	"hash/maphash"
@@ -9,17 +11,19 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// index finds what is kept under a URI or a pattern that matches it. Exact URIs
+// Index finds what is stored under a URI or a pattern that matches it. Exact URIs
 // are looked up in sharded maps, whatever their number; prefixes cost one map
 // lookup for each distinct length in use (at most wamp.MaxURILength, by
 // characters, as WAMP defines prefixes); wildcards are a trie over components.
 // Lookups run concurrently with each other and take no lock that a change to
 // another shard holds.
-type index[T any] struct {
-	seed     maphash.Seed
-	shards   [64]indexShard[T]
-	changes  atomic.Uint64 // counts updates, for whoever remembers an answer
-	patterns atomic.Int64  // prefixes and wildcards kept, so that realms without any don't look
+type Index[T any] struct {
+	seed   maphash.Seed
+	shards [64]indexShard[T]
+	// Changes counts updates. A caller that caches the answer to a lookup compares it
+	// with the value from before the lookup.
+	Changes  atomic.Uint64
+	patterns atomic.Int64 // prefixes and wildcards kept, so that realms without any don't look
 	prefix   prefixTable[T]
 	wildcard wildcardTrie[T]
 }
@@ -29,27 +33,27 @@ type indexShard[T any] struct {
 	m  map[wamp.URI]T
 }
 
-func newIndex[T any]() *index[T] {
-	return &index[T]{seed: maphash.MakeSeed()}
+func New[T any]() *Index[T] {
+	return &Index[T]{seed: maphash.MakeSeed()}
 }
 
-func (x *index[T]) shard(uri wamp.URI) *indexShard[T] {
+func (x *Index[T]) shard(uri wamp.URI) *indexShard[T] {
 	return &x.shards[maphash.String(x.seed, string(uri))%uint64(len(x.shards))]
 }
 
-// update replaces what is kept under (match, uri) by what change returns: it gets the
+// Update replaces what is kept under (match, uri) by what change returns: it gets the
 // present value, if ok, and returns the new one and whether to keep any. Lookups
 // of the same shard or pattern table wait for it.
-func (x *index[T]) update(match wamp.Match, uri wamp.URI, change func(old T, ok bool) (value T, keep bool)) {
+func (x *Index[T]) Update(match wamp.Match, uri wamp.URI, change func(old T, ok bool) (value T, keep bool)) {
 	f := func(old T, ok bool) (T, bool) {
-		// Under the lock and before the change: who has read this count and
-		// then looks up sees the change.
-		x.changes.Add(1)
+		// Under the lock and before the change: a reader that sees the new count
+		// also sees the change.
+		x.Changes.Add(1)
 		return change(old, ok)
 	}
 	switch match {
 	case wamp.MatchPrefix, wamp.MatchWildcard:
-		x.patterns.Add(1) // before changes counts it: who has read that must look
+		x.patterns.Add(1) // before Changes: a reader that sees the new count also looks at patterns
 		table := x.prefix.update
 		if match == wamp.MatchWildcard {
 			table = x.wildcard.update
@@ -83,8 +87,8 @@ func updateMap[K comparable, T any](m *map[K]T, key K, f func(old T, ok bool) (T
 	return 0
 }
 
-// exact returns what is kept under exactly this URI.
-func (x *index[T]) exact(uri wamp.URI) (T, bool) {
+// Exact returns what is kept under exactly this URI.
+func (x *Index[T]) Exact(uri wamp.URI) (T, bool) {
 	s := x.shard(uri)
 	s.mu.RLock()
 	v, ok := s.m[uri]
@@ -92,22 +96,22 @@ func (x *index[T]) exact(uri wamp.URI) (T, bool) {
 	return v, ok
 }
 
-// get returns what is kept under (match, uri), a pattern taken literally.
-func (x *index[T]) get(match wamp.Match, uri wamp.URI) (T, bool) {
+// Get returns what is kept under (match, uri), a pattern taken literally.
+func (x *Index[T]) Get(match wamp.Match, uri wamp.URI) (T, bool) {
 	switch match {
 	case wamp.MatchPrefix:
 		return x.prefix.get(uri)
 	case wamp.MatchWildcard:
 		return x.wildcard.get(uri)
 	}
-	return x.exact(uri)
+	return x.Exact(uri)
 }
 
-// all appends to dst everything whose URI or pattern matches uri: the exact
+// All appends to dst everything whose URI or pattern matches uri: the exact
 // one, then prefixes from the longest to the shortest, then wildcards in the
 // order of wildcardTrie.match.
-func (x *index[T]) all(dst []T, uri wamp.URI) []T {
-	if v, ok := x.exact(uri); ok {
+func (x *Index[T]) All(dst []T, uri wamp.URI) []T {
+	if v, ok := x.Exact(uri); ok {
 		dst = append(dst, v)
 	}
 	if x.patterns.Load() == 0 {
@@ -117,11 +121,11 @@ func (x *index[T]) all(dst []T, uri wamp.URI) []T {
 	return x.wildcard.match(dst, uri, false)
 }
 
-// best returns what matches uri best, by the precedence that WAMP sets for
+// Best returns what matches uri best, by the precedence that WAMP sets for
 // calls ("Pattern-based Registrations"): exact, then the longest prefix, then
 // the wildcard with the longest literal beginning.
-func (x *index[T]) best(uri wamp.URI) (value T, ok bool) {
-	if v, ok := x.exact(uri); ok {
+func (x *Index[T]) Best(uri wamp.URI) (value T, ok bool) {
+	if v, ok := x.Exact(uri); ok {
 		return v, true
 	}
 	if x.patterns.Load() == 0 {
@@ -138,9 +142,9 @@ func (x *index[T]) best(uri wamp.URI) (value T, ok bool) {
 	return found[0], true
 }
 
-// each calls f with everything kept, until f returns false. f must not change
+// Each calls f with everything kept, until f returns false. f must not change
 // the index.
-func (x *index[T]) each(f func(T) bool) {
+func (x *Index[T]) Each(f func(T) bool) {
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.mu.RLock()

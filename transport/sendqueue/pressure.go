@@ -1,0 +1,160 @@
+package sendqueue
+
+import "time"
+
+// Limits bound one queue. They are read, and not changed, by the queue.
+type Limits struct {
+	// Bytes is how many may wait; 0 takes a frame only if nothing waits.
+	Bytes int
+	// BackpressureTimeout is how long senders wait, in all, for a peer that has
+	// more than half of Bytes waiting, until it has taken half of Bytes again.
+	BackpressureTimeout time.Duration
+	// WriteTimeout is how long the peer may take no byte at all.
+	WriteTimeout time.Duration
+	// CloseTimeout is how long a peer that was cut off has to read why.
+	CloseTimeout time.Duration
+}
+
+// backpressure is the state of a queue whose peer does not take everything at once.
+type backpressure struct {
+	taken    int           // bytes that the peer has taken since it fell behind
+	waited   time.Duration // how long senders have waited since taken was waitedAt
+	waitedAt int
+	progress time.Time     // when the peer last took something
+	room     chan struct{} // closed when size falls to roomAt; nil if nobody waits
+	roomAt   int
+}
+
+// backpressureState returns the queue's state of backpressure, a new one if there is
+// none.
+func (o *Queue) backpressureState() *backpressure {
+	if o.pressure == nil {
+		o.pressure = &backpressure{progress: time.Now()}
+	}
+	return o.pressure
+}
+
+// roomFor returns a channel that is closed when at most size bytes wait, or the
+// queue takes nothing any more.
+func (l *backpressure) roomFor(size int) <-chan struct{} {
+	if l.room == nil {
+		l.room = make(chan struct{})
+	}
+	l.roomAt = size
+	return l.room
+}
+
+// Behind reports whether senders should wait for the peer.
+func (o *Queue) Behind() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.size <= o.limits.Bytes/2 || o.state == stateClosed || o.closing {
+		return false
+	}
+	l := o.backpressureState()
+	if l.taken-l.waitedAt >= o.limits.Bytes/2 {
+		l.waited, l.waitedAt = 0, l.taken
+	}
+	return l.waited < o.limits.BackpressureTimeout
+}
+
+// AwaitRoom waits until at most half of Limits.Bytes waits, the queue is closed, senders
+// have waited for BackpressureTimeout in all, or the peer has taken nothing for a tenth
+// of that. The caller has been waiting since begin.
+func (o *Queue) AwaitRoom(begin time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for charged := begin; o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing; {
+		now, l, most := time.Now(), o.backpressureState(), o.limits.BackpressureTimeout
+		l.waited += now.Sub(charged)
+		charged = now
+		left := min(most/10-now.Sub(l.progress), most-l.waited)
+		if left <= 0 {
+			l.waited = most
+			return
+		}
+		o.wait(l.roomFor(o.limits.Bytes/2), left)
+	}
+}
+
+// wait waits until room is closed, or for limit. It releases mu while it waits.
+func (o *Queue) wait(room <-chan struct{}, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	o.mu.Unlock()
+	select {
+	case <-room:
+	case <-timer.C:
+	}
+	timer.Stop()
+	o.mu.Lock()
+}
+
+// account brings Total up to date, in granules, so that a queue that stays short costs
+// nothing. mu is held.
+func (o *Queue) account() {
+	if o.Total == nil {
+		return
+	}
+	if n := int32(o.size / Granule); n != o.accounted {
+		o.Total.Add(int64(n-o.accounted) * Granule)
+		o.accounted = n
+	}
+}
+
+// Granule is the unit, in bytes, in which queues are counted in Total.
+const Granule = 16 << 10
+
+// SetLimits sets the limits that hold from now on.
+func (o *Queue) SetLimits(l *Limits) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.limits = l
+}
+
+// Len returns how many bytes wait.
+func (o *Queue) Len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.size
+}
+
+// Held returns the size, in bytes, of the chunks that the queue refers to: a shared one
+// counts for each time that it is referred to.
+func (o *Queue) Held() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return int(o.heldKiB) << 10
+}
+
+// IsCut reports whether the peer was cut off and may still be reading why.
+func (o *Queue) IsCut() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closing && o.lingers
+}
+
+// Abort is Finish for a peer that may go on sending: what it sends is read and ignored
+// by Linger, so that it can read why the connection ends.
+func (o *Queue) Abort(scratch *Scratch) {
+	o.mu.Lock()
+	o.lingers = true
+	o.mu.Unlock()
+	o.Finish(scratch)
+}
+
+// Linger waits until the peer of a queue that was finished, aborted or cut has taken
+// what waits, at most for limit, and closes the connection.
+func (o *Queue) Linger(limit time.Duration) {
+	end := time.Now().Add(limit)
+	o.mu.Lock()
+	if o.lingers {
+		o.mu.Unlock()
+		o.Conn.Linger(limit)
+		o.mu.Lock()
+	}
+	for o.closing && o.state == stateWriting && time.Now().Before(end) {
+		o.wait(o.backpressureState().roomFor(0), time.Until(end))
+	}
+	o.mu.Unlock()
+	o.Close()
+}
