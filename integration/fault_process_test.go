@@ -134,7 +134,7 @@ func TestStoppedClient(t *testing.T) {
 		expect[*wamp.Event](bob)
 	}
 	cut := func() float64 {
-		return p.metric(`blindfold_limits_total{limit="stall"}`) + p.metric(`blindfold_limits_total{limit="queue"}`)
+		return p.metric(`blindfold_limits_total{limit="write_timeout"}`) + p.metric(`blindfold_limits_total{limit="queue"}`)
 	}
 	until(t, "Yan is cut off", func() bool { return cut() == 1 })
 	<-over

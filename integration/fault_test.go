@@ -93,7 +93,7 @@ func TestStalledReader(t *testing.T) {
 		alice.send(&wamp.Publish{Request: alice.next(), Topic: topic, Payload: alice.clear(blob)})
 	}
 	w.settle(1)
-	w.wantMetric(`blindfold_limits_total{limit="stall"} 1`)
+	w.wantMetric(`blindfold_limits_total{limit="write_timeout"} 1`)
 	alice.expectNothing()
 }
 
@@ -101,7 +101,7 @@ func TestStalledReader(t *testing.T) {
 // are cut off, and nobody else.
 func TestAllQueuesTogether(t *testing.T) {
 	w := newWorld(t, withRouter(func(c *router.Config) {
-		c.Limits = router.Limits{TotalQueue: 16 << 20, Queue: 1 << 30, WriteTimeout: time.Hour, CloseTimeout: 100 * time.Millisecond, PingEvery: time.Hour}
+		c.Limits = router.Limits{QueueTotal: 16 << 20, Queue: 1 << 30, WriteTimeout: time.Hour, CloseTimeout: 100 * time.Millisecond, PingEvery: time.Hour}
 	}))
 	alice, bob := w.join("alice", "rawsocket", wamp.MsgPack), w.join("bob", "rawsocket", wamp.MsgPack)
 	bob.subscribe(topic, wamp.MatchExact)
@@ -116,7 +116,7 @@ func TestAllQueuesTogether(t *testing.T) {
 		expect[*wamp.Published](alice)
 	}
 	w.settle(2)
-	w.wantMetric(fmt.Sprintf(`blindfold_limits_total{limit="queues"} %d`, frozen))
+	w.wantMetric(fmt.Sprintf(`blindfold_limits_total{limit="queue_total"} %d`, frozen))
 	bob.expectNothing()
 }
 

@@ -246,7 +246,7 @@ func TestObserve(t *testing.T) {
 		{
 			name: "a limit struck",
 			seen: router.Observation{Kind: router.Slowed, Realm: "r", Refusal: &wamp.Refusal{Reason: wamp.ReasonQueueFull, Limit: wamp.LimitBackpressure}},
-			want: map[string]float64{`limits_total{limit="slow_down"}`: 1},
+			want: map[string]float64{`limits_total{limit="backpressure_timeout"}`: 1},
 		},
 		{
 			name: "a limit that ended a session was counted before",

@@ -21,7 +21,7 @@ import (
 // outbound messages (each between fresh and the next fresh), then observe.
 type batch struct {
 	router     *Router
-	limits     *Limits // that the decoder is bound by
+	limits     *limitsInForce // that the decoder is bound by
 	decoder    *codec.Decoder
 	encoder    *codec.Encoder
 	arrived    time.Time
@@ -320,7 +320,7 @@ func (b *batch) afterPut(to *session, put sendqueue.PutResult, size int) {
 		return
 	}
 	b.pendingBytes += size
-	if r := b.router; r.queued.Load() > int64(r.limits().TotalQueue) {
+	if r := b.router; r.queued.Load() > int64(r.limits().QueueTotal) {
 		r.shedLoad(b)
 	}
 }

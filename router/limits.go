@@ -25,7 +25,7 @@ type Limits struct {
 	// TotalQueue is how many bytes may wait for all sessions together; of each
 	// session the last 16 KiB don't count. Where more wait, the sessions that are
 	// furthest behind are cut off. Default 1 GiB.
-	TotalQueue int
+	QueueTotal int
 	// BackpressureTimeout is how long senders wait for a receiver that has more than half
 	// of Queue waiting, in all, until it has taken as many bytes again; if it
 	// takes none for a tenth of that, they wait no more. Default 1 s.
@@ -56,13 +56,27 @@ type Limits struct {
 	// MessageRate is how many messages a session may send in a second, beyond a
 	// first burst of as many: more are read later. Default 0: no bound.
 	MessageRate int
+}
 
+// limitsInForce are Limits with what follows from them.
+type limitsInForce struct {
+	Limits
 	customURI bool             // URIBytes and URIComponents are lower than their defaults
 	queue     sendqueue.Limits // the part that each session's send queue goes by
 }
 
+func newLimits(l Limits) *limitsInForce {
+	l = l.withDefaults()
+	return &limitsInForce{
+		Limits:    l,
+		customURI: l.URIBytes < wamp.MaxURILength || l.URIComponents < wamp.MaxURIComponents,
+		queue: sendqueue.Limits{Bytes: l.Queue, BackpressureTimeout: l.BackpressureTimeout,
+			WriteTimeout: l.WriteTimeout, CloseTimeout: l.CloseTimeout},
+	}
+}
+
 // linger bounds the time that a connection stays open after its last message.
-func (l *Limits) linger(deadline time.Time) time.Duration {
+func (l *limitsInForce) linger(deadline time.Time) time.Duration {
 	return max(0, min(l.CloseTimeout, time.Until(deadline)))
 }
 
@@ -72,7 +86,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Message, 1<<20)
 	def(&l.Sessions, 65536)
 	def(&l.Queue, 4<<20)
-	def(&l.TotalQueue, 1<<30)
+	def(&l.QueueTotal, 1<<30)
 	def(&l.BackpressureTimeout, time.Second)
 	def(&l.WriteTimeout, 2*time.Second)
 	def(&l.CloseTimeout, 5*time.Second)
@@ -89,9 +103,6 @@ func (l Limits) withDefaults() Limits {
 	// A queue that is not more than half full has room for what one batch of a
 	// sender can bring before he waits.
 	l.Queue = max(l.Queue, 4*l.Message)
-	l.queue = sendqueue.Limits{Bytes: l.Queue, BackpressureTimeout: l.BackpressureTimeout,
-		WriteTimeout: l.WriteTimeout, CloseTimeout: l.CloseTimeout}
-	l.customURI = l.URIBytes < wamp.MaxURILength || l.URIComponents < wamp.MaxURIComponents
 	return l
 }
 

@@ -51,8 +51,8 @@ func (r *Router) Reload(c Config) error {
 			}
 		}
 	}
-	limits := c.Limits.withDefaults()
-	r.currentLimits.Store(&limits)
+	limits := newLimits(c.Limits)
+	r.currentLimits.Store(limits)
 	for i := range c.Realms {
 		r.realms[c.Realms[i].Name].setHooks(&c.Realms[i])
 	}
@@ -67,4 +67,4 @@ func (r *Router) Reload(c Config) error {
 var errRealms = errors.New("router: realms can't be added or removed while the router runs")
 
 // limits returns what holds now.
-func (r *Router) limits() *Limits { return r.currentLimits.Load() }
+func (r *Router) limits() *limitsInForce { return r.currentLimits.Load() }

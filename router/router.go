@@ -42,7 +42,7 @@ type Router struct {
 	realms        map[string]*realm
 	order         []*realm
 	observers     []Observer
-	currentLimits atomic.Pointer[Limits]
+	currentLimits atomic.Pointer[limitsInForce]
 	shedding      sync.Mutex
 	queued        atomic.Int64 // bytes that wait for all sessions, see outbox.account
 	log           *slog.Logger
@@ -63,8 +63,7 @@ func New(c Config) (*Router, error) {
 		log:       c.Logger,
 		agent:     c.Agent,
 	}
-	limits := c.Limits.withDefaults()
-	r.currentLimits.Store(&limits)
+	r.currentLimits.Store(newLimits(c.Limits))
 	r.idle.L = &r.mu
 	def(&r.agent, "blindfold")
 	if r.log == nil {

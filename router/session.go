@@ -104,7 +104,7 @@ func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err 
 	w.lastBatch, b.mayWait = b.arrived, true
 	on = s.handle(b, frame)
 	for on && b.hasMore(conn) {
-		if b.pendingBytes > s.router.limits().TotalQueue/flushDivisor {
+		if b.pendingBytes > s.router.limits().QueueTotal/flushDivisor {
 			b.flush()
 		}
 		s.limitRate(b)
@@ -362,7 +362,7 @@ func (s *session) badURI(u wamp.URI, m wamp.Match) *wamp.Refusal {
 	return invalidURI
 }
 
-func uriOver(u wamp.URI, l *Limits) bool {
+func uriOver(u wamp.URI, l *limitsInForce) bool {
 	return len(u) > l.URIBytes || strings.Count(string(u), ".") >= l.URIComponents
 }
 

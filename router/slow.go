@@ -89,7 +89,7 @@ func (r *Router) shedLoad(t *batch) {
 		}
 	}
 	slices.SortFunc(all, func(a, b waiting) int { return b.bytes - a.bytes })
-	enough := int64(r.limits().TotalQueue) / 8 * 7
+	enough := int64(r.limits().QueueTotal) / 8 * 7
 	for _, w := range all {
 		if r.queued.Load() <= enough {
 			break
@@ -104,7 +104,7 @@ func slowReceiver(limit wamp.Limit, text string) *wamp.Refusal {
 
 var (
 	queueFull     = slowReceiver(wamp.LimitQueue, "the session reads less than it is sent; its outbound queue is full")
-	queuesFull    = slowReceiver(wamp.LimitTotalQueue, "the session reads less than it is sent, and the router has no more room for what waits")
+	queuesFull    = slowReceiver(wamp.LimitQueueTotal, "the session reads less than it is sent, and the router has no more room for what waits")
 	writeTimedOut = slowReceiver(wamp.LimitWriteTimeout, "the session does not read what it is sent")
 	senderWaits   = slowReceiver(wamp.LimitBackpressure, "a sender waits for a session that reads less than it is sent")
 )

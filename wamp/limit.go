@@ -14,10 +14,10 @@ const (
 	LimitAddressConnections Limit = "connections_per_address" // at a time
 	LimitConnectRate        Limit = "connects_per_second"     // of an address
 	LimitMessageRate        Limit = "messages_per_second"     // of a session: the sender is slowed
-	LimitBackpressure       Limit = "slow_down"               // a sender was slowed for a receiver that is behind
+	LimitBackpressure       Limit = "backpressure_timeout"    // a sender was slowed for a receiver that is behind
 	LimitQueue              Limit = "queue"                   // bytes that wait for a session: it is cut off
-	LimitTotalQueue         Limit = "queues"                  // bytes that wait for all sessions: one that is behind is cut off
-	LimitWriteTimeout       Limit = "stall"                   // time without taking a byte: cut off
+	LimitQueueTotal         Limit = "queue_total"             // bytes that wait for all sessions: one that is behind is cut off
+	LimitWriteTimeout       Limit = "write_timeout"           // time without taking a byte: cut off
 	LimitPing               Limit = "ping_timeout"            // time without a sign of life
 	LimitNesting            Limit = "nesting"                 // containers in each other in an envelope
 	LimitElements           Limit = "elements"                // in an envelope
@@ -34,7 +34,7 @@ const (
 var Limits = [...]Limit{
 	LimitHello, LimitFirstMessage, LimitMessage, LimitSessions, LimitConnections,
 	LimitAddressConnections, LimitConnectRate, LimitMessageRate, LimitBackpressure,
-	LimitQueue, LimitTotalQueue, LimitWriteTimeout, LimitPing, LimitNesting, LimitElements,
+	LimitQueue, LimitQueueTotal, LimitWriteTimeout, LimitPing, LimitNesting, LimitElements,
 	LimitURI, LimitSubscriptions, LimitRegistrations, LimitCalls,
 	LimitWaitingCalls, LimitTestaments, LimitRetained,
 }

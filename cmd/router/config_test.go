@@ -102,7 +102,7 @@ func TestRenamedKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := c.limits; l.Stall != 3*time.Second || l.SlowDown != 4*time.Second || l.Queues != 5<<20 || l.Farewell != 6*time.Second {
+	if l := c.limits; l.WriteTimeout != 3*time.Second || l.BackpressureTimeout != 4*time.Second || l.QueueTotal != 5<<20 || l.CloseTimeout != 6*time.Second {
 		t.Errorf("read as %+v", l)
 	}
 	var stdout, stderr bytes.Buffer
