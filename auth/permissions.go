@@ -11,9 +11,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Permission is one rule of a role: what may and may not be done with the URIs
-// that URI selects under Match. A rule says nothing about actions in neither
-// list; an action in both is denied.
+// Permission is one rule of a role: what may be done with the URIs that URI
+// selects under Match. Where it is the most specific one, it decides about all
+// actions: what Allow does not list is refused. Deny is for a second rule of the
+// same URI and Match, and for saying that what is missing is meant to be.
 type Permission struct {
 	URI         wamp.URI
 	Match       wamp.Match
@@ -28,26 +29,28 @@ type Role struct {
 	Permissions []Permission
 }
 
-// Permissions authorizes by fixed rules, kept by role. What no rule allows is
-// denied. Of the rules that match a URI and say something about the action, the
-// most specific decides: exact before prefix before wildcard, a longer prefix
-// before a shorter one, and of wildcards the one that names the first component
-// in which they differ (WAMP, "Pattern-based Registrations"). Rules with the
-// same URI and Match count as one, in which deny beats allow.
+// Permissions authorizes by fixed rules, kept by role. Of the rules that match a
+// URI the most specific decides about every action, and what it does not allow is
+// refused, as is what no rule matches. Exact is more specific than prefix and
+// prefix than wildcard, a longer prefix than a shorter one, and of wildcards the
+// one that names the first component in which they differ (WAMP, "Pattern-based
+// Registrations"). Rules with the same URI and Match count as one: it allows what
+// one of them allows and none denies.
 //
 // A pattern, in SUBSCRIBE or REGISTER, is allowed if every URI that it could
-// match is: some allowing rule must cover all of it, and no denying rule that
+// match is: some allowing rule must cover all of it, and no refusing rule that
 // is more specific than that one may select any of it. So with "com." allowed
-// as a prefix and "com.secret" denied, "com." can't be subscribed to as a
-// prefix, and "com.app." can. A narrower allowing rule inside a denied part
-// doesn't help a pattern around it.
+// as a prefix and a rule for "com.secret" that allows nothing, "com." can't be
+// subscribed to as a prefix, and "com.app." can. A narrower allowing rule inside
+// a refused part doesn't help a pattern around it.
 //
-// A rule whose URI begins with "wamp." allows explicitly (router.Decision): a
-// prefix of all URIs lets nobody end other sessions.
+// An exact rule, and one whose URI begins with "wamp.", allows explicitly
+// (router.Decision): a prefix of all URIs lets nobody end other sessions, or stand
+// in for an authenticator.
 //
 // Authorize may be called concurrently and doesn't allocate.
 type Permissions struct {
-	roles map[string]*[actions]rules
+	roles map[string]*rules
 }
 
 // NewPermissions compiles roles, which it doesn't keep. It returns an error for
@@ -55,37 +58,17 @@ type Permissions struct {
 // that can't ever decide what it says, because a prefix says otherwise about
 // everything the wildcard matches.
 func NewPermissions(roles []Role) (*Permissions, error) {
-	p := &Permissions{roles: make(map[string]*[actions]rules, len(roles))}
-	for _, role := range roles {
+	p := &Permissions{roles: make(map[string]*rules, len(roles))}
+	for i := range roles {
+		role := &roles[i]
 		if _, twice := p.roles[role.Name]; twice {
 			return nil, fmt.Errorf("auth: role %q is there twice", role.Name)
 		}
-		compiled := new([actions]rules)
+		compiled, err := role.compile()
+		if err != nil {
+			return nil, fmt.Errorf("auth: role %q: %w", role.Name, err)
+		}
 		p.roles[role.Name] = compiled
-		for _, permission := range role.Permissions {
-			if !permission.URI.Valid(permission.Match) {
-				return nil, fmt.Errorf("auth: role %q: %q is no valid URI for match %s", role.Name, permission.URI, permission.Match)
-			}
-			for _, action := range slices.Concat(permission.Allow, permission.Deny) {
-				if action >= actions {
-					return nil, fmt.Errorf("auth: role %q: %q: unknown action", role.Name, permission.URI)
-				}
-				compiled[action].add(rule{
-					uri: permission.URI, match: permission.Match,
-					decision: router.Decision{
-						Allow:     !slices.Contains(permission.Deny, action),
-						Disclose:  permission.Disclose,
-						Explicit:  permission.URI.Reserved(),
-						Cacheable: true,
-					},
-				})
-			}
-		}
-		for action := range compiled {
-			if err := compiled[action].compile(); err != nil {
-				return nil, fmt.Errorf("auth: role %q: %s: %w", role.Name, router.Action(action), err)
-			}
-		}
 	}
 	return p, nil
 }
@@ -97,75 +80,158 @@ func (p *Permissions) Authorize(_ context.Context, who *wamp.Peer, action router
 		return router.Decision{}, nil
 	}
 	if match == wamp.MatchExact || match == wamp.MatchWildcard && !hasOpenComponent(uri) {
-		return compiled[action].decide(uri), nil
-	}
-	return compiled[action].decidePattern(uri, match), nil
-}
-
-const actions = router.ActionRegister + 1
-
-// rule is what a role's permissions say about one URI or pattern, for one action.
-type rule struct {
-	uri      wamp.URI
-	match    wamp.Match
-	decision router.Decision
-}
-
-// rules are a role's rules for one action.
-type rules struct {
-	exact    map[wamp.URI]router.Decision
-	prefix   map[wamp.URI]router.Decision
-	lengths  []int // of the keys of prefix, longest first
-	wildcard *wildcardNode
-	sorted   []rule // all of them, the most specific first
-}
-
-// add adds a rule, or merges it into the one of the same URI and match.
-func (r *rules) add(one rule) {
-	at := slices.IndexFunc(r.sorted, func(old rule) bool { return old.uri == one.uri && old.match == one.match })
-	if at < 0 {
-		r.sorted = append(r.sorted, one)
-		return
-	}
-	old := &r.sorted[at].decision
-	old.Allow = old.Allow && one.decision.Allow
-	old.Disclose = old.Disclose || one.decision.Disclose
-}
-
-func (r *rules) compile() error {
-	slices.SortFunc(r.sorted, bySpecificity)
-	for i := range r.sorted {
-		one := &r.sorted[i]
-		if !one.decision.Allow {
-			one.decision = router.Decision{}
+		if one := compiled.deciding(uri); one != nil {
+			return one.decision(action), nil
 		}
-		switch one.match {
-		case wamp.MatchExact:
-			put(&r.exact, one.uri, one.decision)
-		case wamp.MatchPrefix:
-			put(&r.prefix, one.uri, one.decision)
-			if n := len(one.uri); !slices.Contains(r.lengths, n) {
-				r.lengths = append(r.lengths, n)
+		return router.Decision{}, nil
+	}
+	return compiled.decidePattern(action, uri, match), nil
+}
+
+// Narrowing is what a rule refuses only by not listing it, where a less specific
+// rule allows it: before rules decided about all actions, that one held.
+type Narrowing struct {
+	At      int // of the rule in Role.Permissions
+	Actions []router.Action
+	Wider   wamp.URI // the less specific rule, for the first of Actions
+	Match   wamp.Match
+}
+
+// Narrowings returns those of a role that NewPermissions takes. A rule that denies
+// what it refuses has none.
+func (r *Role) Narrowings() (out []Narrowing) {
+	compiled, err := r.compile()
+	if err != nil {
+		return nil
+	}
+	for i := range compiled.sorted {
+		one := &compiled.sorted[i]
+		var n Narrowing
+		for action := range actions {
+			if one.said[action] {
+				continue
 			}
-		case wamp.MatchWildcard:
-			if by := r.shadowing(one); by != nil {
-				return fmt.Errorf("the wildcard %q never takes effect, since the prefix %q precedes it; write it as prefixes or exact URIs",
-					one.uri, by.uri)
+			if wider := one.allowedBelow(action, compiled.sorted[i+1:]); wider != nil {
+				if n.Actions == nil {
+					n.Wider, n.Match = wider.uri, wider.match
+				}
+				n.Actions = append(n.Actions, action)
 			}
-			if r.wildcard == nil {
-				r.wildcard = &wildcardNode{}
-			}
-			r.wildcard.insert(string(one.uri), one.decision)
+		}
+		if n.Actions != nil {
+			n.At = slices.IndexFunc(r.Permissions, func(p Permission) bool { return p.URI == one.uri && p.Match == one.match })
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// allowedBelow returns the first of the less specific rules that speaks of the
+// action for some URI of the rule, if it allows it.
+func (r *rule) allowedBelow(action router.Action, below []rule) *rule {
+	for i := range below {
+		switch other := &below[i]; {
+		case !other.said[action] || !other.overlaps(r.uri, r.match):
+		case other.allowed[action]:
+			return other
+		case other.covers(r.uri, r.match):
+			return nil
 		}
 	}
 	return nil
 }
 
-func put(m *map[wamp.URI]router.Decision, uri wamp.URI, d router.Decision) {
-	if *m == nil {
-		*m = make(map[wamp.URI]router.Decision)
+const actions = router.ActionRegister + 1
+
+// rule is what a role's permissions say about one URI or pattern.
+type rule struct {
+	uri   wamp.URI
+	match wamp.Match
+	// said are the actions that it lists, allowed those that it allows, and
+	// disclosed those that it allows and discloses.
+	said, denied, allowed, disclosed [actions]bool
+}
+
+// decision is what the rule says of an action, where it decides.
+func (r *rule) decision(action router.Action) router.Decision {
+	if !r.allowed[action] {
+		return router.Decision{}
 	}
-	(*m)[uri] = d
+	return router.Decision{Allow: true, Disclose: r.disclosed[action], Cacheable: true,
+		Explicit: r.match == wamp.MatchExact || r.uri.Reserved()}
+}
+
+// add merges what one permission says into the rule of its URI and match.
+func (r *rule) add(p *Permission) {
+	for _, action := range p.Allow {
+		r.said[action], r.allowed[action] = true, true
+		r.disclosed[action] = r.disclosed[action] || p.Disclose
+	}
+	for _, action := range p.Deny {
+		r.said[action], r.denied[action] = true, true
+	}
+	for action := range actions {
+		r.allowed[action] = r.allowed[action] && !r.denied[action]
+		r.disclosed[action] = r.disclosed[action] && r.allowed[action]
+	}
+}
+
+// rules are those of a role.
+type rules struct {
+	exact    map[wamp.URI]*rule
+	prefix   map[wamp.URI]*rule
+	lengths  []int // of the keys of prefix, longest first
+	wildcard *wildcardNode
+	sorted   []rule // all of them, the most specific first
+}
+
+func (r *Role) compile() (*rules, error) {
+	type key struct {
+		uri   wamp.URI
+		match wamp.Match
+	}
+	at := make(map[key]int, len(r.Permissions))
+	out := &rules{exact: make(map[wamp.URI]*rule), prefix: make(map[wamp.URI]*rule)}
+	for i := range r.Permissions {
+		p := &r.Permissions[i]
+		if !p.URI.Valid(p.Match) {
+			return nil, fmt.Errorf("%q is no valid URI for match %s", p.URI, p.Match)
+		}
+		for _, action := range slices.Concat(p.Allow, p.Deny) {
+			if action >= actions {
+				return nil, fmt.Errorf("%q: unknown action", p.URI)
+			}
+		}
+		same, ok := at[key{p.URI, p.Match}]
+		if !ok {
+			same = len(out.sorted)
+			at[key{p.URI, p.Match}] = same
+			out.sorted = append(out.sorted, rule{uri: p.URI, match: p.Match})
+		}
+		out.sorted[same].add(p)
+	}
+	slices.SortStableFunc(out.sorted, bySpecificity)
+	for i := range out.sorted {
+		switch one := &out.sorted[i]; one.match {
+		case wamp.MatchExact:
+			out.exact[one.uri] = one
+		case wamp.MatchPrefix:
+			out.prefix[one.uri] = one
+			if n := len(one.uri); !slices.Contains(out.lengths, n) {
+				out.lengths = append(out.lengths, n)
+			}
+		case wamp.MatchWildcard:
+			if by := out.shadowing(one); by != nil {
+				return nil, fmt.Errorf("the wildcard %q never takes effect, since the prefix %q precedes it; write it as prefixes or exact URIs",
+					one.uri, by.uri)
+			}
+			if out.wildcard == nil {
+				out.wildcard = &wildcardNode{}
+			}
+			out.wildcard.insert(string(one.uri), one)
+		}
+	}
+	return out, nil
 }
 
 // shadowing returns a prefix rule that decides otherwise than the wildcard w
@@ -173,8 +239,10 @@ func put(m *map[wamp.URI]router.Decision, uri wamp.URI, d router.Decision) {
 func (r *rules) shadowing(w *rule) *rule {
 	for i := range r.sorted {
 		if p := &r.sorted[i]; p.match == wamp.MatchPrefix && p.covers(w.uri, w.match) {
-			if p.decision != w.decision {
-				return p
+			for action := range actions {
+				if p.decision(action) != w.decision(action) {
+					return p
+				}
 			}
 			return nil
 		}
@@ -182,37 +250,35 @@ func (r *rules) shadowing(w *rule) *rule {
 	return nil
 }
 
-// decide returns the decision of the most specific rule that matches uri.
-func (r *rules) decide(uri wamp.URI) router.Decision {
-	if d, ok := r.exact[uri]; ok {
-		return d
+// deciding returns the most specific rule that matches uri, or nil.
+func (r *rules) deciding(uri wamp.URI) *rule {
+	if one := r.exact[uri]; one != nil {
+		return one
 	}
 	for _, n := range r.lengths {
 		if n > len(uri) {
 			continue
 		}
-		if d, ok := r.prefix[uri[:n]]; ok {
-			return d
+		if one := r.prefix[uri[:n]]; one != nil {
+			return one
 		}
 	}
 	if r.wildcard != nil {
-		if d := r.wildcard.match(string(uri)); d != nil {
-			return *d
-		}
+		return r.wildcard.match(string(uri))
 	}
-	return router.Decision{}
+	return nil
 }
 
-// decidePattern goes through the rules from the most specific: whatever denies
+// decidePattern goes through the rules from the most specific: whatever refuses
 // a part of the pattern before something allows all of it decides. A rule below
 // the one that covers the pattern can't matter, since that one precedes it for
 // every URI of the pattern.
-func (r *rules) decidePattern(uri wamp.URI, match wamp.Match) router.Decision {
+func (r *rules) decidePattern(action router.Action, uri wamp.URI, match wamp.Match) router.Decision {
 	for i := range r.sorted {
 		switch one := &r.sorted[i]; {
-		case one.decision.Allow && one.covers(uri, match):
-			return one.decision
-		case !one.decision.Allow && one.overlaps(uri, match):
+		case one.allowed[action] && one.covers(uri, match):
+			return one.decision(action)
+		case !one.allowed[action] && one.overlaps(uri, match):
 			return router.Decision{}
 		}
 	}
@@ -243,9 +309,11 @@ func bySpecificity(a, b rule) int {
 	return 0
 }
 
-// covers reports whether the rule matches everything that the pattern matches,
-// which isn't MatchExact.
+// covers reports whether the rule matches everything that uri selects under match.
 func (r *rule) covers(uri wamp.URI, match wamp.Match) bool {
+	if match == wamp.MatchExact {
+		return r.uri.Matches(r.match, uri)
+	}
 	switch r.match {
 	case wamp.MatchPrefix:
 		if match == wamp.MatchWildcard {
@@ -260,9 +328,11 @@ func (r *rule) covers(uri wamp.URI, match wamp.Match) bool {
 	return false
 }
 
-// overlaps reports whether there is a URI that the rule and the pattern match.
+// overlaps reports whether the rule matches something that uri selects under match.
 func (r *rule) overlaps(uri wamp.URI, match wamp.Match) bool {
 	switch {
+	case match == wamp.MatchExact:
+		return r.uri.Matches(r.match, uri)
 	case r.match == wamp.MatchExact:
 		return uri.Matches(match, r.uri)
 	case r.match == wamp.MatchPrefix && match == wamp.MatchPrefix:
@@ -324,12 +394,12 @@ func wildcardsMeet(a, b string) bool {
 
 // wildcardNode is a trie of wildcards: one level for each component.
 type wildcardNode struct {
-	named    map[string]*wildcardNode
-	open     *wildcardNode
-	decision *router.Decision
+	named map[string]*wildcardNode
+	open  *wildcardNode
+	rule  *rule // nil: none ends here
 }
 
-func (n *wildcardNode) insert(pattern string, d router.Decision) {
+func (n *wildcardNode) insert(pattern string, one *rule) {
 	for more := true; more; {
 		var component string
 		component, pattern, more = strings.Cut(pattern, ".")
@@ -350,23 +420,22 @@ func (n *wildcardNode) insert(pattern string, d router.Decision) {
 		}
 		n = next
 	}
-	n.decision = &d
+	n.rule = one
 }
 
-// match returns the decision of the most specific wildcard that matches uri, or
-// nil. It recurses as deep as a URI has components, which URI.Valid bounds.
-func (n *wildcardNode) match(uri string) *router.Decision {
+// match returns the rule of the most specific wildcard that matches uri, or nil. It recurses as deep as a URI has components, which URI.Valid bounds.
+func (n *wildcardNode) match(uri string) *rule {
 	component, rest, more := strings.Cut(uri, ".")
 	for _, next := range [2]*wildcardNode{n.named[component], n.open} {
 		switch {
 		case next == nil:
 		case !more:
-			if next.decision != nil {
-				return next.decision
+			if next.rule != nil {
+				return next.rule
 			}
 		default:
-			if d := next.match(rest); d != nil {
-				return d
+			if one := next.match(rest); one != nil {
+				return one
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,43 +42,53 @@ func ask(t testing.TB, p *Permissions, action router.Action, uri wamp.URI, match
 
 func TestMostSpecificRuleDecides(t *testing.T) {
 	p := permissions(t,
-		allow("com.", wamp.MatchPrefix, router.ActionCall, router.ActionPublish),
-		deny("com.secret", wamp.MatchPrefix, router.ActionCall),
+		allow("com.", wamp.MatchPrefix, everything...),
+		allow("com.secret", wamp.MatchPrefix, router.ActionSubscribe),
 		allow("com.secret.hello", wamp.MatchExact, router.ActionCall),
-		allow("org..read", wamp.MatchWildcard, router.ActionCall),
-		deny("org.bank.", wamp.MatchWildcard, router.ActionCall),
+		allow("com.none.", wamp.MatchPrefix),
+		deny("com.not.", wamp.MatchPrefix, router.ActionCall),
+		allow("org..read", wamp.MatchWildcard, router.ActionCall, router.ActionPublish),
+		allow("org.bank.", wamp.MatchWildcard, router.ActionPublish),
 		allow("net.both", wamp.MatchExact, router.ActionCall),
 		deny("net.both", wamp.MatchExact, router.ActionCall),
+		allow("net.parts.", wamp.MatchPrefix, router.ActionCall),
+		allow("net.parts.", wamp.MatchPrefix, router.ActionPublish),
 		Permission{URI: "net.told", Allow: everything, Disclose: true},
 	)
 	for _, c := range []struct {
-		action router.Action
-		uri    wamp.URI
-		want   bool
+		uri  wamp.URI
+		want string // of publish, subscribe, call, register
 	}{
-		{router.ActionCall, "com.app", true},
-		{router.ActionCall, "com.secret", false},
-		{router.ActionCall, "com.secrets", false}, // prefixes are of characters
-		{router.ActionCall, "com.secret.hello", true},
-		{router.ActionCall, "com.secret.other", false},
-		{router.ActionPublish, "com.secret.other", true}, // that rule says nothing about publishing
-		{router.ActionRegister, "com.app", false},
-		{router.ActionCall, "com", false},
-		{router.ActionCall, "org.shop.read", true},
-		{router.ActionCall, "org.bank.read", false}, // names the component that the other leaves open
-		{router.ActionCall, "org.shop.write", false},
-		{router.ActionCall, "org.shop.read.more", false},
-		{router.ActionCall, "net.both", false},
-		{router.ActionCall, "net.other", false},
+		{"com.app", "pscr"},
+		{"com", ""},
+		{"com.secret", "s"},
+		{"com.secrets", "s"}, // prefixes are of characters
+		{"com.secret.other", "s"},
+		{"com.secret.hello", "c"},
+		{"com.none.x", ""},
+		{"com.not.x", ""}, // what it does not allow, it refuses
+		{"org.shop.read", "pc"},
+		{"org.bank.read", "p"}, // names the component that the other leaves open
+		{"org.shop.write", ""},
+		{"org.shop.read.more", ""},
+		{"net.both", ""},
+		{"net.parts.x", "pc"}, // rules of one URI count as one
+		{"net.other", ""},
 	} {
-		if got := ask(t, p, c.action, c.uri, wamp.MatchExact); got.Allow != c.want {
-			t.Errorf("%s %s: allowed %t, want %t", c.action, c.uri, got.Allow, c.want)
+		got := ""
+		for i, action := range everything {
+			if ask(t, p, action, c.uri, wamp.MatchExact).Allow {
+				got += "pscr"[i : i+1]
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: may %q, want %q", c.uri, got, c.want)
 		}
 	}
 	if d := ask(t, p, router.ActionCall, "net.told", wamp.MatchExact); !d.Disclose {
 		t.Error("the rule's disclose was lost")
 	}
-	if d := ask(t, p, router.ActionCall, "com.app", wamp.MatchExact); d.Disclose {
+	if d := ask(t, p, router.ActionCall, "com.secret.hello", wamp.MatchExact); d.Disclose {
 		t.Error("a rule without disclose discloses")
 	}
 	stranger := &wamp.Peer{AuthRole: "stranger"}
@@ -86,7 +97,7 @@ func TestMostSpecificRuleDecides(t *testing.T) {
 	}
 }
 
-func TestOnlyReservedRulesAreExplicit(t *testing.T) {
+func TestOnlyExactAndReservedRulesAreExplicit(t *testing.T) {
 	for _, c := range []struct {
 		uri   wamp.URI
 		match wamp.Match
@@ -100,12 +111,15 @@ func TestOnlyReservedRulesAreExplicit(t *testing.T) {
 		{"wamp..kill", wamp.MatchWildcard, true},
 		{"wamp.session.kill", wamp.MatchExact, true},
 	} {
-		p := permissions(t, allow(c.uri, c.match, router.ActionCall), deny("wamp.session.kill_all", wamp.MatchExact, router.ActionCall))
+		p := permissions(t, allow(c.uri, c.match, router.ActionCall), allow("com.ask", wamp.MatchExact, router.ActionRegister), deny("wamp.session.kill_all", wamp.MatchExact, router.ActionCall))
 		if d := ask(t, p, router.ActionCall, "wamp.session.kill", wamp.MatchExact); !d.Allow || d.Explicit != c.want {
 			t.Errorf("%s %q: %+v", c.match, c.uri, d)
 		}
 		if d := ask(t, p, router.ActionCall, "wamp.session.kill_all", wamp.MatchExact); d != (router.Decision{}) {
 			t.Errorf("%s %q: what is denied is %+v", c.match, c.uri, d)
+		}
+		if d := ask(t, p, router.ActionRegister, "com.ask", wamp.MatchExact); !d.Explicit {
+			t.Errorf("an exact rule: %+v", d)
 		}
 	}
 }
@@ -113,8 +127,8 @@ func TestOnlyReservedRulesAreExplicit(t *testing.T) {
 func TestPatternMustBeAllowedWhole(t *testing.T) {
 	p := permissions(t,
 		allow("com.", wamp.MatchPrefix, everything...),
-		deny("com.secret", wamp.MatchExact, router.ActionSubscribe),
-		deny("com.vault.", wamp.MatchPrefix, router.ActionSubscribe),
+		allow("com.secret", wamp.MatchExact, router.ActionRegister),
+		allow("com.vault.", wamp.MatchPrefix, router.ActionRegister),
 		allow("com.vault.open", wamp.MatchExact, router.ActionSubscribe),
 		allow("org..read", wamp.MatchWildcard, everything...),
 	)
@@ -125,7 +139,8 @@ func TestPatternMustBeAllowedWhole(t *testing.T) {
 		want   bool
 	}{
 		{router.ActionSubscribe, "com.", wamp.MatchPrefix, false},
-		{router.ActionRegister, "com.", wamp.MatchPrefix, true},
+		{router.ActionRegister, "com.", wamp.MatchPrefix, false}, // by com.vault.open
+		{router.ActionRegister, "com.s", wamp.MatchPrefix, true},
 		{router.ActionSubscribe, "com.se", wamp.MatchPrefix, false},
 		{router.ActionSubscribe, "com.app", wamp.MatchPrefix, true},
 		{router.ActionSubscribe, "co", wamp.MatchPrefix, false},
@@ -185,9 +200,14 @@ func TestPermissionsAgainstReference(t *testing.T) {
 		var list []Permission
 		for range 1 + random.IntN(6) {
 			match := wamp.Match(random.IntN(3))
-			one := allow(pattern(match), match, router.ActionSubscribe)
-			if random.IntN(3) == 0 {
-				one = deny(one.URI, match, router.ActionSubscribe)
+			one := Permission{URI: pattern(match), Match: match}
+			switch random.IntN(6) {
+			case 0: // says nothing about it, and so refuses it
+				one.Allow = []router.Action{router.ActionCall}
+			case 1:
+				one.Deny = []router.Action{router.ActionSubscribe}
+			default:
+				one.Allow = []router.Action{router.ActionSubscribe}
 			}
 			list = append(list, one)
 		}
@@ -230,21 +250,22 @@ func TestPermissionsAgainstReference(t *testing.T) {
 // reference decides about one URI by looking at every rule.
 func reference(list []Permission, uri wamp.URI) bool {
 	var best *Permission
-	denied := false
+	allowed, denied := false, false
 	for i := range list {
 		one := &list[i]
 		if !one.URI.Matches(one.Match, uri) {
 			continue
 		}
-		denies := len(one.Deny) > 0
 		switch {
 		case best == nil || before(one, best):
-			best, denied = one, denies
-		case one.URI == best.URI && one.Match == best.Match:
-			denied = denied || denies
+			best, allowed, denied = one, false, false
+		case one.URI != best.URI || one.Match != best.Match:
+			continue
 		}
+		allowed = allowed || slices.Contains(one.Allow, router.ActionSubscribe)
+		denied = denied || slices.Contains(one.Deny, router.ActionSubscribe)
 	}
-	return best != nil && !denied
+	return allowed && !denied
 }
 
 func before(a, b *Permission) bool {
@@ -275,13 +296,41 @@ func TestPermissionsThatMakeNoSense(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	// The same wildcard is alive where no prefix decides about the action.
-	permissions(t, allow("", wamp.MatchPrefix, router.ActionPublish), deny("com..secret", wamp.MatchWildcard, router.ActionCall))
+	// The same wildcard is alive beside a prefix that says the same.
+	permissions(t, allow("", wamp.MatchPrefix, router.ActionPublish), allow("com..secret", wamp.MatchWildcard, router.ActionPublish))
+}
+
+// What an earlier version allowed by a wider rule, and this one doesn't, is told, and
+// nothing else.
+func TestNarrowings(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules []Permission
+		want  string
+	}{
+		"listed in part": {[]Permission{allow("com.", wamp.MatchPrefix, everything...), allow("com.no.", wamp.MatchPrefix, router.ActionSubscribe)},
+			"[{1 [publish call register] com. prefix}]"},
+		"exact, of nothing": {[]Permission{allow("com.no.x", wamp.MatchExact), allow("com.", wamp.MatchPrefix, router.ActionCall)},
+			"[{0 [call] com. prefix}]"},
+		"beside a wildcard": {[]Permission{allow("com.no", wamp.MatchPrefix, router.ActionCall), allow("com..x", wamp.MatchWildcard, router.ActionPublish)},
+			"[{0 [publish] com..x wildcard}]"},
+		"denied in words":       {[]Permission{allow("com.", wamp.MatchPrefix, router.ActionCall), deny("com.no.", wamp.MatchPrefix, router.ActionCall)}, "[]"},
+		"in a rule of its like": {[]Permission{allow("com.", wamp.MatchPrefix, router.ActionCall), deny("com.no.", wamp.MatchPrefix, router.ActionCall), allow("com.no.", wamp.MatchPrefix)}, "[]"},
+		"elsewhere":             {[]Permission{allow("com.", wamp.MatchPrefix, router.ActionCall), allow("org.", wamp.MatchPrefix, router.ActionPublish)}, "[]"},
+		"denied in between": {[]Permission{allow("", wamp.MatchPrefix, router.ActionCall), deny("com.", wamp.MatchPrefix, router.ActionCall), allow("com.x", wamp.MatchExact, router.ActionPublish)},
+			"[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			role := Role{Name: "role", Permissions: c.rules}
+			if got := fmt.Sprint(role.Narrowings()); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
 }
 
 // manyRules are a role's rules as they could be in a large installation.
 func manyRules() []Permission {
-	list := []Permission{allow("", wamp.MatchPrefix, router.ActionPublish)}
+	list := []Permission{allow("se", wamp.MatchPrefix, router.ActionPublish)}
 	for i := range 1000 {
 		list = append(list,
 			allow(wamp.URI(fmt.Sprintf("com.exact.p%d", i)), wamp.MatchExact, router.ActionCall),
@@ -295,11 +344,11 @@ var permissionCases = map[string]struct {
 	action router.Action
 	uri    wamp.URI
 }{
-	"exact":       {router.ActionCall, "com.exact.p500"},
-	"prefix":      {router.ActionCall, "com.app0500.order.create"},
-	"everything":  {router.ActionPublish, "com.app0500.order.created"},
-	"wildcard":    {router.ActionCall, "org.w500.book.read"},
-	"not allowed": {router.ActionCall, "net.example.nothing"},
+	"exact":        {router.ActionCall, "com.exact.p500"},
+	"prefix":       {router.ActionCall, "com.app0500.order.create"},
+	"short prefix": {router.ActionPublish, "se.app0500.order.created"},
+	"wildcard":     {router.ActionCall, "org.w500.book.read"},
+	"not allowed":  {router.ActionCall, "net.example.nothing"},
 }
 
 func TestAuthorizeAllocatesNothing(t *testing.T) {

@@ -306,6 +306,9 @@ func (r *realmConfig) checkRoles(v value) {
 	if r.static, err = auth.NewStatic(r.principals); err != nil {
 		v.fail("principals: %v", err)
 	}
+	if _, err = auth.NewPermissions(r.roles); err != nil {
+		v.fail("roles: %v", err)
+	}
 	for _, m := range r.methods {
 		if m.procedure == "" && len(r.principals) == 0 {
 			v.fail("auth.%s has neither a procedure to ask nor principals", m.name)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/blindfold-wamp/blindfold/auth"
 	"github.com/blindfold-wamp/blindfold/passthrough"
@@ -22,7 +23,7 @@ type config struct {
 	webConfig string   // TLS and users of the admin address: a file of prometheus/exporter-toolkit
 	pprof     bool     // serve profiles on the admin address
 	files     []string // the configuration file and all files that it names
-	warnings  []string // what is accepted but outdated, as FILE:LINE: TEXT
+	warnings  []string // what is accepted but outdated or hardly meant, as FILE:LINE: TEXT
 	log       logConfig
 	limits    router.Limits
 	addresses transport.Limits // PerAddress and ConnectRate
@@ -231,10 +232,16 @@ func readRealm(v value) (r realmConfig) {
 
 func readRole(v value, of *realmConfig) (r auth.Role) {
 	var authorizer wamp.URI
+	var entries []value // of r.Permissions
 	v.mapping(
 		text("name", &r.Name),
 		text("authorizer", (*string)(&authorizer)),
-		field{"permissions", func(v value) { r.Permissions = readList(v, readPermission) }},
+		field{"permissions", func(v value) {
+			r.Permissions = readList(v, func(v value) auth.Permission {
+				entries = append(entries, v)
+				return readPermission(v)
+			})
+		}},
 	)
 	if r.Name == "" {
 		v.fail("needs a name")
@@ -247,6 +254,11 @@ func readRole(v value, of *realmConfig) (r auth.Role) {
 			of.asked = make(map[string]wamp.URI)
 		}
 		of.asked[r.Name] = authorizer
+	}
+	for _, n := range r.Narrowings() {
+		names := strings.Join(namesOf(n.Actions, func(a *router.Action) string { return a.String() }), ", ")
+		entries[n.At].warn("refuses %s, which %s %q allows: the most specific entry decides about all actions. If this is intended, add deny: [%s]",
+			names, n.Match, string(n.Wider), names)
 	}
 	return r
 }

@@ -53,6 +53,9 @@ func TestConfigErrors(t *testing.T) {
 			"FILE:8: realms[0].principals[0].wampcra: must have either a secret or a password"},
 		"a secret that is not set": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n        ticket: {env: BLINDFOLD_NOT_SET}\n",
 			"FILE:8: realms[0].principals[0].ticket.env: the environment variable BLINDFOLD_NOT_SET, which should hold a secret, is not set or empty"},
+		"a wildcard without effect": {"realms:\n  - name: a\n    roles:\n      - name: r\n        permissions:\n          - {uri: \"\", match: prefix, allow: [call]}\n" +
+			"          - {uri: com..x, match: wildcard, allow: [publish]}\n",
+			`FILE:2: realms[0]: roles: auth: role "r": the wildcard "com..x" never takes effect, since the prefix "" precedes it; write it as prefixes or exact URIs`},
 		"a missing schema": {"realms:\n  - name: a\n    validation:\n      - {uri: com.a, schema: none.json}\n",
 			"FILE:4: realms[0].validation[0].schema: schema: open DIR/none.json: no such file or directory"},
 	} {
@@ -66,6 +69,35 @@ func TestConfigErrors(t *testing.T) {
 			want := strings.NewReplacer("FILE", file, "DIR", filepath.Dir(file)).Replace(c.want) + "\n"
 			if status != 2 || stdout.Len() > 0 || stderr.String() != want {
 				t.Errorf("status %d, %q, %q; want 2 and %q", status, stdout.String(), stderr.String(), want)
+			}
+		})
+	}
+}
+
+// What is accepted but may not be intended is a warning of --check.
+func TestConfigWarnings(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"an entry that narrows": {`
+realms:
+  - name: a
+    roles:
+      - name: r
+        permissions:
+          - {uri: com., match: prefix, allow: [publish, subscribe, call]}
+          - {uri: com.no., match: prefix, allow: [subscribe]}
+          - {uri: com.not., match: prefix, allow: [subscribe], deny: [publish, call]}
+`, `FILE:8: realms[0].roles[0].permissions[1]: refuses publish, call, which prefix "com." allows: the most specific entry decides about all actions. If this is intended, add deny: [publish, call]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "router.yaml")
+			if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr bytes.Buffer
+			status := run([]string{"--check", "--config", file}, &stdout, &stderr)
+			want := strings.ReplaceAll(c.want, "FILE", file) + "\n"
+			if status != 0 || stdout.String() != "the configuration is valid\n" || stderr.String() != want {
+				t.Errorf("status %d, %q, %q; want %q", status, stdout.String(), stderr.String(), want)
 			}
 		})
 	}

@@ -118,7 +118,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// warn logs what is outdated in a configuration.
+// warn logs the warnings of a configuration.
 func warn(log *slog.Logger, c *config) {
 	for _, w := range c.warnings {
 		log.Warn(w)

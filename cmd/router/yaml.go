@@ -129,13 +129,22 @@ func (v value) renamed(names map[string]string) {
 	}
 }
 
-// fail adds a problem with the value.
+// fail notes a problem with the value.
 func (v value) fail(format string, args ...any) {
+	v.file.problems = append(v.file.problems, v.problem(format, args...))
+}
+
+// warn notes what is accepted, and may not be what is meant.
+func (v value) warn(format string, args ...any) {
+	v.file.warnings = append(v.file.warnings, v.problem(format, args...))
+}
+
+func (v value) problem(format string, args ...any) problem {
 	key := v.path
 	if key == "" {
 		key = "configuration"
 	}
-	v.file.problems = append(v.file.problems, problem{v.node.Line, key + ": " + fmt.Sprintf(format, args...)})
+	return problem{v.node.Line, key + ": " + fmt.Sprintf(format, args...)}
 }
 
 // resolve follows aliases.
