@@ -11,21 +11,23 @@ import (
 
 const callUsage = `usage: seal call PROCEDURE [TEXT...] --keyring FILE [OPTIONS]
 
-Calls a procedure, sealed, and prints its result; progressive results, one a
-line, as they come with --progress. An error of the callee is told on standard
-error, and as JSON on standard output with --json; the exit status is 4.
+Calls a procedure with sealed arguments and prints the result. An error of the
+callee goes to standard error, with --json also to standard output; the exit
+status is then 4.
 
 examples:
   seal call com.app.echo hello --keyring k.json
   seal call com.app.sum --args '[1, 2, 3]' --keyring k.json --json
   seal call com.app.report --progress --timeout 5m --keyring k.json
-`
+` + sendHelp + `  --progress         print progressive results as they arrive, one per line
+  --timeout TIME     cancel the call after this time (default 30s)
+` + sealHelp + connectHelp
 
-func call(ctx context.Context, e *env, args []string) error {
-	var o sending
+func call(ctx context.Context, e *cli, args []string) error {
+	var o sendOptions
 	var progress bool
-	err := o.parse(e, args, "procedure", "cancel the call after this `TIME`", func(f *flag.FlagSet) {
-		f.BoolVar(&progress, "progress", false, "ask for progressive results")
+	err := o.parse(e, args, "procedure", func(f *flag.FlagSet) {
+		f.BoolVar(&progress, "progress", false, "")
 	})
 	if err != nil {
 		return err
@@ -56,5 +58,5 @@ func call(ctx context.Context, e *env, args []string) error {
 			payload(answered.Args, answered.Kwargs, answered.Sealed)
 		_ = json.NewEncoder(e.stdout).Encode(l)
 	}
-	return err
+	return &callError{o.uri, err}
 }

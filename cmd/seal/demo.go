@@ -9,29 +9,34 @@ import (
 
 const demoUsage = `usage: seal demo [OPTIONS]
 
-Serves a page with a sealed chat of two peers, and the router's own view of what
-they say in the middle. Keys are made in the page and never leave it. Starts a
-router of its own, on the loopback, unless told to use another; that one has to
-allow pages of this address (listeners: origins). Ends with Ctrl-C.
+Serves a page with a sealed chat of two people and, between them, the router's view
+of the same messages. The keys are generated in the page and never leave it. It
+starts its own router on a loopback address, or uses the one of --router, which must
+allow pages of this address (listeners: origins). Ctrl-C ends it.
 
 examples:
   seal demo
   seal demo --router wss://router.example.com/ws --realm realm1
+
+options:
+  --listen ADDRESS   address of the page (default 127.0.0.1:8090)
+  --router URL       WebSocket URL of a router to use
+  --realm REALM      the realm to join (default realm1)
 `
 
-func runDemo(ctx context.Context, e *env, args []string) error {
+func runDemo(ctx context.Context, e *cli, args []string) error {
 	o := demo.Options{Out: e.stdout}
 	f := e.flags(func(f *flag.FlagSet) {
-		f.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "`ADDRESS` of the page")
-		f.StringVar(&o.Router, "router", "", "WebSocket `URL` of a router to use")
-		f.StringVar(&o.Realm, "realm", "realm1", "`REALM` to join")
+		f.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "")
+		f.StringVar(&o.Router, "router", "", "")
+		f.StringVar(&o.Realm, "realm", "realm1", "")
 	})
 	rest, err := e.parse(f, args)
 	switch {
 	case err != nil:
 		return err
 	case len(rest) > 0:
-		return wrong("demo takes options only")
+		return usageError("unexpected argument %q", printable(rest[0]))
 	}
 	return demo.Run(ctx, o)
 }

@@ -1,62 +1,47 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
+
+	"github.com/blindfold-wamp/blindfold/internal/cmdline"
 )
 
-// flags returns the flag set of a command; fill adds its options.
-func (e *env) flags(fill func(*flag.FlagSet)) *flag.FlagSet {
-	f := flag.NewFlagSet("seal "+e.command.name, flag.ContinueOnError)
-	f.SetOutput(io.Discard) // what is wrong is told in one line
-	fill(f)
-	f.Usage = func() {
-		fmt.Fprint(f.Output(), e.command.summary, "\noptions:\n")
-		f.VisitAll(func(o *flag.Flag) {
-			name, text := flag.UnquoteUsage(o)
-			left := "  --" + o.Name
-			if name != "" {
-				left += " " + name
-			}
-			if o.DefValue != "" && o.DefValue != "false" && o.DefValue != "0" && o.DefValue != "0s" {
-				text += " (default " + o.DefValue + ")"
-			}
-			fmt.Fprintf(f.Output(), "%-24s %s\n", left, strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", 25)))
-		})
-	}
-	return f
+// flags returns the flag set of the command; define defines its options. The help
+// text is written by hand (command.help).
+func (e *cli) flags(define func(*flag.FlagSet)) *flag.FlagSet {
+	e.options = flag.NewFlagSet("seal "+e.command.name, flag.ContinueOnError)
+	define(e.options)
+	return e.options
 }
 
-// parse parses options wherever they stand among the other arguments, which it
-// returns. Behind "--" all are arguments.
-func (e *env) parse(f *flag.FlagSet, args []string) (rest []string, err error) {
-	var behind []string
-	for i, arg := range args {
-		if arg == "--" {
-			args, behind = args[:i], args[i+1:]
-			break
-		}
+// parse parses the options, which may stand before, between and after the other
+// arguments, and returns the latter. Everything after "--" is an argument.
+func (e *cli) parse(f *flag.FlagSet, args []string) (rest []string, err error) {
+	var after []string
+	if at := slices.Index(args, "--"); at >= 0 {
+		args, after = args[:at], args[at+1:]
 	}
 	for {
-		if err := f.Parse(args); err != nil {
-			if err == flag.ErrHelp {
-				f.SetOutput(e.stdout)
-				f.Usage()
-				return nil, err
-			}
-			return nil, wrong("%w", err)
-		}
-		if f.NArg() == 0 {
-			return append(rest, behind...), nil
+		err := cmdline.Parse(f, args)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			fmt.Fprint(e.stdout, e.command.help)
+			return nil, err
+		case err != nil:
+			return nil, usageError("%w", err)
+		case f.NArg() == 0:
+			return append(rest, after...), nil
 		}
 		rest = append(rest, f.Arg(0))
 		args = f.Args()[1:]
 	}
 }
 
-// list is an option that may be given several times.
+// list is an option that may be repeated.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }

@@ -15,16 +15,16 @@ import (
 const keygenUsage = `usage: seal keygen --out FILE [OPTIONS]
        seal keygen --originator FILE --responder FILE [OPTIONS]
 
-Makes a key and writes it to keyring files with mode 0600. With --out, one file
-serves both sides: copy it to the other side over a way that you trust. With
---originator and --responder each side gets a file with its own private key:
-the originator publishes and calls, the responder subscribes and registers.
-Prints the public keys, never the private ones.
+Generates a key and writes it to keyring files with mode 0600. With --out, one file
+serves both sides: copy it to the other side over a channel that you trust. With
+--originator and --responder each side gets a file with its own private key: the
+originator publishes and calls, the responder subscribes and registers. Only the
+public keys are printed.
 
-With --scramble it makes a scramble key as well. All who have it replace topics,
-procedures and error URIs below the prefix, component by component, by names
-that tell the router nothing, and so meet each other and nobody else. There is
-one for a prefix, and it stays: two would make two topics of one.
+With --scramble it also generates a scramble key. Clients that have it replace each
+component of the topics, procedures and error URIs below the prefix by a name that
+means nothing to the router. Only clients with the same scramble key reach each
+other. A prefix has one scramble key, which is never rotated.
 
 examples:
   seal keygen --out k.json
@@ -32,27 +32,35 @@ examples:
   seal keygen --out k.json --prefix com.app. --scramble
   seal keygen --out k.json --rotate      # a new key to seal with; the old one still opens
   seal keygen --originator publisher.json --responder subscriber.json
+
+options:
+  --out FILE         keyring to write, for both sides (- prints it)
+  --originator FILE  keyring to write, for the publisher or caller
+  --responder FILE   keyring to write, for the subscriber or callee
+  --prefix URI       prefix of the URIs that the key is for (default: all URIs)
+  --rotate           add the key to existing files, as the newest key of its prefix
+  --scramble         generate a scramble key, too, which hides URIs from the router
 `
 
-func keygen(_ context.Context, e *env, args []string) error {
+func keygen(_ context.Context, e *cli, args []string) error {
 	var out, originator, responder, prefix string
 	var rotate, scramble bool
 	f := e.flags(func(f *flag.FlagSet) {
-		f.StringVar(&out, "out", "", "keyring `FILE` to write, for both sides; - prints it")
-		f.StringVar(&originator, "originator", "", "keyring `FILE` to write, for publisher and caller")
-		f.StringVar(&responder, "responder", "", "keyring `FILE` to write, for subscriber and callee")
-		f.StringVar(&prefix, "prefix", "", "`URI` prefix that the key is for; default: all URIs")
-		f.BoolVar(&scramble, "scramble", false, "make a scramble key, too, which hides URIs")
-		f.BoolVar(&rotate, "rotate", false, "add to files that exist, as the newest key of the prefix")
+		f.StringVar(&out, "out", "", "")
+		f.StringVar(&originator, "originator", "", "")
+		f.StringVar(&responder, "responder", "", "")
+		f.StringVar(&prefix, "prefix", "", "")
+		f.BoolVar(&scramble, "scramble", false, "")
+		f.BoolVar(&rotate, "rotate", false, "")
 	})
 	rest, err := e.parse(f, args)
 	switch {
 	case err != nil:
 		return err
 	case len(rest) > 0:
-		return wrong("keygen takes options only")
+		return usageError("unexpected argument %q", printable(rest[0]))
 	case out == "" && (originator == "" || responder == ""):
-		return wrong("where to? give --out, or --originator and --responder")
+		return usageError("missing --out, or --originator and --responder")
 	}
 	a, b := cryptobox.GenerateKey(), cryptobox.GenerateKey()
 	halves := []struct {
@@ -63,11 +71,11 @@ func keygen(_ context.Context, e *env, args []string) error {
 		{originator, cryptobox.Half{Private: a}, cryptobox.Half{Public: b.Public()}},
 		{responder, cryptobox.Half{Public: a.Public()}, cryptobox.Half{Private: b}},
 	}
-	var hiding cryptobox.ScrambleKey
+	var scrambleKey cryptobox.ScrambleKey
 	if scramble {
-		hiding = cryptobox.GenerateScrambleKey()
+		scrambleKey = cryptobox.GenerateScrambleKey()
 	}
-	// All is read and checked before anything is written.
+	// Everything is read and checked before anything is written.
 	rings := make([]*cryptobox.KeyRing, len(halves))
 	for i, h := range halves {
 		if h.file == "" {
@@ -81,15 +89,15 @@ func keygen(_ context.Context, e *env, args []string) error {
 			return err
 		}
 		if err := rings[i].Add(wamp.URI(prefix), key); err != nil {
-			return wrong("--prefix cannot begin a URI")
+			return usageError("--prefix: no valid URI begins so")
 		}
 		if !scramble {
 			continue
 		}
 		if rings[i].Scrambles(wamp.URI(prefix)) {
-			return keyError(fmt.Errorf("%s has a scramble key for this prefix: with another, its peers would not meet any more", h.file))
+			return keyError(fmt.Errorf("%s already has a scramble key for this prefix; with a second one its users would no longer reach each other", h.file))
 		}
-		if err := rings[i].SetScramble(wamp.URI(prefix), hiding); err != nil {
+		if err := rings[i].SetScramble(wamp.URI(prefix), scrambleKey); err != nil {
 			return err
 		}
 	}
@@ -111,8 +119,8 @@ func keygen(_ context.Context, e *env, args []string) error {
 	return nil
 }
 
-// existing returns the keyring that is in the file already: none, unless it is
-// to be added to. A key that is overwritten is lost for ever.
+// existing returns the keyring to add to: that in the file with --rotate, else an
+// empty one. A file is never overwritten, because its keys would be lost.
 func existing(file string, rotate bool) (*cryptobox.KeyRing, error) {
 	if file == "-" {
 		return new(cryptobox.KeyRing), nil
@@ -120,13 +128,13 @@ func existing(file string, rotate bool) (*cryptobox.KeyRing, error) {
 	_, err := os.Lstat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && rotate:
-		return nil, fmt.Errorf("there is no %s to rotate", file)
+		return nil, fmt.Errorf("--rotate: %s does not exist", file)
 	case errors.Is(err, fs.ErrNotExist):
 		return new(cryptobox.KeyRing), nil
 	case err != nil:
 		return nil, err
 	case !rotate:
-		return nil, fmt.Errorf("%s exists: its keys would be lost (--rotate adds to it)", file)
+		return nil, fmt.Errorf("%s exists, and its keys would be lost: give another name, or --rotate to add a key", file)
 	}
 	return cryptobox.LoadKeyRing(file)
 }

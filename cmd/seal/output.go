@@ -11,14 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// printer writes what arrives. It may be used concurrently.
+// printer prints events and results. It may be used concurrently.
 type printer struct {
 	mu   sync.Mutex
 	w    io.Writer
 	json bool
 }
 
-// line is one thing to print; its members are those of the JSON output.
+// line is one object of the JSON output.
 type line struct {
 	Kind        string  `json:"kind"` // event, result, progress, published, call, error
 	URI         string  `json:"uri,omitempty"`
@@ -30,7 +30,7 @@ type line struct {
 	Message     string  `json:"message,omitempty"`
 }
 
-// payload adds what a payload carries.
+// payload adds the contents of a payload.
 func (l line) payload(args []any, kwargs map[string]any, sealed bool) line {
 	if len(args) > 0 {
 		l.Args = toJSON(args)
@@ -53,11 +53,11 @@ func (p *printer) print(l line, label string, args []any, kwargs map[string]any)
 	if label != "" {
 		b.WriteString(printable(label))
 	}
-	words := describe(args, kwargs)
-	if label != "" && words != "" {
+	text := describe(args, kwargs)
+	if label != "" && text != "" {
 		b.WriteString(": ")
 	}
-	b.WriteString(words)
+	b.WriteString(text)
 	if l.Sealed != nil && !*l.Sealed {
 		b.WriteString("  (in the clear)")
 	}
@@ -65,7 +65,7 @@ func (p *printer) print(l line, label string, args []any, kwargs map[string]any)
 	return err
 }
 
-// describe shows values to people: texts as they are, all else as JSON.
+// describe returns values as text for people: strings as they are, others as JSON.
 func describe(args []any, kwargs map[string]any) string {
 	var words []string
 	for _, v := range args {
@@ -118,7 +118,7 @@ func newBar(w io.Writer) *bar {
 	return &bar{w: w}
 }
 
-// show draws the bar if that makes a difference.
+// show draws the bar if it has changed.
 func (b *bar) show(what string, done, total int) {
 	if b == nil || total <= 0 {
 		return
@@ -132,7 +132,7 @@ func (b *bar) show(what string, done, total int) {
 	}
 }
 
-// clear wipes the bar.
+// clear removes the bar.
 func (b *bar) clear() {
 	if b != nil && b.shown != "" {
 		b.shown = ""

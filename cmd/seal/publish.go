@@ -3,33 +3,37 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 
 	"github.com/blindfold-wamp/blindfold/client"
 )
 
 const publishUsage = `usage: seal publish TOPIC [TEXT...] --keyring FILE [OPTIONS]
 
-Publishes an event, sealed, and waits for the router's acknowledgement. What
-cannot be sealed is not sent.
+Publishes a sealed event and waits for the router's acknowledgement. An event that
+cannot be sealed is not sent. The acknowledgement does not say who received the
+event: the router skips subscribers with another serializer, and logs that.
 
 examples:
   seal publish com.app.topic 'meet at 9' --keyring k.json
   seal publish com.app.topic --args '[1, 2]' --kwargs '{"mood": "fine"}' --keyring k.json
   seal publish com.app.topic --file photo.jpg --keyring k.json
   seal publish com.app.topic tick --repeat 1000 --keyring k.json
-`
+` + sendHelp + `  --repeat N         publish N times (default 1)
+  --timeout TIME     time to wait for each acknowledgement (default 30s)
+` + sealHelp + connectHelp
 
-func publish(ctx context.Context, e *env, args []string) error {
-	var o sending
+func publish(ctx context.Context, e *cli, args []string) error {
+	var o sendOptions
 	var repeat int
-	err := o.parse(e, args, "topic", "`TIME` for each acknowledgement", func(f *flag.FlagSet) {
-		f.IntVar(&repeat, "repeat", 1, "publish `N` times")
+	err := o.parse(e, args, "topic", func(f *flag.FlagSet) {
+		f.IntVar(&repeat, "repeat", 1, "")
 	})
 	if err != nil {
 		return err
 	}
 	if repeat < 1 {
-		return wrong("--repeat is less than 1")
+		return usageError("--repeat must be at least 1")
 	}
 	s, err := o.dial(ctx, nil)
 	if err != nil {
@@ -52,6 +56,12 @@ func publish(ctx context.Context, e *env, args []string) error {
 		}
 	}
 	if !o.json {
+		progress.clear()
+		times := ""
+		if repeat > 1 {
+			times = fmt.Sprintf(", %d times", repeat)
+		}
+		fmt.Fprintf(e.stderr, "published to %s%s\n", printable(string(o.uri)), times)
 		return nil
 	}
 	p := &printer{w: e.stdout, json: true}

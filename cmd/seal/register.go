@@ -16,28 +16,33 @@ import (
 
 const registerUsage = `usage: seal register PROCEDURE --keyring FILE [OPTIONS] [-- COMMAND [ARG...]]
 
-Serves calls of a procedure until it is interrupted. Without a command it
-returns what it is given. A command is run for each call; it gets the first
-argument (a text or bytes) on its standard input, and what it writes to its
-standard output is returned, as a text if it is UTF-8 and else as bytes. With
---json it gets {"uri":…,"args":[…],"kwargs":{…}} and has to write
-{"args":[…],"kwargs":{…}}, where both may be left out. Where it fails, the call
-fails with the error URI com.blindfold.seal.command_failed and the command's
-exit status. Only what goes to standard error is seen here.
+Serves calls of a procedure until it is interrupted. Without a command it returns
+the arguments of the call.
+
+COMMAND is run for each call. Its standard input is the first argument, a text or
+bytes. Its standard output is the result: a text if it is UTF-8, else bytes. With
+--json its input is {"uri":…,"args":[…],"kwargs":{…}}, and its output must be
+{"args":[…],"kwargs":{…}}, where both may be left out. Its standard error appears
+here and is not sent. If it fails, the caller gets the error
+com.blindfold.seal.command_failed with the exit status as argument.
 
 examples:
   seal register com.app.echo --keyring k.json
   seal register com.app.echo --keyring k.json --reconnect
   seal register com.app.upper --keyring k.json -- tr a-z A-Z
   seal register com.app.sum --keyring k.json --json -- ./sum.py
-`
+` + receiveHelp + `  --count N          end after N calls
+  --timeout TIME     end after this time; with --count the exit status is then 6
+  --reconnect        reconnect and register again when the connection is lost; calls in
+                     flight fail
+` + sealHelp + connectHelp
 
 // errCommand is the error URI of a command that failed.
 const errCommand wamp.URI = "com.blindfold.seal.command_failed"
 
-func register(ctx context.Context, e *env, args []string) error {
-	var o receiving
-	command, err := o.parse(e, args, "procedure", "calls", "register again; calls in flight fail")
+func register(ctx context.Context, e *cli, args []string) error {
+	var o receiveOptions
+	command, err := o.parse(e, args, "procedure")
 	if err != nil {
 		return err
 	}
@@ -50,7 +55,7 @@ func register(ctx context.Context, e *env, args []string) error {
 	defer cancel()
 	enough := newCounter(o.count)
 	_, err = s.Register(ctx, o.uri, func(ctx context.Context, inv *client.Invocation) (*client.Result, error) {
-		if !enough.take() {
+		if !enough.begin() {
 			return nil, &client.Error{URI: wamp.ErrUnavailable}
 		}
 		// The invocation's context ends when the answer has been sent.
@@ -68,7 +73,7 @@ func register(ctx context.Context, e *env, args []string) error {
 }
 
 // serve runs the command for one call.
-func (e *env) serve(ctx context.Context, command []string, inv *client.Invocation, asJSON bool) (*client.Result, error) {
+func (e *cli) serve(ctx context.Context, command []string, inv *client.Invocation, asJSON bool) (*client.Result, error) {
 	input, err := commandInput(inv, asJSON)
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func (e *env) serve(ctx context.Context, command []string, inv *client.Invocatio
 		return nil, &client.Error{URI: errCommand, Args: []any{failed.ExitCode()}}
 	case err != nil:
 		fmt.Fprintf(e.stderr, "seal: %v\n", err)
-		return nil, &client.Error{URI: errCommand}
+		return nil, &client.Error{URI: errCommand, Message: "it could not be started"}
 	case asJSON:
 		return commandResult(output)
 	case utf8.Valid(output):
@@ -96,7 +101,7 @@ func (e *env) serve(ctx context.Context, command []string, inv *client.Invocatio
 
 func commandInput(inv *client.Invocation, asJSON bool) ([]byte, error) {
 	if asJSON {
-		return json.Marshal(map[string]any{"uri": string(inv.Procedure), "args": toJSON(emptied(inv.Args)), "kwargs": toJSON(inv.Kwargs)})
+		return json.Marshal(map[string]any{"uri": string(inv.Procedure), "args": toJSON(notNil(inv.Args)), "kwargs": toJSON(inv.Kwargs)})
 	}
 	if len(inv.Args) == 0 {
 		return nil, nil
@@ -110,7 +115,8 @@ func commandInput(inv *client.Invocation, asJSON bool) ([]byte, error) {
 	return json.Marshal(toJSON(inv.Args[0]))
 }
 
-func emptied(args []any) []any {
+// notNil makes JSON show missing arguments as [].
+func notNil(args []any) []any {
 	if args == nil {
 		return []any{}
 	}

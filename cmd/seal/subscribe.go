@@ -11,23 +11,28 @@ import (
 
 const subscribeUsage = `usage: seal subscribe TOPIC --keyring FILE [OPTIONS]
 
-Prints the events of a topic until it is interrupted. What cannot be opened, or
-comes in the clear, is not printed but told on standard error.
+Prints the events of a topic until it is interrupted. An event that cannot be
+opened, or arrives in the clear although it has a key, is reported on standard
+error instead.
 
 examples:
   seal subscribe com.app.topic --keyring k.json
   seal subscribe com.app. --match prefix --keyring k.json --json
   seal subscribe com.app.topic --keyring k.json --count 1 --timeout 1m
-`
+` + receiveHelp + `  --count N          end after N events
+  --timeout TIME     end after this time; with --count the exit status is then 6
+  --reconnect        reconnect and subscribe again when the connection is lost; events
+                     in between are missed
+` + sealHelp + connectHelp
 
-func subscribe(ctx context.Context, e *env, args []string) error {
-	var o receiving
-	rest, err := o.parse(e, args, "topic", "events", "subscribe again; events in between are missed")
+func subscribe(ctx context.Context, e *cli, args []string) error {
+	var o receiveOptions
+	rest, err := o.parse(e, args, "topic")
 	switch {
 	case err != nil:
 		return err
 	case len(rest) > 0:
-		return wrong("subscribe needs one topic")
+		return usageError("unexpected argument %q", printable(rest[0]))
 	}
 	s, err := o.join(ctx, e)
 	if err != nil {
@@ -39,7 +44,7 @@ func subscribe(ctx context.Context, e *env, args []string) error {
 	p := &printer{w: e.stdout, json: o.json}
 	enough := newCounter(o.count)
 	_, err = s.Subscribe(ctx, o.uri, func(_ context.Context, event *client.Event) {
-		if !enough.take() {
+		if !enough.begin() {
 			return
 		}
 		publication := uint64(event.Publication)
@@ -56,42 +61,42 @@ func subscribe(ctx context.Context, e *env, args []string) error {
 	return enough.wait(ctx, s)
 }
 
-// tellErrors tells what the session reports of events and calls.
-func (e *env) tellErrors(c *client.Config) {
+// reportErrors prints the errors of events and invocations.
+func (e *cli) reportErrors(c *client.Config) {
 	c.OnError = func(err error) {
-		fmt.Fprintf(e.stderr, "seal: %s\n", printable(err.Error()))
+		fmt.Fprintf(e.stderr, "seal: %s\n", printable(userMessage(err)))
 	}
 }
 
-// counter ends a command after so many events or calls, 0 for never.
+// counter ends a command after n events or calls; 0 means never.
 type counter struct {
 	mu      sync.Mutex
 	limited bool
-	left    int // to begin
-	open    int // begun
+	left    int // may still begin
+	running int
 	done    chan error
 }
 
 func newCounter(n int) *counter { return &counter{limited: n > 0, left: n, done: make(chan error, 1)} }
 
-// take reports whether there is one more to treat; finish must follow.
-func (c *counter) take() bool {
+// begin reports whether one more may be handled; finish must follow.
+func (c *counter) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.limited && c.left == 0 {
 		return false
 	}
 	c.left--
-	c.open++
+	c.running++
 	return true
 }
 
-// finish counts one that was treated. An error ends the command.
+// finish counts one that was handled. An error ends the command.
 func (c *counter) finish(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.open--
-	if err != nil || c.limited && c.left == 0 && c.open == 0 {
+	c.running--
+	if err != nil || c.limited && c.left == 0 && c.running == 0 {
 		select {
 		case c.done <- err:
 		default:
@@ -99,8 +104,8 @@ func (c *counter) finish(err error) {
 	}
 }
 
-// wait waits for the end: of the count, of the session, or of the context,
-// where a signal and, without a count, the time are ordinary ends.
+// wait waits for the end of the count, of the session, or of ctx. A signal is a
+// normal end, and so is --timeout without --count.
 func (c *counter) wait(ctx context.Context, s *client.Session) error {
 	select {
 	case err := <-c.done:

@@ -14,26 +14,26 @@ import (
 	"unicode/utf8"
 )
 
-// arguments are what to publish or to call with.
+// arguments are the arguments of a publication or call.
 type arguments struct {
 	args, kwargs, file string
 }
 
 func (a *arguments) add(f *flag.FlagSet) {
-	f.StringVar(&a.args, "args", "", "arguments as a JSON `LIST`, in place of texts")
-	f.StringVar(&a.kwargs, "kwargs", "", "keyword arguments as a JSON `DICT`")
-	f.StringVar(&a.file, "file", "", "one argument, the bytes of `FILE` (- is standard input)")
+	f.StringVar(&a.args, "args", "", "")
+	f.StringVar(&a.kwargs, "kwargs", "", "")
+	f.StringVar(&a.file, "file", "", "")
 }
 
-// values returns the arguments: texts as they stand on the command line, unless
-// --args or --file say otherwise.
+// values returns the arguments: the texts of the command line, or those of --args
+// or --file.
 func (a *arguments) values(texts []string, stdin io.Reader) (args []any, kwargs map[string]any, err error) {
 	if a.args != "" && a.file != "" || len(texts) > 0 && (a.args != "" || a.file != "") {
-		return nil, nil, wrong("texts, --args and --file don't go together")
+		return nil, nil, usageError("give only one of TEXT, --args and --file")
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
-			return nil, nil, wrong("an argument is not UTF-8: give bytes with --file")
+			return nil, nil, usageError("an argument is not UTF-8: pass bytes with --file")
 		}
 		args = append(args, text)
 	}
@@ -41,14 +41,14 @@ func (a *arguments) values(texts []string, stdin io.Reader) (args []any, kwargs 
 		v, err := parseJSON([]byte(a.args))
 		var ok bool
 		if args, ok = v.([]any); err != nil || !ok {
-			return nil, nil, wrong("--args is not a JSON list")
+			return nil, nil, usageError("--args must be a JSON list")
 		}
 	}
 	if a.kwargs != "" {
 		v, err := parseJSON([]byte(a.kwargs))
 		var ok bool
 		if kwargs, ok = v.(map[string]any); err != nil || !ok {
-			return nil, nil, wrong("--kwargs is not a JSON dict")
+			return nil, nil, usageError("--kwargs must be a JSON object")
 		}
 	}
 	if a.file != "" {
@@ -138,8 +138,8 @@ func toJSON(v any) any {
 	return v
 }
 
-// printable returns s as it may be shown on a terminal: what a peer sent must
-// not move the cursor or set its title.
+// printable returns s with everything escaped that could control a terminal: text
+// of a peer must not move the cursor or set the title.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {

@@ -63,7 +63,7 @@ func TestParse(t *testing.T) {
 		"a b -n 3 c -- -n": "3: a b c -n",
 		"":                 "0: ",
 	} {
-		e := &env{stdout: io.Discard, stderr: io.Discard, command: &commands[0]}
+		e := &cli{stdout: io.Discard, stderr: io.Discard, command: &commands[0]}
 		var n string
 		f := e.flags(func(f *flag.FlagSet) { f.StringVar(&n, "n", "0", "") })
 		rest, err := e.parse(f, strings.Fields(line))
@@ -72,7 +72,7 @@ func TestParse(t *testing.T) {
 		}
 	}
 	var stderr bytes.Buffer
-	e := &env{stdout: io.Discard, stderr: &stderr, command: &commands[0]}
+	e := &cli{stdout: io.Discard, stderr: &stderr, command: &commands[0]}
 	f := e.flags(func(*flag.FlagSet) {})
 	_, err := e.parse(f, []string{"a", "--no"})
 	if statusOf(err) != exitUsage || stderr.Len() > 0 { // conclude tells it

@@ -41,14 +41,14 @@ examples:
   seal verify --url wss://wamp.example.com/ws --realm realm1 --json
 `
 
-func runVerify(ctx context.Context, e *env, args []string) error {
+func runVerify(ctx context.Context, e *cli, args []string) error {
 	o := options{clear: true}
 	var v verify.Options
 	var urls, logs, data, optional list
 	var required, validated string
 	f := e.flags(func(f *flag.FlagSet) {
 		f.Var(&urls, "url", "`URL` of the router (may be repeated): ws, wss, rs, rss, or unix")
-		o.router(f)
+		o.addJoin(f)
 		f.IntVar(&v.Messages, "messages", 10_000, "how many payloads to compare")
 		f.IntVar(&v.PID, "pid", 0, "the router's process `ID` (Linux)")
 		f.StringVar(&v.Binary, "binary", "", "the router's executable `FILE`")
@@ -66,7 +66,7 @@ func runVerify(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if len(rest) > 0 {
-		return wrong("verify takes options only, and a command behind --exec")
+		return usageError("verify takes options only, and a command behind --exec")
 	}
 	v.URLs, v.Logs, v.Data = urls, logs, data
 	for _, names := range optional {
@@ -74,7 +74,7 @@ func runVerify(ctx context.Context, e *env, args []string) error {
 	}
 	for _, name := range v.Optional {
 		if !slices.Contains(verify.Checks, name) {
-			return wrong("--optional: there is no check %s; there are %s", printable(name), strings.Join(verify.Checks, ", "))
+			return usageError("--optional: there is no check %s; there are %s", printable(name), strings.Join(verify.Checks, ", "))
 		}
 	}
 	v.Required, v.Validated = wamp.URI(required), wamp.URI(validated)
@@ -118,6 +118,9 @@ func cutExec(args []string) (before, command []string) {
 // fillVerify takes over how to join.
 func (o *options) fillVerify(v *verify.Options) error {
 	var err error
+	if o.auth == "cookie" {
+		return usageError("--auth cookie: verify cannot send cookies; use another method")
+	}
 	if v.TLS, err = o.tls(); err != nil {
 		return err
 	}
@@ -126,16 +129,16 @@ func (o *options) fillVerify(v *verify.Options) error {
 	}
 	v.Realm, v.AuthID = wamp.URI(o.realm), o.authID
 	if !v.Realm.Valid(wamp.MatchExact) {
-		return wrong("--realm is not a URI")
+		return usageError("--realm is not a URI")
 	}
 	if len(v.Exec) == 0 && len(v.URLs) == 0 {
-		return wrong("which router? give --url, or --exec and a command that runs it")
+		return usageError("missing --url or --exec")
 	}
 	return nil
 }
 
 // table prints a report for people.
-func (e *env) table(r *verify.Report) {
+func (e *cli) table(r *verify.Report) {
 	for _, text := range r.Router {
 		fmt.Fprintln(e.stdout, printable(text))
 	}
