@@ -3,17 +3,24 @@ package integration
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"reflect"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/router/eventstore/boltstore"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
 func withHistory(file string, rules ...router.HistoryRule) option {
-	return withRealm(func(c *router.RealmConfig) { c.History, c.HistoryFile = rules, file })
+	return withRealm(func(c *router.RealmConfig) {
+		c.History = rules
+		if file != "" {
+			c.HistoryStore = boltstore.New(file, slog.New(slog.DiscardHandler))
+		}
+	})
 }
 
 // stores runs a story with the history in memory and in a file.
@@ -336,7 +343,7 @@ func TestHistoryNotConfigured(t *testing.T) {
 	for name, rules := range map[string][]router.HistoryRule{
 		"twice": {logRule, logRule}, "no URI": {{URI: "not a uri"}}, "empty": {{URI: ""}},
 	} {
-		c := router.Config{Realms: []router.RealmConfig{{Name: realm, History: rules, HistoryFile: file}}}
+		c := router.Config{Realms: []router.RealmConfig{{Name: realm, History: rules, HistoryStore: boltstore.New(file, slog.New(slog.DiscardHandler))}}}
 		if r, err := router.New(c); err == nil {
 			t.Errorf("%s: no error", name)
 			_ = r.Close(context.Background())

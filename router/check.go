@@ -81,7 +81,7 @@ func (m *realm) checkKept() (err error) {
 	m.broker.topics.Each(func(sub *subscription) bool {
 		subscriptions++
 		if sub.history != nil {
-			err = sub.history.log.check()
+			err = sub.history.log.Check()
 		}
 		return err == nil
 	})

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -71,17 +72,17 @@ func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 		room = min(room, most/2)
 	}
 	w := newWindow(q)
-	return h.log.scan(q.reverse, func(k *kept) bool {
-		in, on := w.admits(k)
-		if !in || !admits(&k.lists, &c.from.peer) { // exclude_me was for the event's own time
+	return h.log.Scan(q.reverse, func(e *eventstore.Event) bool {
+		in, on := w.admits(e)
+		if !in || !admits(&e.Receivers, &c.from.peer) { // exclude_me was for the event's own time
 			return on
 		}
-		if q.limit > 0 && len(c.result) >= q.limit || len(c.result) > 0 && room < k.size {
+		if q.limit > 0 && len(c.result) >= q.limit || len(c.result) > 0 && room < e.Size() {
 			limitReached = true
 			return false
 		}
-		if event := c.recall(k, sub); event != nil {
-			room -= k.size
+		if event := c.recall(e, sub); event != nil {
+			room -= e.Size()
 			c.result = append(c.result, event)
 		}
 		return on
@@ -97,8 +98,8 @@ func (h *history) knows(ids ...wamp.ID) (known bool, err error) {
 		}
 	}
 	if len(missing) > 0 {
-		err = h.log.scan(false, func(k *kept) bool {
-			delete(missing, k.event.Publication)
+		err = h.log.Scan(false, func(e *eventstore.Event) bool {
+			delete(missing, e.Event.Publication)
 			return len(missing) > 0
 		})
 	}
@@ -124,8 +125,8 @@ func newWindow(q *query) *window {
 
 // admits reports whether an event is selected, and whether those that follow can
 // be.
-func (w *window) admits(k *kept) (in, on bool) {
-	id, q := k.event.Publication, w.q
+func (w *window) admits(e *eventstore.Event) (in, on bool) {
+	id, q := e.Event.Publication, w.q
 	if id == w.until {
 		return false, false
 	}
@@ -136,9 +137,9 @@ func (w *window) admits(k *kept) (in, on bool) {
 	if id == w.behind {
 		w.behind = 0
 	}
-	if q.topic != "" && q.topic != k.event.Details.Topic ||
-		!q.from.IsZero() && k.at.Before(q.from) || !q.after.IsZero() && !k.at.After(q.after) ||
-		!q.before.IsZero() && !k.at.Before(q.before) || !q.until.IsZero() && k.at.After(q.until) {
+	if q.topic != "" && q.topic != e.Event.Details.Topic ||
+		!q.from.IsZero() && e.At.Before(q.from) || !q.after.IsZero() && !e.At.After(q.after) ||
+		!q.before.IsZero() && !e.At.Before(q.before) || !q.until.IsZero() && e.At.After(q.until) {
 		in = false
 	}
 	return in, id != w.through
@@ -220,14 +221,14 @@ func read(field, v any) (ok bool) {
 // the transparency form, byte for byte; how it was made is in the details.
 // Where an event's arguments have no counterpart in the caller's serializer,
 // error has the reason instead.
-func (c *metaCall) recall(k *kept, sub *subscription) map[string]any {
-	event := k.event
+func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any {
+	event := e.Event
 	event.Subscription = sub.id
 	if sub.match == wamp.MatchExact {
 		event.Details.Topic = ""
 	}
 	event.Payload.PermitReframing() // it becomes a part of the answer's payload, whatever that is
-	c.batch.outbound = wamp.RoutedMessage{From: &c.realm.meta.service.peer, URI: k.event.Details.Topic, Message: &event}
+	c.batch.outbound = wamp.RoutedMessage{From: &c.realm.meta.service.peer, URI: e.Event.Details.Topic, Message: &event}
 	for _, i := range c.realm.hooks.Load().interceptors {
 		if err := i.Deliver(&c.batch.outbound, &c.from.peer); err != nil {
 			c.batch.dropped(c.from, c.from.router.interceptorRefusal(err))
@@ -235,7 +236,7 @@ func (c *metaCall) recall(k *kept, sub *subscription) map[string]any {
 		}
 	}
 	dict := map[string]any{
-		"timestamp": timestamp(k.at), "subscription": uint64(sub.id), "publication": uint64(event.Publication),
+		"timestamp": timestamp(e.At), "subscription": uint64(sub.id), "publication": uint64(event.Publication),
 		"details": map[string]any(valuesOf(&event.Details)),
 	}
 	if err := arguments(dict, &event.Payload, c.from.peer.Serializer); err != nil {

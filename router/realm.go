@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -30,10 +31,10 @@ type RealmConfig struct {
 	// call (WAMP, "Publication Trust Levels", "Call Trust Levels"). Roles that are
 	// not named have none.
 	TrustLevels map[string]uint64
-	// History are the events to remember: in memory, or in HistoryFile if that is
-	// the name of a file, which no other realm shares.
-	History     []HistoryRule
-	HistoryFile string
+	// History are the events to remember, and HistoryStore is where: in memory if it
+	// is nil. The router closes the store with itself, or if New fails.
+	History      []HistoryRule
+	HistoryStore eventstore.Store
 	// Retained allows events to be retained, up to its limits; nil doesn't.
 	Retained *RetainedLimits
 	// Testaments allows sessions to leave some, up to its limits; nil doesn't.
@@ -42,17 +43,17 @@ type RealmConfig struct {
 
 // realm is a routing domain at work.
 type realm struct {
-	name        string
-	hooks       atomic.Pointer[hooks]
-	features    wamp.Roles // announced in WELCOME, beside those of plugins
-	broker      *broker
-	dealer      *dealer
-	meta        *metaAPI
-	trust       map[string]uint64
-	retained    *retained // nil: not allowed
-	testaments  TestamentLimits
-	historyFile *historyFile // nil: none, or in memory
-	log         *slog.Logger
+	name         string
+	hooks        atomic.Pointer[hooks]
+	features     wamp.Roles // announced in WELCOME, beside those of plugins
+	broker       *broker
+	dealer       *dealer
+	meta         *metaAPI
+	trust        map[string]uint64
+	retained     *retained // nil: not allowed
+	testaments   TestamentLimits
+	historyStore eventstore.Store
+	log          *slog.Logger
 
 	mu       sync.Mutex
 	sessions map[wamp.ID]*session
@@ -60,15 +61,19 @@ type realm struct {
 
 func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 	m := &realm{
-		name:     c.Name,
-		broker:   newBroker(),
-		dealer:   newDealer(t),
-		sessions: make(map[wamp.ID]*session),
-		trust:    c.TrustLevels,
-		retained: newRetained(c.Retained),
-		log:      log,
+		name:         c.Name,
+		broker:       newBroker(),
+		dealer:       newDealer(t),
+		sessions:     make(map[wamp.ID]*session),
+		trust:        c.TrustLevels,
+		retained:     newRetained(c.Retained),
+		log:          log,
+		historyStore: c.HistoryStore,
 	}
 	m.meta = newMetaAPI(m, &c)
+	if m.historyStore == nil {
+		m.historyStore = eventstore.Memory{}
+	}
 	if c.Testaments != nil {
 		m.testaments = *c.Testaments
 	}
@@ -82,8 +87,8 @@ func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 		wamp.CallerIdentification, wamp.PatternBasedRegistration, wamp.SharedRegistration)}
 	m.addFeatures(&c)
 	m.setHooks(&c)
-	if err := m.newHistories(c.History, c.HistoryFile); err != nil {
-		_ = m.historyFile.close()
+	if err := m.openHistories(c.History); err != nil {
+		_ = m.historyStore.Close()
 		return nil, fmt.Errorf("router: realm %q: %w", c.Name, err)
 	}
 	return m, nil

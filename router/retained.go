@@ -1,6 +1,7 @@
 package router
 
 import (
+	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"sync"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -30,8 +31,8 @@ type retained struct {
 }
 
 type retainedTopic struct {
-	general *kept // for everybody who is subscribed, or nil
-	special *kept // later, and for some, or nil
+	general *eventstore.Event // for everybody who is subscribed, or nil
+	special *eventstore.Event // later, and for some, or nil
 }
 
 func newRetained(l *RetainedLimits) *retained {
@@ -46,13 +47,13 @@ func newRetained(l *RetainedLimits) *retained {
 
 // set retains an event, and reports whether there was room.
 func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) bool {
-	k := keep(event, m, from)
+	e := eventstore.New(event, m, from)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.topics[m.Topic]
-	next := retainedTopic{general: k}
+	next := retainedTopic{general: e}
 	if m.Options.Listed() {
-		next = retainedTopic{special: k}
+		next = retainedTopic{special: e}
 		if old != nil {
 			next.general = old.general
 		}
@@ -75,10 +76,10 @@ func (t *retainedTopic) bytes() (n int) {
 		return 0
 	}
 	if t.general != nil {
-		n += t.general.size
+		n += t.general.Size()
 	}
 	if t.special != nil {
-		n += t.special.size
+		n += t.special.Size()
 	}
 	return n
 }
@@ -103,12 +104,12 @@ func (r *retainedTopic) send(b *batch, s *session, match wamp.Match, id wamp.ID)
 	if r == nil {
 		return
 	}
-	for _, k := range [...]*kept{r.special, r.general} {
-		if k == nil || !k.admits(&s.peer) {
+	for _, e := range [...]*eventstore.Event{r.special, r.general} {
+		if e == nil || !mayReceive(e, &s.peer) {
 			continue
 		}
-		topic := k.event.Details.Topic
-		b.event = k.event
+		topic := e.Event.Details.Topic
+		b.event = e.Event
 		b.event.Subscription = id
 		b.event.Details.Retained = true
 		if match == wamp.MatchExact {
@@ -120,6 +121,12 @@ func (r *retainedTopic) send(b *batch, s *session, match wamp.Match, id wamp.ID)
 		}
 		return
 	}
+}
+
+// mayReceive reports whether a session would have got the event, had it been
+// subscribed when the event was published.
+func mayReceive(e *eventstore.Event, to *wamp.Peer) bool {
+	return !(e.From == to.Session && e.Receivers.ExcludeMe.Or(true)) && admits(&e.Receivers, to)
 }
 
 // check looks for contradictions.

@@ -271,7 +271,7 @@ func (r *Router) Close(ctx context.Context) error {
 
 func (r *Router) closeHistories() (err error) {
 	for _, m := range r.order {
-		err = errors.Join(err, m.historyFile.close())
+		err = errors.Join(err, m.historyStore.Close())
 	}
 	return err
 }

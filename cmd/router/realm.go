@@ -1,10 +1,12 @@
 package main
 
 import (
+	"log/slog"
 	"path/filepath"
 	"strconv"
 
 	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/router/eventstore/boltstore"
 )
 
 // advanced are the features of the WAMP Advanced Profile that a realm can have.
@@ -19,9 +21,12 @@ type advanced struct {
 }
 
 // apply copies the settings into c.
-func (x *advanced) apply(c *router.RealmConfig) {
+func (x *advanced) apply(c *router.RealmConfig, log *slog.Logger) {
 	c.NoMeta, c.TrustLevels = x.noMeta, x.trustLevels
-	c.History, c.HistoryFile = x.history, x.historyFile
+	c.History = x.history
+	if x.historyFile != "" {
+		c.HistoryStore = boltstore.New(x.historyFile, log)
+	}
 	c.Retained, c.Testaments = x.retained, x.testaments
 }
 

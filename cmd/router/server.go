@@ -122,7 +122,7 @@ func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 			Authorizers:    []router.Authorizer{authorizer},
 			Interceptors:   []router.Interceptor{interceptor},
 		}
-		r.advanced.apply(&rc)
+		r.advanced.apply(&rc, s.log)
 		out = append(out, rc)
 	}
 	return out, nil

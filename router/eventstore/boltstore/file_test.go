@@ -1,4 +1,4 @@
-package router
+package boltstore
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 // Who reads a history waits for what was there when he asked, and not for what comes
 // while he waits: else he might wait as long as events come.
 func TestHistorySync(t *testing.T) {
-	f := &historyFile{appended: 1}
+	f := &File{appended: 1}
 	f.written.L, f.work.L = &f.mu, &f.mu
 	asked, read := f.appended, make(chan struct{})
 	go func() {

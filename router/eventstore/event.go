@@ -1,0 +1,126 @@
+package eventstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
+)
+
+// Event is an event that outlives its delivery: its envelope, and its payload as the
+// bytes that came. It must not be changed once made.
+type Event struct {
+	At   time.Time // to the millisecond
+	From wamp.ID   // the session that published it
+	// Event has the topic in Details.Topic. Its Subscription is to be set in a copy.
+	Event wamp.Event
+	// Receivers has the lists of receivers and exclude_me of the PUBLISH, and nothing
+	// else.
+	Receivers wamp.PublishOptions
+	size      int // about the bytes that it takes in memory
+}
+
+// New makes a stored event of an event and the PUBLISH that it came from. It copies
+// the payload; the lists of receivers are shared with m.
+func New(event *wamp.Event, m *wamp.Publish, from wamp.ID) *Event {
+	e := &Event{At: time.Now().UTC().Truncate(time.Millisecond), From: from, Event: *event, Receivers: receiversOf(&m.Options)}
+	e.Event.Details.Topic = m.Topic
+	e.Event.Payload = event.Payload.Clone()
+	e.size = e.measure()
+	return e
+}
+
+// Size returns about how many bytes the event takes.
+func (e *Event) Size() int { return e.size }
+
+// receiversOf returns only the options that select receivers.
+func receiversOf(o *wamp.PublishOptions) wamp.PublishOptions {
+	return wamp.PublishOptions{
+		ExcludeMe: o.ExcludeMe, Exclude: o.Exclude, Eligible: o.Eligible,
+		ExcludeAuthID: o.ExcludeAuthID, ExcludeAuthRole: o.ExcludeAuthRole,
+		EligibleAuthID: o.EligibleAuthID, EligibleAuthRole: o.EligibleAuthRole,
+	}
+}
+
+func (e *Event) measure() int {
+	const overhead = 700 // the structs, the bookkeeping around them
+	n := overhead + e.Event.Payload.WireSize() + len(e.Event.Details.Topic) + len(e.Event.Details.TransactionHash) +
+		8*(len(e.Receivers.Exclude)+len(e.Receivers.Eligible))
+	for _, list := range [...][]string{e.Receivers.ExcludeAuthID, e.Receivers.ExcludeAuthRole, e.Receivers.EligibleAuthID, e.Receivers.EligibleAuthRole} {
+		for _, s := range list {
+			n += 16 + len(s)
+		}
+	}
+	a := &e.Event.Details.Attributes
+	return n + len(a.EncAlgo) + len(a.EncKey) + len(a.EncSerializer) + len(a.PPTScheme) + len(a.PPTSerializer) +
+		len(a.PPTCipher) + len(a.PPTKeyID)
+}
+
+// A record: a version, the serializer, the time (Unix milliseconds), the publishing
+// session, and two messages of that serializer, the first after its length: a PUBLISH
+// with the lists of receivers, and the EVENT. So the payload is stored as the bytes
+// that came off the wire, behind an envelope that only package codec reads.
+const recordVersion = 1
+
+// Append appends the event to dst as a record that Parse reads.
+func (e *Event) Append(dst []byte) ([]byte, error) {
+	s := e.Event.Payload.Serializer()
+	if s == 0 {
+		s = wamp.CBOR
+	}
+	dst = append(dst, recordVersion, byte(s))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(e.At.UnixMilli()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(e.From))
+	lists, err := codec.Append(nil, s, &wamp.Publish{Request: 1, Options: e.Receivers, Topic: e.Event.Details.Topic})
+	if err != nil {
+		return nil, err
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(lists)))
+	event := e.Event
+	event.Subscription = 1
+	return codec.Append(append(dst, lists...), s, &event)
+}
+
+const recordHeader = 2 + 8 + 8 + 4
+
+// Parse reads a record that Append wrote. The event's payload refers to b. Anything
+// else is an error, ErrRecord if it is not of a known version.
+func Parse(b []byte) (*Event, error) {
+	if len(b) < recordHeader || b[0] != recordVersion || !wamp.Serializer(b[1]).Valid() {
+		return nil, ErrRecord
+	}
+	s := wamp.Serializer(b[1])
+	e := &Event{
+		At:   time.UnixMilli(int64(binary.BigEndian.Uint64(b[2:]))).UTC(),
+		From: wamp.ID(binary.BigEndian.Uint64(b[10:])),
+		size: len(b),
+	}
+	n := binary.BigEndian.Uint32(b[18:])
+	if uint64(n) > uint64(len(b)-recordHeader) {
+		return nil, ErrRecord
+	}
+	d := codec.NewDecoder()
+	m, err := d.Decode(s, b[recordHeader:recordHeader+n])
+	if err != nil {
+		return nil, err
+	}
+	lists, ok := m.(*wamp.Publish)
+	if !ok {
+		return nil, ErrRecord
+	}
+	e.Receivers = lists.Options
+	if m, err = d.Decode(s, b[recordHeader+n:]); err != nil {
+		return nil, err
+	}
+	event, ok := m.(*wamp.Event)
+	if !ok {
+		return nil, ErrRecord
+	}
+	e.Event = *event
+	return e, nil
+}
+
+// ErrRecord says that a record is damaged or of a version that this program does not know.
+var ErrRecord = errors.New("eventstore: not a record of a version that this program knows")
