@@ -62,7 +62,7 @@ docs: ## write the generated parts of docs/
 
 .PHONY: pictures
 pictures: ## take the pictures in docs/img (needs chromium)
-	PICTURES=$(CURDIR)/docs/img PICTURES_AFTER=60s $(GO) test -count 1 ./integration -run 'InABrowser$$'
+	PICTURES=$(CURDIR)/docs/img PICTURES_AFTER=60s $(GO) test -count 1 ./integration/ops -run 'InABrowser$$'
 
 .PHONY: ci
 ci: ## everything, as CI runs it

@@ -1,0 +1,9 @@
+package isolation
+
+import (
+	"testing"
+
+	"github.com/blindfold-wamp/blindfold/internal/routertest"
+)
+
+func TestMain(m *testing.M) { routertest.Main(m) }
