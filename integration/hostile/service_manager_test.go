@@ -41,15 +41,15 @@ func TestServiceManagerInvalidSockets(t *testing.T) {
 		passed          *os.File
 		says            string
 	}{
-		"a file":             {"$$", "1", "wamp", null, "no socket that listens"},
-		"a datagram socket":  {"$$", "1", "wamp", udp, "no socket that listens"},
-		"one not listening":  {"$$", "1", "wamp", tcp, "no socket that listens"},
-		"nothing":            {"$$", "1", "wamp", nil, "no socket that listens"},
-		"fewer than it says": {"$$", "3", "a:b:wamp", udp, "no socket that listens"},
+		"a file":             {"$$", "1", "wamp", null, "is not a listening socket"},
+		"a datagram socket":  {"$$", "1", "wamp", udp, "is not a listening socket"},
+		"one not listening":  {"$$", "1", "wamp", tcp, "is not a listening socket"},
+		"nothing":            {"$$", "1", "wamp", nil, "is not a listening socket"},
+		"fewer than it says": {"$$", "3", "a:b:wamp", udp, "is not a listening socket"},
 		"another name":       {"$$", "1", "other", udp, "no socket of that name was passed"},
-		"another's":          {"1", "1", "wamp", udp, "no socket was passed to this process"},
-		"no number":          {"$$", "many", "wamp", udp, "no socket was passed to this process"},
-		"less than none":     {"$$", "-1", "wamp", udp, "no socket was passed to this process"},
+		"another's":          {"1", "1", "wamp", udp, "passed no socket to this process"},
+		"no number":          {"$$", "many", "wamp", udp, "passed no socket to this process"},
+		"less than none":     {"$$", "-1", "wamp", udp, "passed no socket to this process"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), routertest.Timeout) // it may start after all
 		defer cancel()
