@@ -30,6 +30,8 @@ type Result struct {
 	Kwargs map[string]any
 	// Sealed tells that the payload was opened by the Sealer.
 	Sealed bool
+	// Origin is who sealed it, and when, if the Sealer tells.
+	Origin *wamp.Origin
 	// Details are those of the RESULT; a handler leaves them alone.
 	Details wamp.ResultDetails
 }
@@ -60,6 +62,7 @@ type ProgressiveCall struct {
 	options   CallOptions
 	request   wamp.ID // 0 before the first message
 	sealed    bool
+	call      wamp.SealedCall
 	replies   *queue[reply]
 	ended     bool
 }
@@ -87,7 +90,7 @@ func (s *Session) Begin(procedure wamp.URI, o CallOptions) (*ProgressiveCall, er
 	if err != nil {
 		return nil, err
 	}
-	return &ProgressiveCall{s: s, l: l, procedure: procedure, wire: wire, options: o,
+	return &ProgressiveCall{s: s, l: l, procedure: procedure, call: wamp.SealedCall{Procedure: procedure}, wire: wire, options: o,
 		replies: newQueue[reply](&s.config.Limits)}, nil
 }
 
@@ -154,7 +157,8 @@ func (c *ProgressiveCall) send(ctx context.Context, args []any, kwargs map[strin
 		return errAnswered
 	}
 	m := &wamp.Call{Request: c.request, Procedure: c.wire}
-	payload, attributes, sealed, err := c.l.seal(subject{uri: c.procedure, originator: true, sealed: c.sealed}, args, kwargs)
+	on := c.subject(wamp.TypeCall, more)
+	payload, attributes, sealed, err := c.l.seal(on, args, kwargs)
 	if err == nil {
 		c.sealed = c.sealed || sealed
 		m.Payload = payload
@@ -178,6 +182,11 @@ func (c *ProgressiveCall) send(ctx context.Context, args []any, kwargs map[strin
 		}
 	}
 	return err
+}
+
+// subject is what a message of the call belongs to.
+func (c *ProgressiveCall) subject(t wamp.MessageType, more bool) subject {
+	return subject{Subject: wamp.Subject{Type: t, URI: c.procedure, Originator: true, Progress: more, Call: &c.call}, sealed: c.sealed}
 }
 
 func canceled(cause error) *Error {
@@ -234,15 +243,15 @@ func (c *ProgressiveCall) treat(r reply) (result *Result, done bool, err error) 
 		return nil, true, r.err
 	case r.failed != nil:
 		c.ended = true
-		return nil, true, c.s.callError(r.failed)
+		return nil, true, c.s.callError(r.failed, &c.call)
 	}
-	on := subject{uri: c.procedure, originator: true, sealed: c.sealed}
+	on := c.subject(wamp.TypeYield, r.result.Details.Progress)
 	opened, err := c.s.open(on, &r.result.Details.Attributes, &r.result.Payload)
 	if err != nil {
 		c.stop()
 		return nil, true, err
 	}
-	result = &Result{Args: opened.args, Kwargs: opened.kwargs, Sealed: opened.sealed, Details: r.result.Details}
+	result = &Result{Args: opened.args, Kwargs: opened.kwargs, Sealed: opened.sealed, Origin: opened.origin, Details: r.result.Details}
 	if !r.result.Details.Progress {
 		c.ended = true
 		return result, true, nil

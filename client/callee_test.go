@@ -298,7 +298,9 @@ func TestInputsOverTheQueueEndTheInvocation(t *testing.T) {
 // held is a Sealer that seals "com.procedure" no sooner than it is let go.
 type held struct{ began, goOn chan struct{} }
 
-func (h held) Seal(_ wamp.URI, _ bool, args []any, _ map[string]any) (a wamp.Attributes, _ []byte, _ bool, _ error) {
+func (h held) Keyed(*wamp.Subject) bool { return false }
+
+func (h held) Seal(_ *wamp.Subject, args []any, _ map[string]any) (a wamp.Attributes, _ []byte, _ bool, _ error) {
 	if len(args) > 0 && args[0] == "held" {
 		h.began <- struct{}{}
 		<-h.goOn
@@ -306,7 +308,7 @@ func (h held) Seal(_ wamp.URI, _ bool, args []any, _ map[string]any) (a wamp.Att
 	return a, nil, false, nil
 }
 
-func (held) Open(wamp.URI, bool, *wamp.Attributes, []byte) ([]any, map[string]any, error) {
+func (held) Open(*wamp.Subject, *wamp.Attributes, []byte) ([]any, map[string]any, error) {
 	return nil, nil, errors.New("nothing is sealed")
 }
 

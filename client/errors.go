@@ -26,6 +26,8 @@ type Error struct {
 	// Sealed tells that Args and Kwargs were opened by the Sealer, so that the
 	// error is the peer's own and not made up on the way.
 	Sealed bool
+	// Origin is who sealed it, and when, if the Sealer tells.
+	Origin *wamp.Origin
 
 	cause error // of an error made here
 }

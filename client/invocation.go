@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -25,6 +26,13 @@ type Invocation struct {
 	// Sealed tells that the payload was opened by the Sealer. The answer is
 	// sealed then, or fails.
 	Sealed bool
+	// Origin is who sealed it, and when, if the Sealer tells.
+	Origin *wamp.Origin
+
+	// call is what a Sealer keeps of it. progressing makes the progressive results
+	// go out in the order in which they are sealed.
+	call        wamp.SealedCall
+	progressing sync.Mutex
 
 	l      *link
 	id     wamp.ID
@@ -167,13 +175,13 @@ func (inv *Invocation) run(m *wamp.Invocation) {
 		inv.unopened(err)
 		return
 	}
-	inv.Procedure = procedure
+	inv.Procedure, inv.call.Procedure = procedure, procedure
 	c, err := inv.openInput(m)
 	if err != nil {
 		inv.unopened(err)
 		return
 	}
-	inv.Args, inv.Kwargs, inv.Sealed = c.args, c.kwargs, c.sealed
+	inv.Args, inv.Kwargs, inv.Sealed, inv.Origin = c.args, c.kwargs, c.sealed, c.origin
 	ctx := inv.ctx
 	if m.Details.Timeout > 0 && m.Details.Timeout < maxTimeout {
 		var cancel context.CancelFunc
@@ -197,8 +205,13 @@ func (inv *Invocation) run(m *wamp.Invocation) {
 const maxTimeout = 365 * 24 * 3600 * 1000
 
 func (inv *Invocation) openInput(m *wamp.Invocation) (content, error) {
-	on := subject{uri: inv.Procedure, sealed: inv.Sealed}
+	on := inv.subject(wamp.TypeCall, m.Details.Progress)
 	return inv.l.s.open(on, &m.Details.Attributes, &m.Payload)
+}
+
+// subject is what a message of the call belongs to.
+func (inv *Invocation) subject(t wamp.MessageType, more bool) subject {
+	return subject{Subject: wamp.Subject{Type: t, URI: inv.Procedure, Progress: more, Call: &inv.call}, sealed: inv.Sealed}
 }
 
 // unopened answers an invocation that can't be opened, and reports it. The
@@ -263,13 +276,15 @@ func (inv *Invocation) Progress(args []any, kwargs map[string]any) error {
 	case inv.ctx.Err() != nil:
 		return context.Cause(inv.ctx)
 	}
+	inv.progressing.Lock()
+	defer inv.progressing.Unlock()
 	return inv.yield(&Result{Args: args, Kwargs: kwargs}, true)
 }
 
 // yield sends a result. An error means that nothing was sent and the invocation
 // has no answer yet.
 func (inv *Invocation) yield(r *Result, progress bool) error {
-	on := subject{uri: inv.Procedure, sealed: inv.Sealed}
+	on := inv.subject(wamp.TypeYield, progress)
 	payload, attributes, _, err := inv.l.seal(on, r.Args, r.Kwargs)
 	if err != nil {
 		return err
@@ -343,7 +358,7 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 		l.s.report(err)
 		uri, m.Error = wamp.ErrRuntime, wamp.ErrRuntime
 	}
-	on := subject{uri: uri, failure: true, sealed: inv.secret()}
+	on := subject{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Call: &inv.call}, sealed: inv.secret()}
 	// Where the URI has a key, the caller takes no error that is not sealed.
 	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0 || l.s.keyed(on)) {
 		if m.Payload, m.Details.Attributes, _, err = l.seal(on, e.Args, e.Kwargs); err != nil {
@@ -363,5 +378,5 @@ func (inv *Invocation) secret() bool {
 	if inv.Sealed {
 		return true
 	}
-	return inv.l.s.keyed(subject{uri: inv.Procedure})
+	return inv.l.s.keyed(inv.subject(wamp.TypeCall, false))
 }

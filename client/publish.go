@@ -34,6 +34,15 @@ func (o *PublishOptions) wire(a wamp.Attributes) wamp.PublishOptions {
 	}
 }
 
+// subject is what the payload belongs to.
+func (o *PublishOptions) subject(topic wamp.URI) subject {
+	return subject{Subject: wamp.Subject{
+		Type: wamp.TypePublish, URI: topic, Originator: true, ToSelf: o.ExcludeMe == wamp.False,
+		Listed: o.Exclude != nil || o.Eligible != nil || o.ExcludeAuthID != nil ||
+			o.ExcludeAuthRole != nil || o.EligibleAuthID != nil || o.EligibleAuthRole != nil,
+	}}
+}
+
 func flag(v bool) wamp.Flag {
 	if v {
 		return wamp.True
@@ -56,7 +65,7 @@ func (s *Session) Publish(ctx context.Context, topic wamp.URI, args []any, kwarg
 	if m.Topic, err = s.scramble(topic, wamp.MatchExact); err != nil {
 		return 0, err
 	}
-	payload, attributes, _, err := l.seal(subject{uri: topic, originator: true, topic: true}, args, kwargs)
+	payload, attributes, _, err := l.seal(o.subject(topic), args, kwargs)
 	if err != nil {
 		return 0, err
 	}

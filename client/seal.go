@@ -12,17 +12,18 @@ type content struct {
 	args   []any
 	kwargs map[string]any
 	sealed bool
+	origin *wamp.Origin
 }
 
 // subject is what a payload belongs to.
 type subject struct {
-	uri        wamp.URI
-	originator bool // this side calls or publishes
-	topic      bool // uri is that of a PUBLISH or EVENT
-	failure    bool // uri is that of an ERROR
+	wamp.Subject
 	// sealed tells that the payload answers a sealed one.
 	sealed bool
 }
+
+// failure reports whether the payload is that of an ERROR.
+func (on *subject) failure() bool { return on.Type == wamp.TypeError }
 
 // routersOwn reports whether the router speaks for itself under this error URI.
 func routersOwn(uri wamp.URI) bool {
@@ -31,30 +32,30 @@ func routersOwn(uri wamp.URI) bool {
 
 // clearOnly reports whether the payload is between this session and the router,
 // so that nobody is there to seal it for.
-func (on *subject) clearOnly() bool { return !on.failure && on.uri.Reserved() }
+func (on *subject) clearOnly() bool { return !on.failure() && on.URI.Reserved() }
 
 // seal makes the payload to send: sealed if the URI has a key, else clear. An
 // error means that nothing may be sent.
 func (l *link) seal(on subject, args []any, kwargs map[string]any) (p wamp.Payload, a wamp.Attributes, sealed bool, err error) {
 	if sealer := l.s.config.Sealer; sealer != nil && !on.clearOnly() {
 		var data []byte
-		a, data, sealed, err = sealer.Seal(on.uri, on.originator, args, kwargs)
+		a, data, sealed, err = sealer.Seal(&on.Subject, args, kwargs)
 		switch {
 		case err != nil:
-			return p, wamp.Attributes{}, false, &SealError{URI: on.uri, Reason: uriOf(err, wamp.ErrNoPayloadCodec), Err: err}
+			return p, wamp.Attributes{}, false, &SealError{URI: on.URI, Reason: uriOf(err, wamp.ErrNoPayloadCodec), Err: err}
 		case sealed:
 			form := a.Declared()
 			if form == wamp.FormNone {
 				form = wamp.FormTransparency
 			}
-			if !on.sealed && !l.carries(form, &a, on.topic) {
-				return p, wamp.Attributes{}, false, &SealError{URI: on.uri, Reason: wamp.ErrFeatureNotSupported, Err: ErrUnsupported}
+			if !on.sealed && !l.carries(form, &a, on.Type == wamp.TypePublish) {
+				return p, wamp.Attributes{}, false, &SealError{URI: on.URI, Reason: wamp.ErrFeatureNotSupported, Err: ErrUnsupported}
 			}
 			return codec.BinaryPayload(l.serializer(), form, data), a, true, nil
 		}
 	}
 	if on.sealed {
-		return p, wamp.Attributes{}, false, &SealError{URI: on.uri, Reason: wamp.ErrNoPayloadCodec, Err: ErrNotSealed}
+		return p, wamp.Attributes{}, false, &SealError{URI: on.URI, Reason: wamp.ErrNoPayloadCodec, Err: ErrNotSealed}
 	}
 	if p, err = codec.EncodePayload(l.serializer(), args, kwargs); err != nil {
 		return p, wamp.Attributes{}, false, invalid(uriOf(err, wamp.ErrInvalidArgument), "the arguments can't be encoded", err)
@@ -92,7 +93,7 @@ func (s *Session) open(on subject, a *wamp.Attributes, p *wamp.Payload) (content
 }
 
 func (s *Session) unseal(on subject, a *wamp.Attributes, p *wamp.Payload) (content, error) {
-	refused := &SealError{URI: on.uri, Opening: true, Reason: wamp.ErrNoPayloadCodec}
+	refused := &SealError{URI: on.URI, Opening: true, Reason: wamp.ErrNoPayloadCodec}
 	sealer := s.config.Sealer
 	if sealer == nil {
 		refused.Err = ErrNoSealer
@@ -103,33 +104,28 @@ func (s *Session) unseal(on subject, a *wamp.Attributes, p *wamp.Payload) (conte
 		refused.Err = ErrNotOneBinary
 		return content{}, refused
 	}
-	args, kwargs, err := sealer.Open(on.uri, on.originator, a, data)
+	args, kwargs, err := sealer.Open(&on.Subject, a, data)
 	if err != nil {
 		refused.Reason, refused.Err = uriOf(err, wamp.ErrDecryptError), err
 		return content{}, refused
 	}
-	return content{args: args, kwargs: kwargs, sealed: true}, nil
+	return content{args: args, kwargs: kwargs, sealed: true, origin: on.Origin}, nil
 }
 
 // acceptClear decides on a payload that came in the clear. That of a URI which
 // has a key was put in by someone who does not have it.
 func (s *Session) acceptClear(on subject) error {
 	switch {
-	case s.config.AllowClear, on.clearOnly(), on.failure && routersOwn(on.uri), !on.sealed && !s.keyed(on):
+	case s.config.AllowClear, on.clearOnly(), on.failure() && routersOwn(on.URI), !on.sealed && !s.keyed(on):
 		return nil
 	}
-	return &SealError{URI: on.uri, Opening: true, Reason: wamp.ErrCleartextRefused, Err: ErrClear}
+	return &SealError{URI: on.URI, Opening: true, Reason: wamp.ErrCleartextRefused, Err: ErrClear}
 }
 
-// keyed reports whether the URI has a key, by sealing nothing for it: that is
-// then sealed, or fails.
+// keyed reports whether the payload must be sealed.
 func (s *Session) keyed(on subject) bool {
 	sealer := s.config.Sealer
-	if sealer == nil || on.clearOnly() {
-		return false
-	}
-	_, _, sealed, err := sealer.Seal(on.uri, on.originator, nil, nil)
-	return sealed || err != nil
+	return sealer != nil && !on.clearOnly() && sealer.Keyed(&on.Subject)
 }
 
 // scramble returns the URI or pattern to send.
@@ -189,7 +185,7 @@ func (e *Error) explained() *Error {
 
 // callError makes an error of the ERROR that ended a call. The details are not
 // sealed: for a genuine error the message is that of its arguments.
-func (s *Session) callError(m *wamp.Error) error {
+func (s *Session) callError(m *wamp.Error, call *wamp.SealedCall) error {
 	uri := m.Error
 	if !routersOwn(uri) {
 		var err error
@@ -197,11 +193,11 @@ func (s *Session) callError(m *wamp.Error) error {
 			return err
 		}
 	}
-	c, err := s.open(subject{uri: uri, originator: true, failure: true}, &m.Details.Attributes, &m.Payload)
+	c, err := s.open(subject{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Originator: true, Call: call}}, &m.Details.Attributes, &m.Payload)
 	if err != nil {
 		return err
 	}
-	e := &Error{URI: uri, Message: m.Details.Message, Args: c.args, Kwargs: c.kwargs, Sealed: c.sealed}
+	e := &Error{URI: uri, Message: m.Details.Message, Args: c.args, Kwargs: c.kwargs, Sealed: c.sealed, Origin: c.origin}
 	if c.sealed {
 		e.Message = ""
 	}

@@ -49,7 +49,7 @@ func (v *vault) box() *cryptobox.Box { return &cryptobox.Box{Keys: &v.ring} }
 // seal makes the payload of a peer.
 func seal(t testing.TB, s client.Sealer, uri wamp.URI, originator bool, args ...any) (wamp.Attributes, wamp.Payload) {
 	t.Helper()
-	a, data, sealed, err := s.Seal(uri, originator, args, nil)
+	a, data, sealed, err := s.Seal(&wamp.Subject{URI: uri, Originator: originator}, args, nil)
 	if err != nil || !sealed {
 		t.Fatal(sealed, err)
 	}
@@ -68,7 +68,7 @@ func opened(t testing.TB, s client.Sealer, uri wamp.URI, originator bool, m wamp
 	if bare := p.Shape() == wamp.ShapeBinary; bare != (a.Declared() == wamp.FormTransparency) {
 		t.Errorf("%v: form %v, bare %v", m.Type(), a.Declared(), bare)
 	}
-	args, _, err := s.Open(uri, originator, a, data)
+	args, _, err := s.Open(&wamp.Subject{URI: uri, Originator: originator}, a, data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,9 @@ type Event struct {
 	Details wamp.EventDetails
 	// Sealed tells that the payload was opened by the Sealer.
 	Sealed bool
+	// Origin is who sealed it, when, and what is missing before it, if the Sealer
+	// tells.
+	Origin *wamp.Origin
 	// Lost is how many events of this subscription were dropped directly before
 	// this one, because the queue was full.
 	Lost uint64
@@ -344,12 +347,12 @@ func (sub *Subscription) opened(a arrival) (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := sub.s.open(subject{uri: topic, topic: true}, &a.m.Details.Attributes, &a.m.Payload)
+	c, err := sub.s.open(subject{Subject: wamp.Subject{Type: wamp.TypePublish, URI: topic, Stored: a.m.Details.Retained}}, &a.m.Details.Attributes, &a.m.Payload)
 	if err != nil {
 		return nil, err
 	}
 	return &Event{Topic: topic, Publication: a.m.Publication, Args: c.args, Kwargs: c.kwargs,
-		Details: a.m.Details, Sealed: c.sealed, Lost: a.lost}, nil
+		Details: a.m.Details, Sealed: c.sealed, Origin: c.origin, Lost: a.lost}, nil
 }
 
 // actual returns the topic or procedure that a message is about: what was asked

@@ -32,15 +32,18 @@ type Box struct {
 	RequireKey bool
 }
 
+// Keyed reports whether on.URI has a key, or needs one.
+func (s *Box) Keyed(on *wamp.Subject) bool { return s.RequireKey || len(s.Keys.lookup(on.URI)) > 0 }
+
 // Seal returns the sealed args and kwargs. sealed is false, with a nil error, if
 // and only if uri has no key and RequireKey is not set. A URI that has a key is
 // sealed or it is an error.
-func (s *Box) Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
-	k, err := sealingKey(s.Keys, uri, originator, s.RequireKey)
+func (s *Box) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
+	k, err := sealingKey(s.Keys, on.URI, on.Originator, s.RequireKey)
 	if k == nil {
 		return attrs, nil, false, err
 	}
-	c, err := normalContent(string(uri), args, kwargs)
+	c, err := normalContent(string(on.URI), args, kwargs)
 	if err != nil {
 		return attrs, nil, false, err
 	}
@@ -48,19 +51,19 @@ func (s *Box) Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]
 	if err != nil {
 		return attrs, nil, false, err
 	}
-	return boxAttributes, seal(k.side(originator), newNonce(), plaintext), true, nil
+	return boxAttributes, seal(k.side(on.Originator), newNonce(), plaintext), true, nil
 }
 
 var boxAttributes = wamp.Attributes{EncAlgo: "cryptobox", EncSerializer: "json"}
 
-// Open returns the args and kwargs of a payload that was sealed for uri. Its
+// Open returns the args and kwargs of a payload that was sealed for its URI. Its
 // errors are ErrNoKey, ErrDecrypt and ErrURIMismatch. What it returns shares no
 // memory with payload.
-func (s *Box) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
+func (s *Box) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
 	if attrs.EncAlgo != boxAttributes.EncAlgo || attrs.EncSerializer != boxAttributes.EncSerializer {
 		return nil, nil, ErrNoKey.because("not a cryptobox payload with JSON inside")
 	}
-	plaintext, err := open(openingKeys(s.Keys, uri, originator), originator, payload)
+	plaintext, err := open(openingKeys(s.Keys, on.URI, on.Originator), on.Originator, payload)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,7 +72,7 @@ func (s *Box) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payloa
 		return nil, nil, err
 	}
 	// Without this the router could pass what was sealed for one URI as another's.
-	if c.uri == nil || *c.uri != string(uri) {
+	if c.uri == nil || *c.uri != string(on.URI) {
 		return nil, nil, ErrURIMismatch
 	}
 	return c.args, c.kwargs, nil

@@ -35,18 +35,18 @@ func Example() {
 	}
 
 	// What a client does on PUBLISH and on EVENT.
-	attrs, payload, _, err := (&cryptobox.Box{Keys: &sent}).Seal("com.app.topic", true, []any{"hello", 42}, nil)
+	attrs, payload, _, err := (&cryptobox.Box{Keys: &sent}).Seal(&wamp.Subject{URI: "com.app.topic", Originator: true}, []any{"hello", 42}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	args, _, err := (&cryptobox.Box{Keys: &received}).Open("com.app.topic", false, &attrs, payload)
+	args, _, err := (&cryptobox.Box{Keys: &received}).Open(&wamp.Subject{URI: "com.app.topic", Originator: false}, &attrs, payload)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(attrs.EncAlgo, attrs.EncSerializer, args)
 
 	// The payload opens under its own URI alone.
-	_, _, err = (&cryptobox.Box{Keys: &received}).Open("com.app.other", false, &attrs, payload)
+	_, _, err = (&cryptobox.Box{Keys: &received}).Open(&wamp.Subject{URI: "com.app.other", Originator: false}, &attrs, payload)
 	fmt.Println(err)
 	// Output:
 	// cryptobox json [hello 42]
@@ -65,11 +65,11 @@ func ExampleBox_Seal() {
 	}
 	box := &cryptobox.Box{Keys: &ring}
 	for _, uri := range []wamp.URI{"com.app.secret.x", "com.app.open.x"} {
-		_, _, sealed, err := box.Seal(uri, true, []any{"hello"}, nil)
+		_, _, sealed, err := box.Seal(&wamp.Subject{URI: uri, Originator: true}, []any{"hello"}, nil)
 		fmt.Println(uri, sealed, err)
 	}
 	box.RequireKey = true
-	_, _, sealed, err := box.Seal("com.app.open.x", true, []any{"hello"}, nil)
+	_, _, sealed, err := box.Seal(&wamp.Subject{URI: "com.app.open.x", Originator: true}, []any{"hello"}, nil)
 	fmt.Println("required:", sealed, err)
 	// Output:
 	// com.app.secret.x true <nil>

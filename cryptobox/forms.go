@@ -12,18 +12,26 @@ type Forms struct {
 	Passthru Passthru
 }
 
-// Seal seals as Box or Passthru does.
-func (s *Forms) Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
+// Keyed reports as the one that seals.
+func (s *Forms) Keyed(on *wamp.Subject) bool {
 	if s.Form == wamp.FormPassthru {
-		return s.Passthru.Seal(uri, originator, args, kwargs)
+		return s.Passthru.Keyed(on)
 	}
-	return s.Box.Seal(uri, originator, args, kwargs)
+	return s.Box.Keyed(on)
+}
+
+// Seal seals as Box or Passthru does.
+func (s *Forms) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
+	if s.Form == wamp.FormPassthru {
+		return s.Passthru.Seal(on, args, kwargs)
+	}
+	return s.Box.Seal(on, args, kwargs)
 }
 
 // Open opens as Box or Passthru does.
-func (s *Forms) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
+func (s *Forms) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
 	if attrs.Declared() == wamp.FormPassthru {
-		return s.Passthru.Open(uri, originator, attrs, payload)
+		return s.Passthru.Open(on, attrs, payload)
 	}
-	return s.Box.Open(uri, originator, attrs, payload)
+	return s.Box.Open(on, attrs, payload)
 }

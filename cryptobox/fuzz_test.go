@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/blindfold-wamp/blindfold/internal/values"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -31,21 +32,21 @@ func FuzzOpen(f *testing.F) {
 			{&Box{Keys: ring}, boxAttributes},
 			{&Passthru{Keys: ring, AllowUnbound: true}, passthruAttributes},
 		} {
-			if _, _, err := s.sealer.Open("com.app.x", false, &s.attrs, data); err == nil {
+			if _, _, err := s.sealer.Open(&wamp.Subject{URI: "com.app.x", Originator: false}, &s.attrs, data); err == nil {
 				t.Fatal("a payload of a key that did not seal it opened")
 			}
-			args, kwargs, err := s.sealer.Open("com.app.x", false, &s.attrs, seal(key.side(true), newNonce(), data))
+			args, kwargs, err := s.sealer.Open(&wamp.Subject{URI: "com.app.x", Originator: false}, &s.attrs, seal(key.side(true), newNonce(), data))
 			if err != nil {
 				if !errors.Is(err, ErrDecrypt) && !errors.Is(err, ErrURIMismatch) {
 					t.Fatal(err)
 				}
 				continue
 			}
-			attrs, payload, sealed, err := s.sealer.Seal("com.app.x", true, args, kwargs)
+			attrs, payload, sealed, err := s.sealer.Seal(&wamp.Subject{URI: "com.app.x", Originator: true}, args, kwargs)
 			if err != nil || !sealed {
 				t.Fatalf("what opened does not seal: %v", err)
 			}
-			again, kwagain, err := s.sealer.Open("com.app.x", false, &attrs, payload)
+			again, kwagain, err := s.sealer.Open(&wamp.Subject{URI: "com.app.x", Originator: false}, &attrs, payload)
 			if err != nil {
 				t.Fatalf("what was sealed again does not open: %v", err)
 			}
@@ -87,7 +88,7 @@ func FuzzSealOpen(f *testing.F) {
 			data = []byte{}
 		}
 		args := []any{text, data, i, x, []any{originator, nil}}
-		kwargs := map[string]any{"u": normalUint(u), "in": map[string]any{text: data}}
+		kwargs := map[string]any{"u": values.Uint(u), "in": map[string]any{text: data}}
 		legal := utf8.ValidString(uri) && utf8.ValidString(text)
 		inJSON := legal && !math.IsNaN(x) && !math.IsInf(x, 0) && !strings.HasPrefix(text, "\x00") && !strings.HasPrefix(uri, "\x00")
 		for _, s := range []struct {
@@ -101,14 +102,14 @@ func FuzzSealOpen(f *testing.F) {
 			if !originator {
 				a, b = b, a
 			}
-			attrs, payload, sealed, err := a.Seal(wamp.URI(uri), originator, args, kwargs)
+			attrs, payload, sealed, err := a.Seal(&wamp.Subject{URI: wamp.URI(uri), Originator: originator}, args, kwargs)
 			if sealed != s.legal || sealed != (err == nil) || err != nil && !errors.Is(err, ErrValue) {
 				t.Fatalf("sealed %t, want %t: %v", sealed, s.legal, err)
 			}
 			if !sealed {
 				continue
 			}
-			gotArgs, gotKwargs, err := b.Open(wamp.URI(uri), !originator, &attrs, payload)
+			gotArgs, gotKwargs, err := b.Open(&wamp.Subject{URI: wamp.URI(uri), Originator: !originator}, &attrs, payload)
 			if err != nil {
 				t.Fatal(err)
 			}

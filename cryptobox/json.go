@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/blindfold-wamp/blindfold/internal/values"
 )
 
 // marshalJSON returns {"uri":…,"args":…,"kwargs":…} as Autobahn writes it: compact,
@@ -120,7 +122,7 @@ func (c *content) unmarshalJSON(text []byte) error {
 			return errPlainJSON
 		}
 		name := t.String()
-		v, err := readJSON(d, maxDepth)
+		v, err := readJSON(d, values.MaxDepth)
 		if err != nil {
 			return err
 		}

@@ -95,14 +95,14 @@ func TestRotation(t *testing.T) {
 	sender, receiver := ringOf(t, "com.", oldO), ringOf(t, "com.", oldR)
 	seal := func() (wamp.Attributes, []byte) {
 		t.Helper()
-		attrs, payload, sealed, err := (&Box{Keys: sender}).Seal("com.x", true, []any{"hi"}, nil)
+		attrs, payload, sealed, err := (&Box{Keys: sender}).Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{"hi"}, nil)
 		if err != nil || !sealed {
 			t.Fatal(sealed, err)
 		}
 		return attrs, payload
 	}
 	opens := func(attrs wamp.Attributes, payload []byte) error {
-		_, _, err := (&Box{Keys: receiver}).Open("com.x", false, &attrs, payload)
+		_, _, err := (&Box{Keys: receiver}).Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload)
 		return err
 	}
 	attrs, underWay := seal()
@@ -142,11 +142,11 @@ func TestRotationWithoutAGap(t *testing.T) {
 			if !originator {
 				from, to = callee, caller
 			}
-			attrs, payload, sealed, err := (&Passthru{Keys: from}).Seal("com.x", originator, []any{1}, nil)
+			attrs, payload, sealed, err := (&Passthru{Keys: from}).Seal(&wamp.Subject{URI: "com.x", Originator: originator}, []any{1}, nil)
 			if err != nil || !sealed {
 				t.Fatalf("after %s: sealed %t, %v", after, sealed, err)
 			}
-			if _, _, err := (&Passthru{Keys: to}).Open("com.x", !originator, &attrs, payload); err != nil {
+			if _, _, err := (&Passthru{Keys: to}).Open(&wamp.Subject{URI: "com.x", Originator: !originator}, &attrs, payload); err != nil {
 				t.Errorf("after %s: originator %t: %v", after, originator, err)
 			}
 		}
@@ -299,12 +299,12 @@ func TestRingIsSafeForConcurrentUse(t *testing.T) {
 	for i := range 4 {
 		wg.Go(func() {
 			for n := range 200 {
-				attrs, payload, _, err := box.Seal("com.x", true, []any{n}, nil)
+				attrs, payload, _, err := box.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{n}, nil)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if _, _, err := box.Open("com.x", false, &attrs, payload); err != nil {
+				if _, _, err := box.Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload); err != nil {
 					t.Error(err)
 					return
 				}

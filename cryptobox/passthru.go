@@ -38,13 +38,18 @@ type Passthru struct {
 
 var passthruAttributes = wamp.Attributes{PPTScheme: "wamp", PPTSerializer: "cbor", PPTCipher: "xsalsa20poly1305"}
 
+// Keyed is as in Box.
+func (s *Passthru) Keyed(on *wamp.Subject) bool {
+	return s.RequireKey || len(s.Keys.lookup(on.URI)) > 0
+}
+
 // Seal is as in Box.
-func (s *Passthru) Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
-	k, err := sealingKey(s.Keys, uri, originator, s.RequireKey)
+func (s *Passthru) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
+	k, err := sealingKey(s.Keys, on.URI, on.Originator, s.RequireKey)
 	if k == nil {
 		return attrs, nil, false, err
 	}
-	c, err := normalContent(string(uri), args, kwargs)
+	c, err := normalContent(string(on.URI), args, kwargs)
 	if err != nil {
 		return attrs, nil, false, err
 	}
@@ -53,18 +58,18 @@ func (s *Passthru) Seal(uri wamp.URI, originator bool, args []any, kwargs map[st
 		return attrs, nil, false, err
 	}
 	attrs = passthruAttributes
-	attrs.PPTKeyID = k.receiver(!originator).KeyID()
-	return attrs, seal(k.side(originator), newNonce(), plaintext), true, nil
+	attrs.PPTKeyID = k.receiver(!on.Originator).KeyID()
+	return attrs, seal(k.side(on.Originator), newNonce(), plaintext), true, nil
 }
 
 // Open is as in Box.
-func (s *Passthru) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
+func (s *Passthru) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
 	if attrs.PPTScheme != passthruAttributes.PPTScheme || attrs.PPTSerializer != passthruAttributes.PPTSerializer ||
 		attrs.PPTCipher != passthruAttributes.PPTCipher {
 		return nil, nil, ErrNoKey.because("not an xsalsa20poly1305 payload of scheme wamp with CBOR inside")
 	}
-	keys := named(openingKeys(s.Keys, uri, originator), originator, attrs.PPTKeyID)
-	plaintext, err := open(keys, originator, payload)
+	keys := named(openingKeys(s.Keys, on.URI, on.Originator), on.Originator, attrs.PPTKeyID)
+	plaintext, err := open(keys, on.Originator, payload)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,7 +80,7 @@ func (s *Passthru) Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, p
 	if c.uri == nil && !s.AllowUnbound {
 		return nil, nil, ErrURIMismatch.because("it names none")
 	}
-	if c.uri != nil && *c.uri != string(uri) {
+	if c.uri != nil && *c.uri != string(on.URI) {
 		return nil, nil, ErrURIMismatch
 	}
 	return c.args, c.kwargs, nil

@@ -7,13 +7,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blindfold-wamp/blindfold/internal/values"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 // anySealer is what package client asks of a sealer.
 type anySealer interface {
-	Seal(uri wamp.URI, originator bool, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error)
-	Open(uri wamp.URI, originator bool, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error)
+	Keyed(on *wamp.Subject) bool
+	Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error)
+	Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error)
 }
 
 var (
@@ -40,21 +42,21 @@ func TestBothDirections(t *testing.T) {
 			if !originator {
 				from, to = to, from
 			}
-			attrs, payload, sealed, err := from.Seal("com.x", originator, []any{"hello", int64(7)}, map[string]any{"k": []byte{0, 1}})
+			attrs, payload, sealed, err := from.Seal(&wamp.Subject{URI: "com.x", Originator: originator}, []any{"hello", int64(7)}, map[string]any{"k": []byte{0, 1}})
 			if err != nil || !sealed {
 				t.Fatal(sealed, err)
 			}
 			if strings.Contains(string(payload), "hello") {
 				t.Error("the payload shows its plaintext")
 			}
-			args, kwargs, err := to.Open("com.x", !originator, &attrs, payload)
+			args, kwargs, err := to.Open(&wamp.Subject{URI: "com.x", Originator: !originator}, &attrs, payload)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(args, []any{"hello", int64(7)}) || !reflect.DeepEqual(kwargs, map[string]any{"k": []byte{0, 1}}) {
 				t.Errorf("opened: %v %v", args, kwargs)
 			}
-			_, again, _, _ := from.Seal("com.x", originator, []any{"hello", int64(7)}, nil)
+			_, again, _, _ := from.Seal(&wamp.Subject{URI: "com.x", Originator: originator}, []any{"hello", int64(7)}, nil)
 			if string(again[:nonceSize]) == string(payload[:nonceSize]) {
 				t.Error("a nonce was used twice")
 			}
@@ -85,7 +87,7 @@ func TestNeverPlaintext(t *testing.T) {
 			{"URI not UTF-8", "com.secret.\xff", true, nil, ErrValue},
 		}
 		for _, c := range cases {
-			attrs, payload, sealed, err := sealer(ring, false).Seal(c.uri, c.originator, c.args, nil)
+			attrs, payload, sealed, err := sealer(ring, false).Seal(&wamp.Subject{URI: c.uri, Originator: c.originator}, c.args, nil)
 			if !errors.Is(err, c.want) || sealed || payload != nil || attrs != (wamp.Attributes{}) {
 				t.Errorf("%s: %v, sealed %t, %d bytes", c.name, err, sealed, len(payload))
 			}
@@ -97,19 +99,19 @@ func TestNoKey(t *testing.T) {
 	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		ring := ringOf(t, "com.secret.", sharedKey(t))
 		for _, r := range []*KeyRing{ring, nil, new(KeyRing)} {
-			attrs, payload, sealed, err := sealer(r, false).Seal("com.open", true, []any{1}, nil)
+			attrs, payload, sealed, err := sealer(r, false).Seal(&wamp.Subject{URI: "com.open", Originator: true}, []any{1}, nil)
 			if err != nil || sealed || payload != nil || attrs != (wamp.Attributes{}) {
 				t.Errorf("no key: sealed %t, %v", sealed, err)
 			}
-			if _, _, sealed, err = sealer(r, true).Seal("com.open", true, []any{1}, nil); sealed || !errors.Is(err, ErrNoKey) {
+			if _, _, sealed, err = sealer(r, true).Seal(&wamp.Subject{URI: "com.open", Originator: true}, []any{1}, nil); sealed || !errors.Is(err, ErrNoKey) {
 				t.Errorf("key required: sealed %t, %v", sealed, err)
 			}
 		}
-		attrs, payload, _, err := sealer(ring, false).Seal("com.secret.x", true, nil, nil)
+		attrs, payload, _, err := sealer(ring, false).Seal(&wamp.Subject{URI: "com.secret.x", Originator: true}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := sealer(ring, false).Open("com.open", false, &attrs, payload); !errors.Is(err, ErrNoKey) {
+		if _, _, err := sealer(ring, false).Open(&wamp.Subject{URI: "com.open", Originator: false}, &attrs, payload); !errors.Is(err, ErrNoKey) {
 			t.Errorf("opening without a key: %v", err)
 		}
 	})
@@ -119,13 +121,13 @@ func TestOpenRefuses(t *testing.T) {
 	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		o, r := sides(t)
 		from, to := sealer(ringOf(t, "com.", o), false), sealer(ringOf(t, "com.", r), false)
-		attrs, payload, _, err := from.Seal("com.x", true, []any{"secret"}, nil)
+		attrs, payload, _, err := from.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{"secret"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		refused := func(name string, want *Error, s anySealer, uri wamp.URI, payload []byte) {
 			t.Helper()
-			args, kwargs, err := s.Open(uri, false, &attrs, payload)
+			args, kwargs, err := s.Open(&wamp.Subject{URI: uri, Originator: false}, &attrs, payload)
 			var e *Error
 			if !errors.As(err, &e) || e.ErrorURI() != want.URI || !errors.Is(err, want) {
 				t.Errorf("%s: %v", name, err)
@@ -192,7 +194,7 @@ func TestWhatIsInside(t *testing.T) {
 	for _, c := range cases {
 		payload := seal(key.side(true), newNonce(), []byte(c.plain))
 		attrs := boxAttributes
-		if _, _, err := (&Box{Keys: ring}).Open("com.x", false, &attrs, payload); !errors.Is(err, c.want) {
+		if _, _, err := (&Box{Keys: ring}).Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload); !errors.Is(err, c.want) {
 			t.Errorf("%.60s: %v, want %v", c.plain, err, c.want)
 		}
 	}
@@ -211,20 +213,20 @@ func TestWhatIsInside(t *testing.T) {
 		{map[any]any{1: 1}, ErrDecrypt},
 	}
 	for _, c := range inCBOR {
-		plain, err := cborEncoding.Marshal(c.plain)
+		plain, err := values.Encoding.Marshal(c.plain)
 		if err != nil {
 			t.Fatal(err)
 		}
 		attrs := passthruAttributes
 		payload := seal(key.side(true), newNonce(), plain)
-		if _, _, err := (&Passthru{Keys: ring}).Open("com.x", false, &attrs, payload); !errors.Is(err, c.want) {
+		if _, _, err := (&Passthru{Keys: ring}).Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload); !errors.Is(err, c.want) {
 			t.Errorf("%v: %v, want %v", c.plain, err, c.want)
 		}
 	}
 	for _, plain := range []string{"", "\xf6", "\x80", "\xa1", "\xa0\xa0", "\xa2\x63uri\x65com.x\x63uri\x65com.x", "\xa1\x64args\x81\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00"} {
 		attrs := passthruAttributes
 		payload := seal(key.side(true), newNonce(), []byte(plain))
-		if _, _, err := (&Passthru{Keys: ring, AllowUnbound: true}).Open("com.x", false, &attrs, payload); !errors.Is(err, ErrDecrypt) {
+		if _, _, err := (&Passthru{Keys: ring, AllowUnbound: true}).Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload); !errors.Is(err, ErrDecrypt) {
 			t.Errorf("%x: %v", plain, err)
 		}
 	}
@@ -235,11 +237,11 @@ func TestAllowUnbound(t *testing.T) {
 	s := &Passthru{Keys: ringOf(t, "", key), AllowUnbound: true}
 	attrs := passthruAttributes
 	// {"args": [64(h'0102')], "kwargs": {}}
-	args, _, err := s.Open("com.x", false, &attrs, seal(key.side(true), newNonce(), []byte("\xa2\x64args\x81\xd8\x40\x42\x01\x02\x66kwargs\xa0")))
+	args, _, err := s.Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, seal(key.side(true), newNonce(), []byte("\xa2\x64args\x81\xd8\x40\x42\x01\x02\x66kwargs\xa0")))
 	if err != nil || !reflect.DeepEqual(args, []any{[]byte{1, 2}}) {
 		t.Errorf("%v, %v", args, err)
 	}
-	if _, _, err = s.Open("com.x", false, &attrs, seal(key.side(true), newNonce(), []byte("\xa1\x63uri\x65com.y"))); !errors.Is(err, ErrURIMismatch) {
+	if _, _, err = s.Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, seal(key.side(true), newNonce(), []byte("\xa1\x63uri\x65com.y"))); !errors.Is(err, ErrURIMismatch) {
 		t.Errorf("bound to another URI: %v", err)
 	}
 }
@@ -266,31 +268,31 @@ func TestValues(t *testing.T) {
 	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
 		s := sealer(ringOf(t, "", sharedKey(t)), false)
 		for i := range in {
-			attrs, payload, _, err := s.Seal("com.x", true, []any{in[i]}, map[string]any{"k": in[i]})
+			attrs, payload, _, err := s.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{in[i]}, map[string]any{"k": in[i]})
 			if err != nil {
 				t.Errorf("%T %v: %v", in[i], in[i], err)
 				continue
 			}
-			args, kwargs, err := s.Open("com.x", false, &attrs, payload)
+			args, kwargs, err := s.Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload)
 			if err != nil || !reflect.DeepEqual(args, []any{want[i]}) || !reflect.DeepEqual(kwargs, map[string]any{"k": want[i]}) {
 				t.Errorf("%T %v: got %#v %#v, %v", in[i], in[i], args, kwargs, err)
 			}
 		}
 		deep := []any{}
-		for range maxDepth {
+		for range values.MaxDepth {
 			deep = []any{deep}
 		}
 		cyclic := make([]any, 1)
 		cyclic[0] = cyclic
 		for name, v := range map[string]any{"deep": deep, "cyclic": cyclic, "struct": struct{ A int }{}, "int keys": map[int]int{1: 1}, "complex": 1i} {
-			if _, _, _, err := s.Seal("com.x", true, []any{v}, nil); !errors.Is(err, ErrValue) {
+			if _, _, _, err := s.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{v}, nil); !errors.Is(err, ErrValue) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
 	s := &Box{Keys: ringOf(t, "", sharedKey(t))}
 	for _, v := range []any{math.NaN(), math.Inf(-1), "\x00AAAA"} {
-		if _, _, _, err := s.Seal("com.x", true, []any{v}, nil); !errors.Is(err, ErrValue) {
+		if _, _, _, err := s.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{v}, nil); !errors.Is(err, ErrValue) {
 			t.Errorf("%v has no JSON: %v", v, err)
 		}
 	}
@@ -300,7 +302,7 @@ func TestSealLeavesArgumentsAlone(t *testing.T) {
 	data := []byte{1, 2, 3}
 	args := []any{data, map[string]any{"x": []any{uint8(1)}}}
 	s := &Passthru{Keys: ringOf(t, "", sharedKey(t))}
-	attrs, payload, _, err := s.Seal("com.x", true, args, nil)
+	attrs, payload, _, err := s.Seal(&wamp.Subject{URI: "com.x", Originator: true}, args, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +310,7 @@ func TestSealLeavesArgumentsAlone(t *testing.T) {
 		t.Errorf("Seal changed its arguments: %v", args)
 	}
 	before := string(payload)
-	got, _, err := s.Open("com.x", false, &attrs, payload)
+	got, _, err := s.Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,20 +327,20 @@ func TestPassthruAttributes(t *testing.T) {
 		if !originator {
 			key, receiver = r, o.Originator()
 		}
-		attrs, _, _, err := (&Passthru{Keys: ringOf(t, "", key)}).Seal("com.x", originator, nil, nil)
+		attrs, _, _, err := (&Passthru{Keys: ringOf(t, "", key)}).Seal(&wamp.Subject{URI: "com.x", Originator: originator}, nil, nil)
 		want := wamp.Attributes{PPTScheme: "wamp", PPTSerializer: "cbor", PPTCipher: "xsalsa20poly1305", PPTKeyID: receiver.KeyID()}
 		if err != nil || attrs != want {
 			t.Errorf("%+v, %v", attrs, err)
 		}
 	}
-	attrs, payload, _, err := (&Passthru{Keys: ringOf(t, "", o)}).Seal("com.x", true, nil, nil)
+	attrs, payload, _, err := (&Passthru{Keys: ringOf(t, "", o)}).Seal(&wamp.Subject{URI: "com.x", Originator: true}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	to := &Passthru{Keys: ringOf(t, "", r)}
 	for _, id := range []string{"", r.Responder().String(), "0X" + strings.ToUpper(attrs.PPTKeyID[2:]), strings.ToLower(attrs.PPTKeyID)} {
 		attrs.PPTKeyID = id
-		if _, _, err := to.Open("com.x", false, &attrs, payload); err != nil {
+		if _, _, err := to.Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload); err != nil {
 			t.Errorf("keyid of %d characters: %v", len(id), err)
 		}
 	}
@@ -362,12 +364,12 @@ func TestForms(t *testing.T) {
 	ring := ringOf(t, "", sharedKey(t))
 	for _, form := range wamp.Forms {
 		s := &Forms{Form: form, Box: Box{Keys: ring}, Passthru: Passthru{Keys: ring}}
-		attrs, payload, sealed, err := s.Seal("com.x", true, []any{"hi"}, nil)
+		attrs, payload, sealed, err := s.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{"hi"}, nil)
 		if err != nil || !sealed || attrs.Declared() != form {
 			t.Fatalf("%v: sealed %t as %v, %v", form, sealed, attrs.Declared(), err)
 		}
 		s.Form = wamp.FormNone
-		if args, _, err := s.Open("com.x", false, &attrs, payload); err != nil || !reflect.DeepEqual(args, []any{"hi"}) {
+		if args, _, err := s.Open(&wamp.Subject{URI: "com.x", Originator: false}, &attrs, payload); err != nil || !reflect.DeepEqual(args, []any{"hi"}) {
 			t.Errorf("%v: %v, %v", form, args, err)
 		}
 	}

@@ -132,7 +132,7 @@ func (v *vector) checkOpens(t *testing.T) {
 		uri = v.OpenURI
 	}
 	s := v.sealer(ringOf(t, v.Prefix, v.key(t, opener, private)))
-	args, kwargs, err := s.Open(uri, opener, &attrs, v.Payload)
+	args, kwargs, err := s.Open(&wamp.Subject{URI: uri, Originator: opener}, &attrs, v.Payload)
 	if v.Error != "" {
 		var e *Error
 		if !errors.As(err, &e) || e.URI != v.Error {
@@ -223,7 +223,7 @@ func TestVectorsWithAutobahn(t *testing.T) {
 		}
 		c := v.values(t)
 		s := v.sealer(ringOf(t, v.Prefix, v.key(t, v.ByOrig, v.private(v.ByOrig))))
-		attrs, payload, sealed, err := s.Seal(v.URI, v.ByOrig, c.args, c.kwargs)
+		attrs, payload, sealed, err := s.Seal(&wamp.Subject{URI: v.URI, Originator: v.ByOrig}, c.args, c.kwargs)
 		if err != nil || !sealed {
 			t.Fatalf("%s: sealed %t, %v", v.Name, sealed, err)
 		}

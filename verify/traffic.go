@@ -202,7 +202,7 @@ func (t *target) seal(p *pair, uri wamp.URI, originator bool) (opaque, error) {
 }
 
 func (t *target) sealed(form wamp.Form, uri wamp.URI, originator bool, args []any, kwargs map[string]any) (wamp.Attributes, []byte, error) {
-	attributes, payload, sealed, err := t.sealer(form).Seal(uri, originator, args, kwargs)
+	attributes, payload, sealed, err := t.sealer(form).Seal(&wamp.Subject{URI: uri, Originator: originator}, args, kwargs)
 	if err == nil && !sealed {
 		err = fmt.Errorf("there is no key for %s", uri)
 	}
@@ -219,7 +219,7 @@ func (t *target) opens(p *pair, h hop) error {
 	if !ok {
 		return fmt.Errorf("it is not one binary any more")
 	}
-	_, _, err := t.sealer(p.form).Open(h.uri, !h.originator, &h.attributes, content)
+	_, _, err := t.sealer(p.form).Open(&wamp.Subject{URI: h.uri, Originator: !h.originator}, &h.attributes, content)
 	return err
 }
 

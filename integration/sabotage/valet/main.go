@@ -25,7 +25,7 @@ func main() {
 		if from.Decode(&o) != nil {
 			return
 		}
-		if args, kwargs, err := forms.Open(o.URI, !o.Originator, &o.Attributes, o.Data); err == nil {
+		if args, kwargs, err := forms.Open(&wamp.Subject{URI: o.URI, Originator: !o.Originator}, &o.Attributes, o.Data); err == nil {
 			if kept = append(kept, args, kwargs); len(kept) > 1000 {
 				kept = kept[500:]
 			}

@@ -31,7 +31,7 @@ func Opener() func(t *wamp.RoutedMessage) (args []any, kwargs map[string]any, op
 			return nil, nil, false, nil
 		}
 		uri, originator := rig.About(t)
-		args, kwargs, err := forms.Open(uri, !originator, a, data)
+		args, kwargs, err := forms.Open(&wamp.Subject{URI: uri, Originator: !originator}, a, data)
 		return args, kwargs, true, err
 	}
 }
