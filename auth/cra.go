@@ -16,9 +16,9 @@ import (
 // CRA authenticates by a signature made with a shared secret, plain or salted
 // (WAMP, "Challenge Response Authentication"). The challenge has to name the
 // role: whoever knows an authid can ask for that.
-func CRA(principals Principals) router.Authenticator { return &cra{principals} }
+func CRA(principals Principals) router.Authenticator { return &cra{withDecoys(principals)} }
 
-type cra struct{ principals Principals }
+type cra struct{ principals camouflaged }
 
 func (*cra) Method() string { return "wampcra" }
 
@@ -42,7 +42,8 @@ func (a *cra) Authenticate(ctx context.Context, h *router.Handshake) (*router.Id
 		return nil, err
 	}
 	challenge, err := json.Marshal(craChallenge{
-		Nonce: nonce(), AuthProvider: p.provider(), AuthID: p.AuthID,
+		// The authid of HELLO: another one, as principals may return, would be that of somebody who exists.
+		Nonce: nonce(), AuthProvider: p.provider(), AuthID: h.Hello.Details.AuthID,
 		Timestamp: time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
 		AuthRole:  p.role(h), AuthMethod: a.Method(), Session: h.Session,
 	})

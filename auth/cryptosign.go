@@ -27,9 +27,11 @@ import (
 //
 // Router authentication, trustroots and certificates of cryptosign, all
 // optional, aren't there.
-func Cryptosign(principals Principals) router.Authenticator { return &cryptosign{principals} }
+func Cryptosign(principals Principals) router.Authenticator {
+	return &cryptosign{withDecoys(principals)}
+}
 
-type cryptosign struct{ principals Principals }
+type cryptosign struct{ principals camouflaged }
 
 func (*cryptosign) Method() string { return "cryptosign" }
 

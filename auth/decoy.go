@@ -2,12 +2,16 @@ package auth
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	mathrand "math/rand/v2"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/blindfold-wamp/blindfold/auth/proof"
 )
@@ -16,9 +20,24 @@ import (
 // one of the real ones, is the same each time it is asked for, and has secrets
 // that nobody knows. What is made up depends on decoyKey, which a reload must
 // leave as it is: salts that changed with it would be those of nobody.
+//
+// By method it keeps a sample of the real ones: the sampleSize whose authids have
+// the lowest hashes. Which these are depends neither on the order nor on how often
+// they come, so nobody shifts the sample by logging in again and again, and what
+// is added changes few of the decoys. It may be used concurrently.
 type decoys struct {
-	templates map[string][]*Principal // by method, each ordered by authid
+	provider string // before there is a real one
+	mu       sync.Mutex
+	samples  map[string][]sample // by method, ordered by hash
 }
+
+// sample is a real principal without its secrets.
+type sample struct {
+	hash uint64 // of its authid
+	like *Principal
+}
+
+const sampleSize = 64
 
 // decoyKey is the process's own, so a decoy's salt changes when the router is
 // started again, and a real one's doesn't.
@@ -30,50 +49,95 @@ var decoyKey = func() (key [32]byte) {
 // guarded are the methods that have something to make up.
 var guarded = [...]string{"ticket", "wampcra", proof.SCRAMMethod, proof.AutobahnSCRAMMethod}
 
-// plainDecoys are for Principals that are nobody's list.
-var plainDecoys = newDecoys([]Principal{{
-	Roles:  []string{"user"},
-	Ticket: NewSecret("-"),
-	CRA:    &CRACredential{Secret: NewSecret("-")},
-	SCRAM:  &SCRAMCredential{SCRAMParameters: proof.SCRAMParameters{KDF: proof.Argon2id, Salt: make([]byte, 16), Iterations: 3, Memory: 64 << 10}},
-}, {
-	Roles: []string{"user"},
-	SCRAM: &SCRAMCredential{SCRAMParameters: proof.SCRAMParameters{KDF: proof.Argon2idText, Salt: make([]byte, 16), Iterations: 4096, Memory: 512}},
-}}, nil)
-
-// newDecoys makes decoys like those in list, or, for a method that none of them
-// has credentials for, like those of fallback.
-func newDecoys(list []Principal, fallback *decoys) *decoys {
-	d := &decoys{templates: map[string][]*Principal{}}
-	for _, method := range guarded {
-		var like []*Principal
-		for i := range list {
-			if list[i].credentials(method) {
-				like = append(like, &list[i])
-			}
-		}
-		slices.SortFunc(like, func(a, b *Principal) int { return cmp.Compare(a.AuthID, b.AuthID) })
-		if len(like) == 0 && fallback != nil {
-			like = fallback.templates[method]
-		}
-		d.templates[method] = like
-	}
-	return d
+// unsampled are what decoys are like as long as no principal is known.
+var unsampled = map[string]*Principal{
+	"ticket":  {Ticket: NewSecret("-")},
+	"wampcra": {CRA: &CRACredential{}},
+	proof.SCRAMMethod: {SCRAM: &SCRAMCredential{
+		SCRAMParameters: proof.SCRAMParameters{KDF: proof.Argon2id, Salt: make([]byte, 16), Iterations: 3, Memory: 64 << 10}}},
+	proof.AutobahnSCRAMMethod: {SCRAM: &SCRAMCredential{
+		SCRAMParameters: proof.SCRAMParameters{KDF: proof.Argon2idText, Salt: make([]byte, 16), Iterations: 4096, Memory: 512}}},
 }
 
-// principal returns the decoy for a claim.
-func (d *decoys) principal(claim *Claim) *Principal {
-	mac := hmac.New(sha256.New, decoyKey[:])
-	// The realm, or one that is nobody in all realms would have one salt in them.
-	mac.Write([]byte(claim.Method + "\x00" + string(claim.Handshake.Hello.Realm) + "\x00" + claim.AuthID))
-	bytes := mathrand.NewChaCha8([32]byte(mac.Sum(nil)))
+func newDecoys(provider string) *decoys {
+	return &decoys{provider: provider, samples: make(map[string][]sample)}
+}
 
-	like := d.templates[claim.Method]
-	if len(like) == 0 {
+// learn takes a real principal, which can prove itself by the method, for an example.
+func (d *decoys) learn(method string, p *Principal) {
+	if !slices.Contains(guarded[:], method) || len(p.Roles) == 0 {
+		return
+	}
+	s := sample{binary.LittleEndian.Uint64(decoyHash(p.AuthID)), p.example(method)}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.samples[method]
+	at, again := slices.BinarySearchFunc(known, s.hash, func(s sample, hash uint64) int { return cmp.Compare(s.hash, hash) })
+	switch {
+	case again:
+		known[at] = s
+	case at < sampleSize:
+		known = slices.Insert(known, at, s)
+		d.samples[method] = known[:min(len(known), sampleSize)]
+	}
+}
+
+// example returns what a decoy of the method needs of p: nothing that proves anything.
+func (p *Principal) example(method string) *Principal {
+	like := &Principal{Roles: p.Roles[:1], Provider: p.Provider}
+	switch method {
+	case "ticket":
+		like.TicketHash = p.TicketHash
+	case "wampcra":
+		like.CRA = &CRACredential{Salt: p.CRA.Salt, Iterations: p.CRA.Iterations, KeyLength: p.CRA.KeyLength}
+	case proof.SCRAMMethod, proof.AutobahnSCRAMMethod:
+		like.SCRAM = &SCRAMCredential{SCRAMParameters: p.SCRAM.SCRAMParameters}
+	}
+	return like
+}
+
+// like returns what the decoy of that seed is like: each has its own order of the
+// samples, and takes the first.
+func (d *decoys) like(method string, seed uint64) *Principal {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var best *Principal
+	var most uint64
+	for _, s := range d.samples[method] {
+		if score := mixed(s.hash ^ seed); best == nil || score > most {
+			best, most = s.like, score
+		}
+	}
+	if best == nil && unsampled[method] != nil {
+		p := *unsampled[method]
+		p.Roles, p.Provider = []string{"user"}, d.provider
+		return &p
+	}
+	return best
+}
+
+// mixed is the finalizer of SplitMix64: every bit of x changes half of the result's.
+func mixed(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func decoyHash(text string) []byte {
+	mac := hmac.New(sha256.New, decoyKey[:])
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+// decoy returns the decoy for a claim.
+func (d *decoys) decoy(claim *Claim) *Principal {
+	// The realm, or one that is nobody in all realms would have one salt in them.
+	bytes := mathrand.NewChaCha8([32]byte(decoyHash(claim.Method + "\x00" + string(claim.Handshake.Hello.Realm) + "\x00" + claim.AuthID)))
+	t := d.like(claim.Method, bytes.Uint64())
+	if t == nil {
 		return &Principal{AuthID: claim.AuthID}
 	}
-	t := like[bytes.Uint64()%uint64(len(like))]
-	p := &Principal{AuthID: claim.AuthID, Roles: t.Roles[:1], Provider: t.Provider}
+	p := &Principal{AuthID: claim.AuthID, Roles: t.Roles, Provider: t.Provider}
 	switch claim.Method {
 	case "ticket":
 		p.Ticket, p.TicketHash = unknown(bytes), t.TicketHash
@@ -95,30 +159,47 @@ func (d *decoys) principal(claim *Claim) *Principal {
 	return p
 }
 
+// learning are Principals whose decoys are like those whom they have returned.
+type learning struct {
+	Principals
+	*decoys
+}
+
+func (l *learning) Principal(ctx context.Context, claim *Claim) (*Principal, error) {
+	p, err := l.Principals.Principal(ctx, claim)
+	if err == nil && p != nil && p.credentials(claim.Method) {
+		l.learn(claim.Method, p)
+	}
+	return p, err
+}
+
 func unknown(bytes *mathrand.ChaCha8) Secret {
 	var b [32]byte
 	_, _ = bytes.Read(b[:])
 	return NewSecret(hex.EncodeToString(b[:]))
 }
 
-// resembling returns a salt with letters and digits where salt has some.
+// resembling returns a salt of the same length, of the kinds of characters that
+// salt has: those of hexadecimal, or of the whole alphabet.
 func resembling(salt string, bytes *mathrand.ChaCha8) string {
-	letters := byte(6) // as in hex
-	for i := range len(salt) {
-		if c := salt[i] | 0x20; c > 'f' && c <= 'z' {
-			letters = 26
+	var alphabet string
+	add := func(kind string) {
+		if strings.ContainsAny(salt, kind) {
+			alphabet += kind
+		}
+	}
+	add("0123456789")
+	for _, letters := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} {
+		if strings.ContainsAny(salt, letters[6:]) {
+			add(letters)
+		} else {
+			add(letters[:6])
 		}
 	}
 	out := []byte(salt)
 	for i, c := range out {
-		n := byte(bytes.Uint64() % 26)
-		switch {
-		case c >= '0' && c <= '9':
-			out[i] = '0' + n%10
-		case c >= 'a' && c <= 'z':
-			out[i] = 'a' + n%letters
-		case c >= 'A' && c <= 'Z':
-			out[i] = 'A' + n%letters
+		if strings.IndexByte(alphabet, c) >= 0 {
+			out[i] = alphabet[bytes.Uint64()%uint64(len(alphabet))]
 		}
 	}
 	return string(out)

@@ -43,3 +43,11 @@ func (b ByRole) Authorize(ctx context.Context, who *wamp.Peer, action router.Act
 	}
 	return a.Authorize(ctx, who, action, uri, match)
 }
+
+// PrincipalsFunc are Principals that are asked by calling it.
+type PrincipalsFunc func(ctx context.Context, claim *Claim) (*Principal, error)
+
+// Principal implements Principals.
+func (f PrincipalsFunc) Principal(ctx context.Context, claim *Claim) (*Principal, error) {
+	return f(ctx, claim)
+}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
@@ -8,13 +9,17 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth/answer"
+	"github.com/blindfold-wamp/blindfold/auth/proof"
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -279,6 +284,68 @@ func TestChannelBindings(t *testing.T) {
 	}
 }
 
+// Where a binding is required, only proofs that are bound get as far as a challenge.
+func TestRequiredChannelBinding(t *testing.T) {
+	over := overTLS(t, tls.VersionTLS13, tls.Certificate{}, tls.NoClientCert)
+	everybody := principals()
+	for name, c := range map[string]struct {
+		a    router.Authenticator
+		by   answer.Method
+		over link
+		in   bool
+	}{
+		"scram":                 {SCRAM(everybody), answer.SCRAM("argon2", NewSecret(password), "tls-exporter"), over, true},
+		"cryptosign":            {Cryptosign(everybody), answer.Cryptosign("joe", joeKey, "tls-exporter"), over, true},
+		"scram, unbound":        {SCRAM(everybody), answer.SCRAM("argon2", NewSecret(password), ""), over, false},
+		"cryptosign, unbound":   {Cryptosign(everybody), answer.Cryptosign("joe", joeKey, ""), over, false},
+		"cryptosign, no such":   {Cryptosign(everybody), answer.Cryptosign("joe", joeKey, "tls-unique"), over, false},
+		"scram without TLS":     {SCRAM(everybody), answer.SCRAM("argon2", NewSecret(password), "tls-exporter"), plain(), false},
+		"what has none":         {AutobahnSCRAM(everybody), answer.AutobahnSCRAM("autobahn", NewSecret(password)), over, false},
+		"what knows no binding": {Ticket(everybody), answer.Ticket("ticket", NewSecret(password)), over, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := attempt(t, RequireChannelBinding(c.a), c.by, c.over, nil)
+			if c.in {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if text := refusedWith(t, err, wamp.ErrAuthenticationFailed); text != bindingRequired.Text {
+				t.Errorf("refused with %q", text)
+			}
+		})
+	}
+}
+
+// SCRAM takes authids as SASLprep has them: a soft hyphen is nothing, a Roman numeral
+// is its letters (RFC 4013, section 3).
+func TestSCRAMPreparesAuthIDs(t *testing.T) {
+	credential := must(DeriveSCRAM(NewSecret(password), pbkdf))
+	everybody := must(NewStatic([]Principal{{AuthID: "IX", Roles: []string{"user"}, SCRAM: credential}}))
+	for _, authID := range []string{"IX", "I\u00adX", "\u2168"} {
+		identity, err := attempt(t, SCRAM(everybody), answer.SCRAM(authID, NewSecret(password), ""), plain(), nil)
+		if err != nil || identity.AuthID != "IX" {
+			t.Errorf("%q: %+v, %v", authID, identity, err)
+		}
+	}
+	hello := func(authID string) *router.Handshake {
+		return &router.Handshake{Connection: plain().server, Hello: &wamp.Hello{Details: wamp.HelloDetails{
+			AuthID: authID, AuthExtra: map[string]any{"nonce": "AAAA"}}}}
+	}
+	for _, authID := range []string{"a\u0007", "\u00ad", "\u0627\u0031"} {
+		_, err := SCRAM(everybody).Authenticate(t.Context(), hello(authID))
+		if text := refusedWith(t, err, wamp.ErrAuthenticationFailed); text != badAuthID.Text {
+			t.Errorf("%q: %q", authID, text)
+		}
+	}
+	for _, authID := range []string{"\u2168", "a\u0007"} {
+		if _, err := NewStatic([]Principal{{AuthID: authID, Roles: []string{"user"}, SCRAM: credential}}); err == nil {
+			t.Errorf("a principal that nobody can name, %q, was taken", authID)
+		}
+	}
+}
+
 func TestCryptosign(t *testing.T) {
 	a := Cryptosign(principals())
 	for _, authID := range []string{"joe", ""} {
@@ -432,5 +499,116 @@ func TestPrincipalsThatMakeNoSense(t *testing.T) {
 		if _, err := NewStatic(list); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// Whom a procedure doesn't know can't be told by the challenge from whom it knows, nor
+// by one that changes when others log in.
+func TestDynamicAuthIDsCannotBeProbed(t *testing.T) {
+	credential := must(DeriveSCRAM(NewSecret(password), proof.SCRAMParameters{KDF: proof.PBKDF2, Salt: []byte("12 byte salt"), Iterations: 5000}))
+	c := &callee{procedure: func(args []any) (any, error) {
+		authID, _ := args[1].(string)
+		switch {
+		case strings.HasPrefix(authID, "nobody"):
+			return nil, &wamp.Refusal{URI: wamp.ErrNoSuchPrincipal}
+		case args[2].(map[string]any)["authmethod"] == "wampcra":
+			return map[string]any{"role": "member", "authid": "number 5", "secret": "s", "salt": "K7f2", "iterations": 2000, "keylen": 24}, nil
+		}
+		return map[string]any{"role": "member", "kdf": credential.KDF, "iterations": credential.Iterations, "salt": hex.EncodeToString(credential.Salt),
+			"stored-key": hex.EncodeToString(credential.StoredKey), "server-key": hex.EncodeToString(credential.ServerKey)}, nil
+	}}
+	principals := ProcedurePrincipals(c, "com.example.ask")
+	own := PrincipalsFunc(func(_ context.Context, claim *Claim) (*Principal, error) {
+		if claim.AuthID != "alice" {
+			return nil, nil
+		}
+		return &Principal{AuthID: "alice", Roles: []string{"member"}, Provider: "shop", CRA: must(DeriveCRA(NewSecret("s"), "K7f2", 2000, 24))}, nil
+	})
+	for name, a := range map[string]router.Authenticator{
+		"wampcra": CRA(principals), "scram": SCRAM(principals), "principals of one's own": CRA(own),
+	} {
+		t.Run(name, func(t *testing.T) {
+			known, nobody := challengeOf(t, a, "alice"), challengeOf(t, a, "nobody")
+			if shape(known, "alice") != shape(nobody, "nobody") {
+				t.Errorf("alice is asked\n%s\nnobody\n%s", shape(known, "alice"), shape(nobody, "nobody"))
+			}
+			if nobody["salt"] == known["salt"] || nobody["salt"] != challengeOf(t, a, "nobody")["salt"] {
+				t.Errorf("salts: %v, %v", known["salt"], nobody["salt"])
+			}
+			for range 3 * sampleSize {
+				challengeOf(t, a, "alice")
+			}
+			if again := challengeOf(t, a, "nobody"); nobody["salt"] != again["salt"] {
+				t.Errorf("the salt was %v, and after others have logged in is %v", nobody["salt"], again["salt"])
+			}
+		})
+	}
+}
+
+// shape is a challenge without what is different in each.
+func shape(extra map[string]any, authID string) string {
+	extra = maps.Clone(extra)
+	extra["salt"], extra["nonce"] = len(extra["salt"].(string)), ""
+	if text, ok := extra["challenge"].(string); ok {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(text), &fields); err != nil {
+			return err.Error()
+		}
+		delete(fields, "nonce")
+		delete(fields, "timestamp")
+		fields["authid"] = fields["authid"] == authID
+		extra["challenge"] = fmt.Sprint(fields)
+	}
+	return fmt.Sprint(extra)
+}
+
+// Decoys are as often like each of the real ones as these are there, whatever one of
+// them does; and they stay, though others come.
+func TestDecoysAreLikeEverybody(t *testing.T) {
+	d := newDecoys("dynamic")
+	roles := []string{"user", "user", "user", "admin"}
+	learn := func(from, to int) {
+		for i := from; i < to; i++ {
+			d.learn("wampcra", &Principal{AuthID: fmt.Sprint("real", i), Roles: roles[i%4 : i%4+1], CRA: &CRACredential{}})
+		}
+	}
+	ask := func() (out []string) {
+		for i := range 2000 {
+			h := &router.Handshake{Hello: &wamp.Hello{Realm: "realm1"}}
+			out = append(out, d.decoy(&Claim{Method: "wampcra", AuthID: fmt.Sprint("decoy", i), Handshake: h}).Roles[0])
+		}
+		return out
+	}
+	learn(0, 48)
+	before := ask()
+	for range 1000 {
+		learn(3, 4) // an admin
+	}
+	after := ask()
+	if !slices.Equal(before, after) {
+		t.Error("who logs in again and again changes decoys")
+	}
+	admins := 0
+	for _, role := range after {
+		if role == "admin" {
+			admins++
+		}
+	}
+	if admins < 250 || admins > 900 { // a quarter of 48 samples
+		t.Errorf("%d of 2000 decoys are like the fourth part of the principals", admins)
+	}
+	learn(48, 52)
+	changed := 0
+	for i, role := range ask() {
+		if role != after[i] {
+			changed++
+		}
+	}
+	if changed > 300 {
+		t.Errorf("with four principals more, %d of 2000 decoys are others", changed)
+	}
+	learn(52, 5000)
+	if n := len(d.samples["wampcra"]); n != sampleSize {
+		t.Errorf("%d samples are kept", n)
 	}
 }

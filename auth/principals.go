@@ -117,15 +117,25 @@ type Principals interface {
 	Principal(ctx context.Context, claim *Claim) (*Principal, error)
 }
 
-// identify looks a claim up. Somebody who doesn't exist, or who has nothing to
-// prove the claim with, gets a decoy in his place: the authenticator goes on as
-// with anybody, so that neither answers nor times tell who exists.
-func identify(ctx context.Context, principals Principals, claim *Claim) (p *Principal, known bool, err error) {
-	like := plainDecoys
-	if s, ok := principals.(*Static); ok {
-		like = s.decoys
+// camouflaged are Principals with decoys for everybody else.
+type camouflaged interface {
+	Principals
+	decoy(claim *Claim) *Principal
+}
+
+// withDecoys returns principals with decoys: their own, or ones like those that they return.
+func withDecoys(principals Principals) camouflaged {
+	if c, ok := principals.(camouflaged); ok {
+		return c
 	}
-	decoy := like.principal(claim) // needed or not: that must not tell either
+	return &learning{principals, newDecoys("static")}
+}
+
+// identify looks a claim up. Somebody who doesn't exist, or who has nothing to
+// prove the claim with, gets a decoy in their place: the authenticator goes on as
+// with anybody, so that neither answers nor times tell who exists.
+func identify(ctx context.Context, principals camouflaged, claim *Claim) (p *Principal, known bool, err error) {
+	decoy := principals.decoy(claim) // needed or not: that must not tell either
 	p, err = principals.Principal(ctx, claim)
 	switch {
 	case err != nil:

@@ -103,9 +103,12 @@ var noes = []wamp.URI{
 //	cryptosign        pubkey (hex): the key that this principal may log in with
 //
 // A call that fails is an unknown principal, and unless the procedure said no, the
-// operator is told (router.Handshake.Failed).
+// operator is told (router.Handshake.Failed). Unknown principals are asked for a
+// proof like known ones: with a role and parameters like those that the procedure
+// has returned for others. So keep what is returned for as long as the procedure is
+// asked, over reloads too: until it knows somebody, it can't resemble anybody.
 func ProcedurePrincipals(caller Caller, procedure wamp.URI) Principals {
-	return &asked{caller, procedure}
+	return &learning{&asked{caller, procedure}, newDecoys("dynamic")}
 }
 
 type asked struct {

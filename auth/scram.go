@@ -14,14 +14,16 @@ import (
 // SCRAM authenticates both sides by a password that neither shows nor the router
 // stores (WAMP, "Salted Challenge Response Authentication"), with the channel
 // bindings "tls-unique" and "tls-exporter" for clients that ask.
-func SCRAM(principals Principals) router.Authenticator { return &scram{principals, false} }
+func SCRAM(principals Principals) router.Authenticator { return &scram{withDecoys(principals), false} }
 
 // AutobahnSCRAM is SCRAM as Autobahn and Crossbar speak it; see
 // proof.AutobahnSCRAMMethod. It has no channel binding.
-func AutobahnSCRAM(principals Principals) router.Authenticator { return &scram{principals, true} }
+func AutobahnSCRAM(principals Principals) router.Authenticator {
+	return &scram{withDecoys(principals), true}
+}
 
 type scram struct {
-	principals Principals
+	principals camouflaged
 	autobahn   bool
 }
 
@@ -33,9 +35,13 @@ func (a *scram) Method() string {
 }
 
 func (a *scram) Authenticate(ctx context.Context, h *router.Handshake) (*router.Identity, error) {
-	x := proof.SCRAMExchange{AuthID: h.Hello.Details.AuthID, Autobahn: a.autobahn}
-	if x.AuthID == "" {
+	x := proof.SCRAMExchange{Autobahn: a.autobahn}
+	if h.Hello.Details.AuthID == "" {
 		return nil, noAuthID
+	}
+	var err error
+	if x.AuthID, err = proof.PrepareAuthID(h.Hello.Details.AuthID); err != nil {
+		return nil, badAuthID
 	}
 	if refusal := a.hello(&x, h); refusal != nil {
 		return nil, refusal
@@ -112,6 +118,7 @@ func (a *scram) repeated(x *proof.SCRAMExchange, reply *wamp.Authenticate) bool 
 }
 
 var (
+	badAuthID = failed("HELLO.Details.authid is empty, or holds characters that SASLprep prohibits")
 	badNonce  = failed("HELLO.Details.authextra.nonce must be the base64 of 1 to 256 bytes")
 	noBinding = failed("this connection can't give the channel binding that HELLO.Details.authextra.channel_binding asks for")
 )

@@ -20,7 +20,7 @@ type Static struct {
 	byCertificate map[string]*Principal
 	byName        map[string]*Principal
 	byCookie      map[[sha256.Size]byte]*Principal
-	decoys        *decoys
+	*decoys
 }
 
 // NewStatic returns the set of list, which it keeps. It returns an error for a
@@ -40,7 +40,14 @@ func NewStatic(list []Principal) (*Static, error) {
 			return nil, fmt.Errorf("auth: principal %q: %w", list[i].AuthID, err)
 		}
 	}
-	s.decoys = newDecoys(list, plainDecoys)
+	s.decoys = newDecoys("static")
+	for i := range list {
+		for _, method := range guarded {
+			if list[i].credentials(method) {
+				s.learn(method, &list[i])
+			}
+		}
+	}
 	return s, nil
 }
 
@@ -65,6 +72,10 @@ func (s *Static) add(p *Principal) error {
 		}
 		if len(c.StoredKey) != sha256.Size || len(c.ServerKey) != sha256.Size {
 			return fmt.Errorf("SCRAM's stored key and server key have %d bytes", sha256.Size)
+		}
+		// Clients are known by the prepared form: another one would be nobody's.
+		if prepared, err := proof.PrepareAuthID(p.AuthID); err != nil || prepared != p.AuthID {
+			return fmt.Errorf("SCRAM needs the authid in the form that SASLprep gives it, %q", prepared)
 		}
 	}
 	if !enter(s.byAuthID, p.AuthID, p) {

@@ -17,9 +17,9 @@ import (
 
 // Ticket authenticates by a secret that the client shows (WAMP, "Ticket-based
 // Authentication").
-func Ticket(principals Principals) router.Authenticator { return &ticket{principals} }
+func Ticket(principals Principals) router.Authenticator { return &ticket{withDecoys(principals)} }
 
-type ticket struct{ principals Principals }
+type ticket struct{ principals camouflaged }
 
 func (*ticket) Method() string { return "ticket" }
 

@@ -63,6 +63,11 @@ func (a *scramAnswer) begin(d *wamp.HelloDetails, nonce []byte) {
 
 func (a *scramAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
 	x := &a.exchange
+	prepared, err := proof.PrepareAuthID(x.AuthID)
+	if err != nil {
+		return "", nil, err
+	}
+	x.AuthID = prepared
 	var ok1, ok2, ok3, ok4 bool
 	var parameters proof.SCRAMParameters
 	x.Nonce, ok1 = c.Extra["nonce"].(string)
@@ -80,7 +85,6 @@ func (a *scramAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transpo
 	}
 	parameters.Iterations = x.Iterations
 	parameters.Memory, _ = integer(c.Extra["memory"])
-	var err error
 	if parameters.Salt, err = base64.StdEncoding.DecodeString(x.Salt); err != nil {
 		return "", nil, errChallenge
 	}

@@ -92,6 +92,16 @@ func (p *SCRAMParameters) SaltedPassword(password Secret) (Secret, error) {
 	return NewSecret(string(key)), err
 }
 
+// PrepareAuthID returns the form in which SCRAM compares and signs an authid: that
+// which SASLprep (RFC 4013) gives it, as RFC 5802, section 5.1, has it for user names.
+func PrepareAuthID(authID string) (string, error) {
+	prepared, err := stringprep.SASLprep.Prepare(authID)
+	if err != nil || prepared == "" {
+		return "", errors.New("the authid is empty, or holds characters that SASLprep prohibits")
+	}
+	return prepared, nil
+}
+
 // SCRAMKeys returns the keys made of a salted password. The side that checks
 // stores storedKey and serverKey; whoever has clientKey can log in.
 func SCRAMKeys(saltedPassword Secret) (clientKey, storedKey, serverKey []byte) {
@@ -102,7 +112,7 @@ func SCRAMKeys(saltedPassword Secret) (clientKey, storedKey, serverKey []byte) {
 
 // SCRAMExchange is what both sides of one authentication have seen.
 type SCRAMExchange struct {
-	AuthID      string // HELLO.Details.authid
+	AuthID      string // HELLO.Details.authid, as PrepareAuthID returns it
 	ClientNonce string // HELLO.Details.authextra.nonce
 	Nonce       string // CHALLENGE.Extra.nonce
 	Salt        string // CHALLENGE.Extra.salt

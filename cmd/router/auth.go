@@ -14,8 +14,10 @@ import (
 type methodConfig struct {
 	name      string
 	procedure wamp.URI // that is asked; "": the realm's principals
+	bound     bool     // a channel binding is required
 	cookie    string
 	origins   []string
+	value     value // where it is configured
 }
 
 // methodNames are the methods, as the configuration calls them.
@@ -26,15 +28,18 @@ func readAuth(v value) (methods []methodConfig) {
 	var fields []field
 	for _, name := range methodNames {
 		fields = append(fields, field{name, func(v value) {
-			m := methodConfig{name: name}
+			m := methodConfig{name: name, value: v}
 			keys := []field{field{"procedure", func(v value) {
 				text("", (*string)(&m.procedure)).read(v)
 				if !m.procedure.Valid(wamp.MatchExact) {
 					v.fail("must be a URI")
 				}
 			}}}
-			if name == "cookie" {
+			switch name {
+			case "cookie":
 				keys = append(keys, text("name", &m.cookie), texts("origins", &m.origins))
+			case "scram", "cryptosign":
+				keys = append(keys, choice("channel_binding", &m.bound, []string{"optional", "required"}, []bool{false, true}))
 			}
 			v.mapping(keys...)
 			if name == "cookie" && m.cookie == "" {
@@ -226,39 +231,65 @@ func readSCRAM(v value) *auth.SCRAMCredential {
 	return derived
 }
 
+// realmCallers calls the procedures that a realm's authenticators and authorizers ask.
+// It outlives reloads, and so does what the principals know of their decoys. The two
+// have a session each: clients that log in don't use up the calls in flight
+// (limits.calls) that the messages of others need.
+type realmCallers struct {
+	authenticators, authorizers *router.Local
+	principals                  map[wamp.URI]auth.Principals // by procedure
+}
+
+func newRealmCallers(realm string) *realmCallers {
+	return &realmCallers{router.NewLocal(realm), router.NewLocal(realm), make(map[wamp.URI]auth.Principals)}
+}
+
+// asking returns the principals that a procedure knows.
+func (c *realmCallers) asking(procedure wamp.URI) auth.Principals {
+	if c.principals[procedure] == nil {
+		c.principals[procedure] = auth.ProcedurePrincipals(c.authenticators, procedure)
+	}
+	return c.principals[procedure]
+}
+
 // authenticators makes what a realm's configuration says.
-func (r *realmConfig) authenticators(static *auth.Static, caller auth.Caller) []router.Authenticator {
+func (r *realmConfig) authenticators(static *auth.Static, callers *realmCallers) []router.Authenticator {
 	var out []router.Authenticator
+	roles := namesOf(r.roles, func(r *auth.Role) string { return r.Name })
+	add := func(m *methodConfig, a router.Authenticator) {
+		if m.bound {
+			a = auth.RequireChannelBinding(a)
+		}
+		out = append(out, auth.KnownRoles(a, roles))
+	}
 	if r.anonymous != "" {
 		out = append(out, router.Anonymous(r.anonymous))
 	}
-	for _, m := range r.methods {
+	for i := range r.methods {
+		m := &r.methods[i]
 		var principals auth.Principals = static
 		dynamic := m.procedure != ""
 		if dynamic {
-			principals = auth.ProcedurePrincipals(caller, m.procedure)
+			principals = callers.asking(m.procedure)
 		}
-		switch m.name {
-		case "ticket":
-			if dynamic {
-				out = append(out, auth.Procedure("ticket", caller, m.procedure))
-				continue
+		switch {
+		case dynamic && (m.name == "ticket" || m.name == "tls"):
+			add(m, auth.Procedure(m.name, callers.authenticators, m.procedure))
+		case m.name == "ticket":
+			add(m, auth.Ticket(principals))
+		case m.name == "wampcra":
+			add(m, auth.CRA(principals))
+		case m.name == "scram":
+			add(m, auth.SCRAM(principals))
+			if !m.bound { // it has no channel binding
+				add(m, auth.AutobahnSCRAM(principals))
 			}
-			out = append(out, auth.Ticket(principals))
-		case "wampcra":
-			out = append(out, auth.CRA(principals))
-		case "scram":
-			out = append(out, auth.SCRAM(principals), auth.AutobahnSCRAM(principals))
-		case "cryptosign":
-			out = append(out, auth.Cryptosign(principals))
-		case "tls":
-			if dynamic {
-				out = append(out, auth.Procedure("tls", caller, m.procedure))
-				continue
-			}
-			out = append(out, auth.TLS(principals))
-		case "cookie":
-			out = append(out, auth.Cookie(m.cookie, m.origins, principals))
+		case m.name == "cryptosign":
+			add(m, auth.Cryptosign(principals))
+		case m.name == "tls":
+			add(m, auth.TLS(principals))
+		case m.name == "cookie":
+			add(m, auth.Cookie(m.cookie, m.origins, principals))
 		}
 	}
 	return out
@@ -266,7 +297,7 @@ func (r *realmConfig) authenticators(static *auth.Static, caller auth.Caller) []
 
 // authorizer is the roles' permissions, and for the roles that name a procedure,
 // that one.
-func (r *realmConfig) authorizer(caller auth.Caller) (router.Authorizer, error) {
+func (r *realmConfig) authorizer(callers *realmCallers) (router.Authorizer, error) {
 	permissions, err := auth.NewPermissions(r.roles)
 	if err != nil || len(r.asked) == 0 {
 		return permissions, err
@@ -275,10 +306,24 @@ func (r *realmConfig) authorizer(caller auth.Caller) (router.Authorizer, error) 
 	for _, role := range r.roles {
 		by[role.Name] = permissions
 		if procedure, ok := r.asked[role.Name]; ok {
-			by[role.Name] = auth.NewProcedureAuthorizer(caller, procedure, auth.AuthorizerOptions{})
+			by[role.Name] = auth.NewProcedureAuthorizer(callers.authorizers, procedure, auth.AuthorizerOptions{})
 		}
 	}
 	return by, nil
+}
+
+// warnUnbound warns of methods that require a channel binding where no listener has TLS.
+func (c *config) warnUnbound() {
+	if slices.ContainsFunc(c.listeners, func(l listenerConfig) bool { return l.tls != nil }) {
+		return
+	}
+	for i := range c.realms {
+		for _, m := range c.realms[i].methods {
+			if m.bound {
+				m.value.warn("requires a channel binding, but no listener has tls: nobody can log in")
+			}
+		}
+	}
 }
 
 // checkRoles makes sure that principals and trust levels are of roles that there

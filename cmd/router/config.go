@@ -114,6 +114,7 @@ func load(name string) (*config, error) {
 	if err := root.file.err(); err != nil {
 		return nil, err
 	}
+	c.warnUnbound()
 	c.files = append([]string{name}, root.file.read...)
 	c.warnings = root.file.lines(root.file.warnings)
 	return c, nil

@@ -87,6 +87,13 @@ realms:
           - {uri: com.no., match: prefix, allow: [subscribe]}
           - {uri: com.not., match: prefix, allow: [subscribe], deny: [publish, call]}
 `, `FILE:8: realms[0].roles[0].permissions[1]: refuses publish, call, which prefix "com." allows: the most specific entry decides about all actions. If this is intended, add deny: [publish, call]`},
+		"a binding without TLS": {`
+realms:
+  - name: a
+    roles: [{name: r}]
+    auth: {scram: {procedure: com.a, channel_binding: optional}, cryptosign: {channel_binding: required}}
+    principals: [{authid: joe, role: r, cryptosign: ["545efb0a2192db8d43f118e9bf9aee081466e1ef36c708b96ee6f62dddad9122"]}]
+`, `FILE:5: realms[0].auth.cryptosign: requires a channel binding, but no listener has tls: nobody can log in`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "router.yaml")

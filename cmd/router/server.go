@@ -30,7 +30,7 @@ type server struct {
 	router    *router.Router
 	transport *transport.Server
 	tls       []*tlsListener           // one per WAMP listener; nil without TLS
-	locals    map[string]*router.Local // by realm: calls its dynamic authenticators and authorizers
+	callers   map[string]*realmCallers // by realm
 	addresses []string                 // what describe prints, a line per listener
 	admin     *http.Server
 	running   sync.WaitGroup
@@ -43,7 +43,7 @@ type server struct {
 // start creates the router and opens the listeners. If it fails, it closes again
 // what it has opened.
 func start(c *config, log *slog.Logger) (_ *server, err error) {
-	s := &server{log: log, locals: make(map[string]*router.Local)}
+	s := &server{log: log, callers: make(map[string]*realmCallers)}
 	defer func() {
 		if err == nil {
 			return
@@ -78,8 +78,9 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	for _, l := range s.locals {
-		l.Attach(s.router)
+	for _, c := range s.callers {
+		c.authenticators.Attach(s.router)
+		c.authorizers.Attach(s.router)
 	}
 	observer.Watch(s.router)
 	s.transport = &transport.Server{
@@ -105,10 +106,12 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 	var out []router.RealmConfig
 	for _, r := range c.realms {
-		if s.locals[r.name] == nil {
-			s.locals[r.name] = router.NewLocal(r.name)
+		callers := s.callers[r.name]
+		if callers == nil {
+			callers = newRealmCallers(r.name)
+			s.callers[r.name] = callers
 		}
-		authorizer, err := r.authorizer(s.locals[r.name])
+		authorizer, err := r.authorizer(callers)
 		if err != nil {
 			return nil, fmt.Errorf("realm %s: %w", r.name, err)
 		}
@@ -118,7 +121,7 @@ func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 		}
 		rc := router.RealmConfig{
 			Name:           r.name,
-			Authenticators: r.authenticators(r.static, s.locals[r.name]),
+			Authenticators: r.authenticators(r.static, callers),
 			Authorizers:    []router.Authorizer{authorizer},
 			Interceptors:   []router.Interceptor{interceptor},
 		}
