@@ -1,125 +1,188 @@
 package arch
 
 import (
-	"go/ast"
+	"cmp"
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os/exec"
+	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// dependencies lists every package that a package of ours links.
-func dependencies(t *testing.T, pkg string) []string {
+const module = "github.com/blindfold-wamp/blindfold"
+
+// row is a row of the table in imports.md.
+type row struct{ own, modules []string }
+
+func (r row) String() string {
+	quoted := func(names []string) string {
+		if len(names) == 0 {
+			return ""
+		}
+		return "`" + strings.Join(names, "` `") + "` "
+	}
+	return quoted(r.own) + "| " + quoted(r.modules) + "|"
+}
+
+// testsOnly is the row of the modules that only tests import.
+const testsOnly = "tests only"
+
+// Code imports what imports.md says, and nothing else.
+func TestImports(t *testing.T) {
+	want, got := importTable(t), importsOf(t, "../..")
+	if len(want) < 20 || len(got) < 20 {
+		t.Fatalf("only %d rows and %d packages", len(want), len(got))
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(got)) {
+		if _, ok := want[pkg]; !ok {
+			t.Errorf("imports.md has no row for %s. If it may import this, add:\n| `%s` | %v", pkg, pkg, got[pkg])
+		}
+	}
+	for pkg, r := range want {
+		if _, err := os.Stat(filepath.Join("../..", pkg)); err != nil && pkg != testsOnly {
+			t.Errorf("imports.md has a row for %s: %v", pkg, err)
+		}
+		for _, name := range append(slices.Clone(got[pkg].own), got[pkg].modules...) {
+			if !slices.Contains(r.own, name) && !slices.Contains(r.modules, name) {
+				t.Errorf("%s imports %s, which its row in imports.md does not allow", pkg, name)
+			}
+		}
+		for _, name := range append(slices.Clone(r.own), r.modules...) {
+			if !slices.Contains(got[pkg].own, name) && !slices.Contains(got[pkg].modules, name) {
+				t.Errorf("%s does not import %s, which stands in its row in imports.md", pkg, name)
+			}
+		}
+	}
+}
+
+// importTable reads imports.md.
+func importTable(t *testing.T) map[string]row {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", pkg).Output()
+	text, err := os.ReadFile("imports.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Fields(string(out))
+	rows := make(map[string]row)
+	names := func(cell string) (found []string) {
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
+			found = append(found, m[1])
+		}
+		return found
+	}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 3 || !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| package ") {
+			continue
+		}
+		pkg := strings.Trim(strings.TrimSpace(cells[0]), "`")
+		if _, twice := rows[pkg]; twice {
+			t.Errorf("imports.md has two rows for %s", pkg)
+		}
+		rows[pkg] = row{names(cells[1]), names(cells[2])}
+	}
+	return rows
 }
 
-// Nothing that the router links may be able to decrypt a payload.
-func TestRouterLinksNothingThatDecrypts(t *testing.T) {
-	deps := dependencies(t, "../../cmd/router")
-	if !slices.Contains(deps, "github.com/blindfold-wamp/blindfold/router") {
-		t.Fatal("go list does not list what it should")
-	}
-	for _, dep := range deps {
-		for _, forbidden := range []string{"nacl", "salsa20", "chacha20poly1305", "blindfold/cryptobox", "blindfold/client", "curve25519"} {
-			// crypto/internal/... is the standard library's TLS.
-			if strings.Contains(dep, forbidden) && !strings.HasPrefix(dep, "crypto/") && !strings.HasPrefix(dep, "vendor/") {
-				t.Errorf("cmd/router links %s", dep)
-			}
-		}
-	}
-}
-
-// What describes a binary is not in it.
-func TestProgramsLinkNoSBOM(t *testing.T) {
-	linked := func(pkg string) bool {
-		return slices.Contains(dependencies(t, pkg), "github.com/CycloneDX/cyclonedx-go")
-	}
-	if !linked("../../deploy/sbom") {
-		t.Fatal("go list does not list what it should")
-	}
-	for _, pkg := range []string{"../../cmd/router", "../../cmd/seal"} {
-		if linked(pkg) {
-			t.Errorf("%s links it", pkg)
-		}
-	}
-}
-
-// Router and client meet only here and in examples.
-func TestRouterAndClientDontMeet(t *testing.T) {
-	const ours = "github.com/blindfold-wamp/blindfold/"
-	for pkg, forbidden := range map[string][]string{
-		"../../wamp":        {"wamp/codec", "transport", "router", "client", "passthrough", "metrics", "auth"},
-		"../../wamp/codec":  {"transport", "router", "client", "passthrough", "metrics", "auth"},
-		"../../transport":   {"router", "client", "passthrough", "metrics", "auth", "cryptobox"},
-		"../../router":      {"client", "passthrough", "metrics", "auth", "cryptobox"},
-		"../../passthrough": {"wamp/codec", "transport", "router", "client", "metrics", "auth", "cryptobox"},
-		"../../metrics":     {"passthrough", "client", "auth", "cryptobox"},
-		"../../client":      {"router", "passthrough", "metrics", "cryptobox"},
-		"../../cryptobox":   {"router", "passthrough", "metrics", "client", "transport", "wamp/codec"},
-	} {
-		for _, dep := range dependencies(t, pkg) {
-			if name, ok := strings.CutPrefix(dep, ours); ok && slices.Contains(forbidden, name) {
-				t.Errorf("%s imports %s", pkg, name)
-			}
-		}
-	}
-}
-
-// The bytes of a payload are touched in one place: where the codec splices them
-// behind an envelope. Its digest and the binary in it are for those at the ends.
-func TestOnlyTheCodecTouchesPayloadBytes(t *testing.T) {
-	allowed := map[string][]string{
-		"AppendTail": {"wamp/codec"},
-		"Binary":     {"client", "verify"}, // codec.Binary
-	}
-	seen := map[string]int{}
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && path == filepath.Join("..", "..", "integration", "sabotage") {
-			return fs.SkipDir // routers that break the law, for seal verify to find out
-		}
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		folder, err := filepath.Rel("../..", filepath.Dir(path))
+// importsOf reads the imports of all packages under a folder, whatever the
+// platform or build tag is that a file is for. Packages that import nothing but
+// the standard library are left out.
+func importsOf(t *testing.T, top string) map[string]row {
+	t.Helper()
+	modules := requirements(t, filepath.Join(top, "go.mod"))
+	found := map[string]row{testsOnly: {}}
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		name, err := filepath.Rel(top, path)
 		if err != nil {
 			return err
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			call, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
+		name = filepath.ToSlash(name)
+		if d.IsDir() {
+			_, nested := os.Stat(filepath.Join(path, "go.mod"))
+			if name != "." && (nested == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules" ||
+				name == "integration/sabotage") {
+				return fs.SkipDir
 			}
-			x, isIdent := call.X.(*ast.Ident)
-			if call.Sel.Name == "Binary" && (!isIdent || x.Name != "codec") {
-				return true
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(filepath.Dir(name))
+		test := strings.HasSuffix(name, "_test.go")
+		if test {
+			pkg = testsOnly
+		}
+		r := found[pkg]
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
 			}
-			if folders, guarded := allowed[call.Sel.Name]; guarded {
-				seen[call.Sel.Name]++
-				if !slices.Contains(folders, filepath.ToSlash(folder)) {
-					t.Errorf("%s uses %s", path, call.Sel.Name)
+			own, isOwn := strings.CutPrefix(imported, module+"/")
+			switch first, _, _ := strings.Cut(imported, "/"); {
+			case isOwn:
+				if !test {
+					r.own = append(r.own, own)
 				}
+			case strings.Contains(first, "."):
+				r.modules = append(r.modules, moduleOf(t, modules, imported))
 			}
-			return true
-		})
+		}
+		if len(r.own)+len(r.modules) > 0 {
+			found[pkg] = r
+		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if seen["AppendTail"] == 0 {
-		t.Error("AppendTail is not even used by the codec: has it another name?")
+	used := make(map[string]bool)
+	for pkg, r := range found {
+		slices.Sort(r.own)
+		slices.Sort(r.modules)
+		found[pkg] = row{slices.Compact(r.own), slices.Compact(r.modules)}
+		for _, m := range r.modules {
+			used[m] = used[m] || pkg != testsOnly
+		}
 	}
+	found[testsOnly] = row{modules: slices.DeleteFunc(found[testsOnly].modules, func(m string) bool { return used[m] })}
+	return found
+}
+
+// requirements returns the modules that a go.mod requires, longest path first.
+func requirements(t *testing.T, file string) (modules []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\s+(\S+) v\S+`).FindAllStringSubmatch(string(text), -1) {
+		modules = append(modules, m[1])
+	}
+	slices.SortFunc(modules, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return modules
+}
+
+func moduleOf(t *testing.T, modules []string, imported string) string {
+	t.Helper()
+	for _, m := range modules {
+		if imported == m || strings.HasPrefix(imported, m+"/") {
+			return m
+		}
+	}
+	t.Errorf("go.mod requires no module with %s", imported)
+	return imported
 }
