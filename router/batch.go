@@ -48,10 +48,11 @@ type batch struct {
 
 	dirty         []*session // sessions to flush
 	pendingBytes  int        // bytes put since the last flush
+	crowded       bool       // a receiver has more than half a queue waiting: see makeRoom
 	mayWait       bool       // flush may wait for receivers that are behind
 	readBytes     int        // bytes of the messages of this batch
 	polls         int        // how often it was looked for more of them
-	slowReceivers []*session // those of them to wait for
+	slowReceivers []*session // those who may be to be waited for
 	scratch       sendqueue.Scratch
 
 	lastPublish struct { // the publication before
@@ -314,6 +315,7 @@ func (b *batch) afterPut(to *session, put sendqueue.PutResult, size int) {
 	case sendqueue.PutNeedsFlush:
 		b.dirty = append(b.dirty, to)
 	case sendqueue.PutOverHalf:
+		b.crowded = true
 		b.noteSlow(to)
 	case sendqueue.PutFull:
 		to.disconnectSlow(b, queueFull)

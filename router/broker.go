@@ -97,7 +97,10 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		br.find(b, m.Topic) // whoever has just missed it as a retained one gets it as any other
 	}
 	deliveries := 0
-	for _, sub := range b.lastPublish.matched {
+	for i, sub := range b.lastPublish.matched {
+		if i > 0 {
+			b.makeRoom() // whoever has several that match gets the event as often
+		}
 		if sub.history != nil {
 			sub.history.record(event, m, from.peer.Session)
 		}

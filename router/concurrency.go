@@ -161,6 +161,7 @@ func (l *concurrency) assignWaiting(callee *session) {
 			b = callee.router.newBatch()
 		}
 		on = l.assign(b, w, callee)
+		b.makeRoom()
 	}
 	if b != nil {
 		b.end()

@@ -392,11 +392,13 @@ func (d *dealer) leave(b *batch, s *session) {
 				inv.interrupt(b, "killnowait", wamp.ErrCanceled)
 			}
 			inv.releaseSlot()
+			b.makeRoom()
 		}
 	}
 	for _, inv := range invocations {
 		if inv.finish() {
 			inv.sendError(b, calleeLeft)
+			b.makeRoom()
 		}
 	}
 }

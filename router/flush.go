@@ -46,7 +46,17 @@ func (b *batch) hasMore(conn transport.Conn) bool {
 	return true
 }
 
-// flush writes what this batch has put into outboxes, and then lets the sender
+// makeRoom flushes where a receiver has more than half a queue waiting, or all together
+// much. It comes between two outbound messages, without a lock: as each receiver gets
+// one frame from one makeRoom to the next, no queue fills up only because a batch has
+// not been flushed.
+func (b *batch) makeRoom() {
+	if b.crowded || b.pendingBytes > b.router.limits().QueueTotal/flushDivisor {
+		b.flush()
+	}
+}
+
+// flush writes what this batch has put into send queues, and then lets the sender
 // wait, for a bounded time, for receivers that are far behind. It comes between two
 // outbound messages.
 func (b *batch) flush() {
@@ -61,10 +71,10 @@ func (b *batch) flush() {
 	}
 	for i, s := range b.dirty {
 		s.out.Flush(&b.scratch)
-		b.noteSlow(s)
+		b.noteBehind(s)
 		b.dirty[i] = nil
 	}
-	b.dirty, b.pendingBytes = b.dirty[:0], 0
+	b.dirty, b.pendingBytes, b.crowded = b.dirty[:0], 0, false
 	if len(b.slowReceivers) > 0 {
 		b.awaitSlow()
 	}
@@ -84,7 +94,7 @@ func (b *batch) flushParallel() {
 	}
 	f.work(&b.scratch)
 	for _, s := range f.dirty {
-		b.noteSlow(s)
+		b.noteBehind(s)
 	}
 	f.leave()
 }

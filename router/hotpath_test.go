@@ -41,6 +41,8 @@ func (c *sink) TryWrite(segments [][]byte) (int, error) {
 	return n, nil
 }
 
+func (c *sink) Write(segments [][]byte, _ time.Duration) (int, error) { return c.TryWrite(segments) }
+
 // silentRouter has no observers and no interceptors.
 func silentRouter(t testing.TB) *Router {
 	t.Helper()

@@ -20,7 +20,9 @@ type Limits struct {
 	Message int
 	// Sessions is how many sessions there may be. Default 65,536.
 	Sessions int
-	// Queue is how many bytes may wait for one session. Default 4 MiB.
+	// Queue is how many bytes may wait for one session that does not take them. Senders
+	// that find more than half of it waiting wait; beyond it each puts one message at
+	// most. Default 4 MiB, and at least four messages.
 	Queue int
 	// TotalQueue is how many bytes may wait for all sessions together; of each
 	// session the last 16 KiB don't count. Where more wait, the sessions that are
@@ -100,8 +102,6 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Elements, 4096)
 	def(&l.URIBytes, wamp.MaxURILength)
 	def(&l.URIComponents, wamp.MaxURIComponents)
-	// A queue that is not more than half full has room for what one batch of a
-	// sender can bring before he waits.
 	l.Queue = max(l.Queue, 4*l.Message)
 	return l
 }

@@ -204,6 +204,7 @@ func (r *Router) expire(due []*invocation) {
 	defer b.end()
 	for _, inv := range due {
 		inv.caller.realm.dealer.expire(b, inv)
+		b.makeRoom()
 	}
 }
 

@@ -104,9 +104,7 @@ func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err 
 	w.lastBatch, b.mayWait = b.arrived, true
 	on = s.handle(b, frame)
 	for on && b.hasMore(conn) {
-		if b.pendingBytes > s.router.limits().QueueTotal/flushDivisor {
-			b.flush()
-		}
+		b.makeRoom()
 		s.limitRate(b)
 		if frame, err = conn.Read(); err != nil {
 			return false, err

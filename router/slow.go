@@ -12,38 +12,46 @@ import (
 // A session that takes less than it is sent is dealt with in three steps, none
 // of which can be drawn out by what the session does:
 //
-//  1. Senders wait for it, at the end of their batches, while more than half of
-//     Limits.Queue waits: SlowDown in all, until it has taken half a queue more;
-//     and not at all if it has taken nothing for a tenth of that (outbox.behind,
-//     awaitSlow).
-//  2. If its queue is full, or it takes nothing for Limits.Stall, or all queues
-//     together are over Limits.Queues and it is furthest behind, it is cut off:
-//     what waits is dropped, ABORT takes its place (session.cutOff, outbox.cut).
-//  3. It has Limits.Farewell to read that; then the connection is closed
-//     (outbox.linger).
+//  1. Senders flush, and wait for it, between two of their messages, while more than
+//     half of Limits.Queue waits: BackpressureTimeout in all, until it has taken half a
+//     queue more; and not at all while it has taken nothing for a tenth of that
+//     (batch.makeRoom, Queue.Behind, Queue.AwaitRoom).
+//  2. If its queue is full and that time is over, or it takes nothing for
+//     Limits.WriteTimeout, or all queues together are over Limits.QueueTotal and it is
+//     furthest behind, it is cut off: what waits is dropped, ABORT takes its place
+//     (session.disconnectSlow, Queue.Cut).
+//  3. It has Limits.CloseTimeout to read that; then the connection is closed
+//     (Queue.Linger).
 //
-// Nothing is dropped for a session that goes on.
+// Nothing is dropped for a session that goes on, and none is cut off for what it had
+// no time to take.
 
 // maxSlowReceivers is for how many receivers a sender waits at once.
 const maxSlowReceivers = 64
 
-// noteSlow remembers to wait for a session at the next flush, if it is behind.
+// noteSlow remembers to look at the next flush whether a session is to be waited for.
 func (b *batch) noteSlow(s *session) {
-	if !b.mayWait || len(b.slowReceivers) >= maxSlowReceivers {
-		return
-	}
-	if s.out.Behind() && !slices.Contains(b.slowReceivers, s) {
+	if b.mayWait && len(b.slowReceivers) < maxSlowReceivers && !slices.Contains(b.slowReceivers, s) {
 		b.slowReceivers = append(b.slowReceivers, s)
 	}
 }
 
-// awaitSlow lets the sender wait for all of t.slow at once.
+// noteBehind is noteSlow for a session that was flushed, if it is behind.
+func (b *batch) noteBehind(s *session) {
+	if b.mayWait && s.out.Behind() {
+		b.noteSlow(s)
+	}
+}
+
+// awaitSlow lets the sender wait for all slow receivers at once.
 func (b *batch) awaitSlow() {
 	begin := time.Now()
 	for i, s := range b.slowReceivers {
-		b.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Routed: &b.inbound, Refusal: senderWaits})
-		s.out.AwaitRoom(begin)
 		b.slowReceivers[i] = nil
+		if s.out.Behind() {
+			b.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Routed: &b.inbound, Refusal: senderWaits})
+			s.out.AwaitRoom(begin)
+		}
 	}
 	b.slowReceivers = b.slowReceivers[:0]
 }

@@ -8,6 +8,7 @@ type Limits struct {
 	Bytes int
 	// BackpressureTimeout is how long senders wait, in all, for a peer that has
 	// more than half of Bytes waiting, until it has taken half of Bytes again.
+	// A queue is full only when that time is over.
 	BackpressureTimeout time.Duration
 	// WriteTimeout is how long the peer may take no byte at all.
 	WriteTimeout time.Duration
@@ -20,6 +21,7 @@ type backpressure struct {
 	taken    int           // bytes that the peer has taken since it fell behind
 	waited   time.Duration // how long senders have waited since taken was waitedAt
 	waitedAt int
+	charged  time.Time     // until when the time that senders waited is counted in waited
 	progress time.Time     // when the peer last took something
 	room     chan struct{} // closed when size falls to roomAt; nil if nobody waits
 	roomAt   int
@@ -44,33 +46,47 @@ func (l *backpressure) roomFor(size int) <-chan struct{} {
 	return l.room
 }
 
+// patience returns how much longer senders wait for the peer; not at all if it is not
+// positive. mu is held.
+func (o *Queue) patience(now time.Time) time.Duration {
+	l, most := o.backpressureState(), o.limits.BackpressureTimeout
+	if l.taken-l.waitedAt >= o.limits.Bytes/2 {
+		l.waited, l.waitedAt = 0, l.taken
+	}
+	return min(most/10-now.Sub(l.progress), most-l.waited)
+}
+
+// full reports whether the peer has not taken what waits, though it had its time to. What
+// has not been flushed it could not take, however much that is. mu is held.
+func (o *Queue) full() bool {
+	return o.state == stateWriting && o.pressure != nil && o.patience(time.Now()) <= 0
+}
+
 // Behind reports whether senders should wait for the peer.
 func (o *Queue) Behind() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.size <= o.limits.Bytes/2 || o.state == stateClosed || o.closing {
-		return false
-	}
-	l := o.backpressureState()
-	if l.taken-l.waitedAt >= o.limits.Bytes/2 {
-		l.waited, l.waitedAt = 0, l.taken
-	}
-	return l.waited < o.limits.BackpressureTimeout
+	return o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing && o.patience(time.Now()) > 0
 }
 
 // AwaitRoom waits until at most half of Limits.Bytes waits, the queue is closed, senders
 // have waited for BackpressureTimeout in all, or the peer has taken nothing for a tenth
-// of that. The caller has been waiting since begin.
+// of that. The caller has been waiting since begin. Where several wait at a time, that
+// time counts once.
 func (o *Queue) AwaitRoom(begin time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for charged := begin; o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing; {
-		now, l, most := time.Now(), o.backpressureState(), o.limits.BackpressureTimeout
-		l.waited += now.Sub(charged)
-		charged = now
-		left := min(most/10-now.Sub(l.progress), most-l.waited)
+	for o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing {
+		now, l := time.Now(), o.backpressureState()
+		if begin.Before(l.charged) {
+			begin = l.charged
+		}
+		if now.After(begin) {
+			l.waited += now.Sub(begin)
+			l.charged = now
+		}
+		left := o.patience(now)
 		if left <= 0 {
-			l.waited = most
 			return
 		}
 		o.wait(l.roomFor(o.limits.Bytes/2), left)
@@ -90,9 +106,10 @@ func (o *Queue) wait(room <-chan struct{}, limit time.Duration) {
 }
 
 // account brings Total up to date, in granules, so that a queue that stays short costs
-// nothing. mu is held.
+// nothing. What has not been flushed does not count yet: the peer could not take it. mu
+// is held.
 func (o *Queue) account() {
-	if o.Total == nil {
+	if o.Total == nil || o.state == stateDirty || o.state == stateIdle && o.size > 0 {
 		return
 	}
 	if n := int32(o.size / Granule); n != o.accounted {

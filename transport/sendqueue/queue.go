@@ -50,6 +50,7 @@ type Queue struct {
 	closing   bool // end the connection once everything is written
 	lingers   bool // there may be much to be read, and ignored, before its end
 	final     bool // cut, or stalled once: the next stall is the end
+	last      bool // the last frame was put
 	limits    *Limits
 	pressure  *backpressure // nil: the peer keeps up
 }
@@ -154,36 +155,67 @@ type PutResult uint8
 
 const (
 	PutQueued     PutResult = iota // somebody else will flush it
-	PutOverHalf                    // the same, and more than half of Limits.Bytes waits
+	PutOverHalf                    // the same; the caller should flush, and call AwaitRoom, before it puts more
 	PutNeedsFlush                  // queued; the caller must call Flush at the end of its batch
-	PutFull                        // not taken: over the limit
-	PutClosed                      // not taken: the connection is closed or about to be
+	PutFull                        // not taken: more than Limits.Bytes would wait, and the peer has had its time to take it
+	PutClosed                      // not taken: the connection is closed or about to be, or the last frame was put
 )
 
 // Put queues one frame. If of is nil, the frame is copied. Otherwise the frame lies in
 // of, the queue takes a reference of its own, and these bytes must not change any
-// more. A frame larger than the limit is taken if nothing waits.
+// more.
+//
+// Where more than half of Limits.Bytes waits, Put says so, and goes on to take frames:
+// the caller is to flush what it has put, and to wait for room, as soon as it can. So
+// each caller puts one frame at most beyond the limit.
 func (o *Queue) Put(frame []byte, of *Chunk) PutResult {
 	o.mu.Lock()
-	result := o.take(frame, of)
+	result := PutClosed
+	if !o.last {
+		result = o.take(frame, of)
+	}
 	o.mu.Unlock()
 	return result
+}
+
+// PutLast queues the last frame of what the peer is told, however much waits: what Put
+// brings after it is not taken.
+func (o *Queue) PutLast(frame []byte) PutResult {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last || o.state == stateClosed || o.closing {
+		return PutClosed
+	}
+	o.last = true
+	return o.queued(frame, nil)
+}
+
+// PutControl is Put for a frame of the transport's own, which may follow the last.
+func (o *Queue) PutControl(frame []byte) PutResult {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.take(frame, nil)
 }
 
 func (o *Queue) take(frame []byte, of *Chunk) PutResult {
 	if o.state == stateClosed || o.closing {
 		return PutClosed
 	}
-	if o.size > 0 && o.size+len(frame) > o.limits.Bytes {
+	if o.size > 0 && o.size+len(frame) > o.limits.Bytes && o.full() {
 		return PutFull
 	}
+	result := o.queued(frame, of)
+	if result == PutQueued && o.size > o.limits.Bytes/2 && (o.state == stateDirty || o.patience(time.Now()) > 0) {
+		return PutOverHalf
+	}
+	return result
+}
+
+func (o *Queue) queued(frame []byte, of *Chunk) PutResult {
 	o.append(frame, of)
 	if o.state == stateIdle {
 		o.state = stateDirty
 		return PutNeedsFlush
-	}
-	if o.size > o.limits.Bytes/2 {
-		return PutOverHalf
 	}
 	return PutQueued
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -159,19 +160,107 @@ func TestFramesOfAllSizesAreShared(t *testing.T) {
 	}
 }
 
-func TestQueueIsBounded(t *testing.T) {
-	conn := transporttest.NewSlowConn(func() int { return 0 })
-	o := &Queue{Conn: conn, limits: &Limits{Bytes: 1000, WriteTimeout: time.Second}}
-	if got := o.Put(make([]byte, 5000), nil); got != PutNeedsFlush {
-		t.Errorf("a large frame into an empty outbox: %v", got)
+// gated returns a connection that takes nothing until open is called.
+func gated() (conn *transporttest.SlowConn, open func()) {
+	gate := make(chan struct{})
+	conn = transporttest.NewSlowConn(nil)
+	conn.Take = func() int {
+		select {
+		case <-gate:
+			return 1 << 30
+		default:
+			return 0
+		}
 	}
+	return conn, func() { close(gate) }
+}
+
+// A queue is full when its peer has had its time to take what waits, and not before: what
+// has not been flushed the peer could not take.
+func TestQueueIsBounded(t *testing.T) {
+	conn, open := gated()
+	o := &Queue{Conn: conn, limits: &Limits{Bytes: 1000, WriteTimeout: time.Second, BackpressureTimeout: time.Hour}}
+	if got := o.Put(make([]byte, 5000), nil); got != PutNeedsFlush {
+		t.Errorf("a large frame into an empty queue: %v", got)
+	}
+	if got := o.Put(make([]byte, 10), nil); got != PutOverHalf {
+		t.Errorf("over the limit, before a flush: %v", got)
+	}
+	var scratch Scratch
+	o.Flush(&scratch)
+	if got := o.Put(make([]byte, 10), nil); got != PutOverHalf {
+		t.Errorf("over the limit, while senders have patience: %v", got)
+	}
+	o.mu.Lock()
+	o.pressure.waited = o.limits.BackpressureTimeout
+	o.mu.Unlock()
 	if got := o.Put(make([]byte, 10), nil); got != PutFull {
-		t.Errorf("over the limit: %v", got)
+		t.Errorf("over the limit, after that: %v", got)
 	}
 	o.Close()
 	if got := o.Put(make([]byte, 10), nil); got != PutClosed {
 		t.Errorf("after close: %v", got)
 	}
+	open()
+}
+
+// Behind the last frame come only those of the transport, and the last comes however
+// much waits.
+func TestLastFrame(t *testing.T) {
+	conn, open := gated()
+	o := &Queue{Conn: conn, limits: &Limits{Bytes: 10, WriteTimeout: time.Second}}
+	var scratch Scratch
+	o.Put([]byte("first frame;"), nil)
+	o.Flush(&scratch)
+	if got := o.Put([]byte("one too many;"), nil); got != PutFull {
+		t.Fatalf("over the limit: %v", got)
+	}
+	if got := o.PutLast([]byte("last;")); got != PutQueued {
+		t.Errorf("the last frame: %v", got)
+	}
+	if got := o.Put([]byte("never seen;"), nil); got != PutClosed {
+		t.Errorf("behind the last frame: %v", got)
+	}
+	if got := o.PutLast([]byte("never seen;")); got != PutClosed {
+		t.Errorf("another last frame: %v", got)
+	}
+	open()
+	for o.Len() > 0 {
+		runtime.Gosched()
+	}
+	if got := o.PutControl([]byte("control")); got != PutNeedsFlush {
+		t.Errorf("a frame of the transport: %v", got)
+	}
+	o.Finish(&scratch)
+	<-conn.Closed
+	if got := string(conn.Bytes()); got != "first frame;last;control" {
+		t.Errorf("the peer got %q", got)
+	}
+}
+
+// Many who wait for one peer have no less patience than one.
+func TestPatienceIsNotDivided(t *testing.T) {
+	conn, open := gated()
+	o := &Queue{Conn: conn, limits: &Limits{Bytes: 1000, WriteTimeout: time.Hour, BackpressureTimeout: time.Hour}}
+	o.Put(make([]byte, 1000), nil)
+	var scratch Scratch
+	o.Flush(&scratch)
+	begin := time.Now().Add(-30 * time.Minute) // when they all began to wait
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() { o.AwaitRoom(begin) })
+	}
+	for waiting := false; !waiting; runtime.Gosched() {
+		o.mu.Lock()
+		waiting = o.pressure.waited > 0
+		o.mu.Unlock()
+	}
+	if !o.Behind() {
+		t.Error("patience is over")
+	}
+	open()
+	all.Wait()
+	o.Close()
 }
 
 // A session that does not read is cut off: what has begun to go out is
@@ -285,9 +374,9 @@ func TestQueueRoom(t *testing.T) {
 	o.Close()
 }
 
-// Patience with a peer that takes nothing is over after a tenth of SlowDown, and
-// with one that takes a little after all of it; it comes back when the peer has
-// taken half a queue.
+// Patience with a peer that takes nothing is over after a tenth of BackpressureTimeout,
+// until it takes something again; and with one that takes a little after all of it,
+// until it has taken half a queue.
 func TestPatienceIsBounded(t *testing.T) {
 	conn := transporttest.NewSlowConn(func() int { return 0 })
 	o := &Queue{Conn: conn, limits: &Limits{Bytes: 1000, WriteTimeout: time.Hour, BackpressureTimeout: 50 * time.Millisecond}}
@@ -297,19 +386,8 @@ func TestPatienceIsBounded(t *testing.T) {
 	if o.Behind() {
 		t.Error("patience with a peer that takes nothing has no end")
 	}
-	if o.pressure.waited != o.limits.BackpressureTimeout {
-		t.Errorf("waited %v", o.pressure.waited)
-	}
-	o.pressure.taken += 499
-	if o.Behind() {
-		t.Error("patience came back too early")
-	}
-	o.pressure.taken++
-	if !o.Behind() {
-		t.Fatal("patience did not come back")
-	}
-	o.backpressureState().progress = time.Now()
 	// A trickle: some bytes in each slice.
+	o.pressure.progress = time.Now()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -329,20 +407,33 @@ func TestPatienceIsBounded(t *testing.T) {
 	if o.pressure.waited < o.limits.BackpressureTimeout {
 		t.Errorf("patience ended after %v", o.pressure.waited)
 	}
+	o.limits.BackpressureTimeout = time.Hour // so that no progress is needed for a while
+	o.pressure.waited = time.Hour
+	o.pressure.waitedAt = o.pressure.taken - 499
+	if o.Behind() {
+		t.Error("patience came back too early")
+	}
+	if o.pressure.taken++; !o.Behind() {
+		t.Error("patience did not come back")
+	}
 	o.Close()
 }
 
 // What waits is accounted in the router's total, and what does not any more isn't.
 func TestQueueAccounts(t *testing.T) {
 	var total atomic.Int64
-	room := 0
-	conn := transporttest.NewSlowConn(func() int { return room })
+	conn, open := gated()
 	o := &Queue{Conn: conn, Total: &total, limits: &Limits{Bytes: 1 << 20, WriteTimeout: time.Second}}
 	o.Put(make([]byte, 100), nil)
 	if total.Load() != 0 {
 		t.Errorf("%d bytes for less than a granule", total.Load())
 	}
 	o.Put(make([]byte, 5*Granule), nil)
+	if total.Load() != 0 {
+		t.Errorf("%d bytes are accounted before the peer could take any", total.Load())
+	}
+	var scratch Scratch
+	o.Flush(&scratch)
 	if total.Load() != 5*Granule {
 		t.Errorf("%d bytes are accounted", total.Load())
 	}
@@ -350,10 +441,9 @@ func TestQueueAccounts(t *testing.T) {
 	if total.Load() != 0 {
 		t.Errorf("%d bytes are accounted after the end", total.Load())
 	}
+	open()
 	o = &Queue{Conn: conn, Total: &total, limits: &Limits{Bytes: 1 << 20, WriteTimeout: time.Second}}
 	o.Put(make([]byte, 5*Granule), nil)
-	room = 10 * Granule
-	var scratch Scratch
 	o.Flush(&scratch)
 	if total.Load() != 0 {
 		t.Errorf("%d bytes are accounted after all was taken", total.Load())
