@@ -1,0 +1,145 @@
+package clients
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/blindfold-wamp/blindfold/cryptobox"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Where the clients of other languages are installed, by make clients.
+const (
+	python  = "peers/venv/bin/python"
+	modules = "peers/node_modules"
+)
+
+// kinds are the peers of the matrix.
+var kinds = map[string]func(*testing.T, *httptest.Server, setup) *peer{
+	"go":      func(t *testing.T, _ *httptest.Server, s setup) *peer { return inGo(t, s) },
+	"asyncio": func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, python, "asyncio", s) },
+	"twisted": func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, python, "twisted", s) },
+	"node":    func(t *testing.T, _ *httptest.Server, s setup) *peer { return inNode(t, "autobahn", s) },
+	"wampy":   func(t *testing.T, _ *httptest.Server, s setup) *peer { return inNode(t, "wampy", s) },
+	"browser": inBrowser,
+}
+
+var names = []string{"go", "asyncio", "twisted", "node", "wampy", "browser"}
+
+func inPython(t *testing.T, interpreter, network string, s setup) *peer {
+	t.Helper()
+	if _, err := os.Stat(interpreter); err != nil {
+		missing(t, "the Python clients are not installed: make clients")
+	}
+	return process(t, s.name, interpreter, "peers/peer.py", s.url, s.serializer.String(), formName(s.form), s.name, s.keyring, network)
+}
+
+func inNode(t *testing.T, client string, s setup) *peer {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		missing(t, "Node.js is not installed: apt-get install nodejs npm")
+	}
+	if _, err := os.Stat(modules + "/@blindfold/seal"); err != nil {
+		missing(t, "the JavaScript clients are not installed: make clients")
+	}
+	absolute, err := filepath.Abs("peers")
+	noError(t, err)
+	return process(t, s.name, "node", "peers/node.mjs", absolute, s.url, s.serializer.String(), formName(s.form), s.name, s.keyring, client)
+}
+
+// TestMatrix has each peer call each, itself among them, and publish to all, sealed
+// and clear, in each form and serializer.
+func TestMatrix(t *testing.T) {
+	keyring := newKeyring(t, secret)
+	for _, serializer := range wamp.Serializers {
+		for _, form := range wamp.Forms {
+			t.Run(fmt.Sprintf("%s/%s", serializer, form), func(t *testing.T) {
+				server := pages(t)
+				url := startRouter(t, server.URL)
+				peers := map[string]*peer{}
+				for _, name := range names {
+					peers[name] = kinds[name](t, server, setup{url: url, serializer: serializer, form: form, name: name, keyring: keyring})
+				}
+				for _, p := range peers {
+					p.want("ready")
+				}
+				for _, name := range names {
+					peers[name].order("meet " + strings.Join(names, " "))
+					for _, other := range names {
+						wantCalls(peers[name], other)
+					}
+					peers[name].want("done")
+				}
+				for _, name := range names {
+					wantEvents(peers[name])
+				}
+				for _, p := range peers {
+					p.wantNoMore()
+				}
+			})
+		}
+	}
+}
+
+func wantCalls(p *peer, other string) {
+	p.t.Helper()
+	for _, want := range []map[string]any{
+		{"call": other, "args": []any{"grüße", []any{1.0, -2.0, 0.5, true, nil}, "binary:00ff"}, "kwargs": map[string]any{"nested": map[string]any{"ключ": []any{map[string]any{}}}}},
+		{"call": other, "error": secret + "error", "args": []any{"what went wrong"}, "kwargs": map[string]any{"code": 23.0}},
+		{"call": other, "progress": []any{0.0, 1.0, 2.0}, "result": 3.0},
+	} {
+		if got := p.want("call"); !reflect.DeepEqual(got, want) {
+			p.t.Errorf("%s calls %s: want %v, got %v", p.name, other, want, got)
+		}
+	}
+}
+
+// wantEvents waits for two events of each other peer. Those of two subscriptions may
+// change places.
+func wantEvents(p *peer) {
+	p.t.Helper()
+	want, got := map[string]bool{}, map[string]bool{}
+	for _, publisher := range names {
+		if publisher == p.name { // nobody gets their own events
+			continue
+		}
+		for _, event := range []map[string]any{
+			{"event": secret + "topic", "args": []any{publisher, "binary:00ff"}, "kwargs": map[string]any{"mood": "fine"}},
+			{"event": openTopic, "args": []any{publisher}, "kwargs": map[string]any{}},
+		} {
+			want[fmt.Sprint(event)] = true
+			got[fmt.Sprint(p.want("event"))] = true
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		p.t.Errorf("%s: want %v, got %v", p.name, want, got)
+	}
+}
+
+// wantNoMore checks that all that the peer told was asked for.
+func (p *peer) wantNoMore() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.lines {
+		p.t.Errorf("%s: not expected: %v", p.name, line)
+	}
+}
+
+// newKeyring makes a keyring file with a key for the prefix that can take both sides.
+func newKeyring(t *testing.T, prefix wamp.URI) string {
+	t.Helper()
+	key, err := cryptobox.NewSharedKey(cryptobox.GenerateKey())
+	noError(t, err)
+	ring := new(cryptobox.KeyRing)
+	noError(t, ring.Add(prefix, key))
+	file := filepath.Join(t.TempDir(), "keyring.json")
+	noError(t, ring.Save(file))
+	return file
+}

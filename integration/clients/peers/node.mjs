@@ -1,0 +1,35 @@
+// A peer of the matrix in Node.js. Arguments: the folder whose node_modules to use,
+// URL, serializer, form, name, keyring file, client.
+import { createRequire } from "node:module";
+import path from "node:path";
+import readline from "node:readline";
+import { pathToFileURL } from "node:url";
+import { overAutobahn, overWampy, plain, run } from "./peer.js";
+
+const [modules, url, serializer, form, name, keyring, client] = process.argv.slice(2);
+const resolve = createRequire(path.join(modules, "x.js")).resolve;
+const load = (name) => import(pathToFileURL(resolve(name)));
+const lib = await load("@blindfold/seal");
+const { loadKeyRing } = await load("@blindfold/seal/node");
+const say = (line) => console.log(JSON.stringify(plain(line)));
+const setup = { url, form, say, keys: await loadKeyRing(keyring) };
+
+let session;
+if (client === "wampy") {
+  const { Wampy } = await load("wampy");
+  const serializers = { json: "Json", msgpack: "Msgpack", cbor: "Cbor" };
+  const { [`${serializers[serializer]}Serializer`]: Serializer } = await load(`wampy/${serializers[serializer]}Serializer.js`);
+  const { default: ws } = await load("ws");
+  session = await overWampy(Wampy, lib, { ...setup, ws, serializer: new Serializer() });
+} else {
+  const { default: autobahn } = await load("autobahn");
+  const serializers = { json: "JSONSerializer", msgpack: "MsgpackSerializer", cbor: "CBORSerializer" };
+  session = await overAutobahn(autobahn, lib, { ...setup, serializers: [new autobahn.serializer[serializers[serializer]]()] });
+}
+const order = await run(session, name, say);
+console.log("ready");
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  await order(...line.split(" "));
+  if (line === "leave") break;
+}
+process.stdin.destroy();
