@@ -32,6 +32,10 @@ check: ## gofmt, go vet, staticcheck
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout 15m ./...
 
+.PHONY: clients
+clients: ## build the Python and JavaScript packages, and install them and their clients for integration/clients
+	integration/clients/install
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for package in $$($(GO) list ./...); do \

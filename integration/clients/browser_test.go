@@ -8,12 +8,13 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/blindfold-wamp/blindfold/internal/routertest"
 )
 
 // pages serves the pages and modules that browsers load.
@@ -31,10 +32,7 @@ func pages(t *testing.T) *httptest.Server {
 // openTab opens a page in a real browser of its own.
 func openTab(t *testing.T, address string) context.Context {
 	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		missing(t, "Chromium is not installed: apt-get install chromium")
-	}
+	program := routertest.Tool(t, "chromium", "chromium")
 	limited, stop := context.WithTimeout(context.Background(), 5*patience)
 	allocator, free := chromedp.NewExecAllocator(limited, append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.Flag("no-proxy-server", true))...)
@@ -46,7 +44,7 @@ func openTab(t *testing.T, address string) context.Context {
 		free()
 		stop()
 	})
-	noError(t, chromedp.Do(tab, chromedp.Navigate(address)))
+	routertest.NoError(t, chromedp.Do(tab, chromedp.Navigate(address)))
 	return tab
 }
 
@@ -67,8 +65,8 @@ func evaluate[T any](tab context.Context, expression string) (T, error) {
 func inBrowser(t *testing.T, server *httptest.Server, s setup) *peer {
 	t.Helper()
 	keyring, err := os.ReadFile(s.keyring)
-	noError(t, err)
-	query := url.Values{"url": {s.url}, "serializer": {s.serializer.String()}, "form": {formName(s.form)}, "name": {s.name}}
+	routertest.NoError(t, err)
+	query := url.Values{"url": {s.url}, "serializer": {s.serializer.String()}, "form": {s.form.String()}, "name": {s.name}}
 	tab := openTab(t, server.URL+"/browser.html?"+query.Encode())
 	until(t, tab, "window.loaded === true")
 	p := newPeer(t, s.name)
@@ -81,7 +79,7 @@ func inBrowser(t *testing.T, server *httptest.Server, s setup) *peer {
 		}
 	}
 	text, err := json.Marshal(string(keyring))
-	noError(t, err)
+	routertest.NoError(t, err)
 	run(fmt.Sprintf("void start(%s)", text))
 	p.order = func(line string) { run(fmt.Sprintf("order(%q)", line)) }
 	stop, done := make(chan struct{}), make(chan struct{})

@@ -4,53 +4,53 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/cryptobox"
+	"github.com/blindfold-wamp/blindfold/internal/routertest"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Where the clients of other languages are installed, by make clients.
+// Where install puts the clients of other languages.
 const (
-	python  = "peers/venv/bin/python"
-	modules = "peers/node_modules"
+	newPython    = "peers/venv/bin/python"        // the newest Autobahn|Python
+	debianPython = "peers/venv-debian/bin/python" // Debian's
+	modules      = "peers/node_modules"
 )
 
 // kinds are the peers of the matrix.
 var kinds = map[string]func(*testing.T, *httptest.Server, setup) *peer{
 	"go":      func(t *testing.T, _ *httptest.Server, s setup) *peer { return inGo(t, s) },
-	"asyncio": func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, python, "asyncio", s) },
-	"twisted": func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, python, "twisted", s) },
+	"asyncio": func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, newPython, "asyncio", s) },
+	"twisted": func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, newPython, "twisted", s) },
+	"debian":  func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, debianPython, "asyncio", s) },
 	"node":    func(t *testing.T, _ *httptest.Server, s setup) *peer { return inNode(t, "autobahn", s) },
 	"wampy":   func(t *testing.T, _ *httptest.Server, s setup) *peer { return inNode(t, "wampy", s) },
 	"browser": inBrowser,
 }
 
-var names = []string{"go", "asyncio", "twisted", "node", "wampy", "browser"}
+var names = []string{"go", "asyncio", "twisted", "debian", "node", "wampy", "browser"}
 
 func inPython(t *testing.T, interpreter, network string, s setup) *peer {
 	t.Helper()
 	if _, err := os.Stat(interpreter); err != nil {
-		missing(t, "the Python clients are not installed: make clients")
+		routertest.SkipMissing(t, "the Python clients are not installed: make clients")
 	}
-	return process(t, s.name, interpreter, "peers/peer.py", s.url, s.serializer.String(), formName(s.form), s.name, s.keyring, network)
+	return process(t, s.name, interpreter, "peers/peer.py", s.url, s.serializer.String(), s.form.String(), s.name, s.keyring, network)
 }
 
 func inNode(t *testing.T, client string, s setup) *peer {
 	t.Helper()
-	if _, err := exec.LookPath("node"); err != nil {
-		missing(t, "Node.js is not installed: apt-get install nodejs npm")
-	}
+	node := routertest.Tool(t, "node", "nodejs")
 	if _, err := os.Stat(modules + "/@blindfold/seal"); err != nil {
-		missing(t, "the JavaScript clients are not installed: make clients")
+		routertest.SkipMissing(t, "the JavaScript clients are not installed: make clients")
 	}
 	absolute, err := filepath.Abs("peers")
-	noError(t, err)
-	return process(t, s.name, "node", "peers/node.mjs", absolute, s.url, s.serializer.String(), formName(s.form), s.name, s.keyring, client)
+	routertest.NoError(t, err)
+	return process(t, s.name, node, "peers/node.mjs", absolute, s.url, s.serializer.String(), s.form.String(), s.name, s.keyring, client)
 }
 
 // TestMatrix has each peer call each, itself among them, and publish to all, sealed
@@ -136,10 +136,10 @@ func (p *peer) wantNoMore() {
 func newKeyring(t *testing.T, prefix wamp.URI) string {
 	t.Helper()
 	key, err := cryptobox.NewSharedKey(cryptobox.GenerateKey())
-	noError(t, err)
+	routertest.NoError(t, err)
 	ring := new(cryptobox.KeyRing)
-	noError(t, ring.Add(prefix, key))
+	routertest.NoError(t, ring.Add(prefix, key))
 	file := filepath.Join(t.TempDir(), "keyring.json")
-	noError(t, ring.Save(file))
+	routertest.NoError(t, ring.Save(file))
 	return file
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/cryptobox"
+	"github.com/blindfold-wamp/blindfold/internal/routertest"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -122,7 +122,7 @@ func process(t *testing.T, name, program string, args ...string) *peer {
 	p := newPeer(t, name)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stderr = &testWriter{t: t}
+	cmd.Stderr = t.Output()
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -162,7 +162,7 @@ func inGo(t *testing.T, s setup) *peer {
 	t.Helper()
 	p := newPeer(t, s.name)
 	ring, err := cryptobox.LoadKeyRing(s.keyring)
-	noError(t, err)
+	routertest.NoError(t, err)
 	tell := func(m map[string]any) {
 		line, err := json.Marshal(plain(m))
 		if err != nil {
@@ -181,18 +181,18 @@ func inGo(t *testing.T, s setup) *peer {
 			}
 		},
 	})
-	noError(t, err)
+	routertest.NoError(t, err)
 	t.Cleanup(func() {
 		cancel()
-		noError(t, session.Close())
+		routertest.NoError(t, session.Close())
 	})
 	heard := func(_ context.Context, e *client.Event) {
 		tell(map[string]any{"event": string(e.Topic), "args": list(e.Args), "kwargs": dict(e.Kwargs)})
 	}
 	_, err = session.Subscribe(ctx, secret, heard, client.SubscribeOptions{Match: wamp.MatchPrefix})
-	noError(t, err)
+	routertest.NoError(t, err)
 	_, err = session.Subscribe(ctx, openTopic, heard, client.SubscribeOptions{})
-	noError(t, err)
+	routertest.NoError(t, err)
 	for name, handler := range map[string]client.Handler{
 		"echo": func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
 			return &client.Result{Args: inv.Args, Kwargs: inv.Kwargs}, nil
@@ -211,7 +211,7 @@ func inGo(t *testing.T, s setup) *peer {
 		},
 	} {
 		_, err = session.Register(ctx, wamp.URI(secret+s.name+"."+name), handler, client.RegisterOptions{})
-		noError(t, err)
+		routertest.NoError(t, err)
 	}
 	g := &goPeer{session: session, name: s.name, tell: tell}
 	p.order = func(line string) { go g.obey(ctx, strings.Fields(line)) }
@@ -326,12 +326,3 @@ func dict(v map[string]any) map[string]any {
 	}
 	return v
 }
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func formName(f wamp.Form) string { return fmt.Sprint(f) }

@@ -1,0 +1,23 @@
+package clients
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/internal/routertest"
+)
+
+func TestMain(m *testing.M) { routertest.Main(m) }
+
+// patience is how long a test waits for what has to come: browsers and interpreters
+// have to start.
+const patience = time.Minute
+
+// startRouter runs the built server, to which pages of origin may connect, and
+// returns the URL of its WebSocket listener.
+func startRouter(t *testing.T, origin string) string {
+	t.Helper()
+	config := fmt.Sprintf("listeners:\n  - {websocket: \"127.0.0.1:0\", origins: [%q]}\nadmin: \"127.0.0.1:0\"\n", origin)
+	return routertest.StartProcess(t, config).URLs["websocket"]
+}
