@@ -1,16 +1,13 @@
 package verify
 
 import (
-	"crypto/sha256"
 	"debug/buildinfo"
-	"debug/elf"
-	"debug/gosym"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/blindfold-wamp/blindfold/verify/internal/process"
 )
 
 // decrypting are parts of names of what can open a sealed payload: packages of
@@ -25,10 +22,10 @@ func decrypts(name string) bool {
 }
 
 // build looks into the router's executable for code that could decrypt.
-func (t *target) build(c *Result) {
+func (t *tester) build(c *Result) {
 	path := t.binary()
 	if path == "" {
-		c.inapplicable("needs the router's executable: --binary, --pid or --exec")
+		c.notRun("needs the router's executable: a command that runs it, its process, or a file")
 		return
 	}
 	defer t.o.Progress(Build, 1, 1)
@@ -36,7 +33,7 @@ func (t *target) build(c *Result) {
 		t.sameBinary(c)
 	}
 	provenance(c, path)
-	names, libraries, err := symbols(path)
+	names, libraries, err := process.Symbols(path)
 	if err != nil {
 		c.notRun("symbols of %s: %v", t.binaryName(), err)
 	}
@@ -85,74 +82,38 @@ func provenance(c *Result, path string) {
 }
 
 // sameBinary checks that the process runs the executable that is looked into.
-func (t *target) sameBinary(c *Result) {
-	running, err := fileDigest(fmt.Sprintf("/proc/%d/exe", t.pid))
+func (t *tester) sameBinary(c *Result) {
+	running, err := process.Digest(process.Executable(t.pid))
 	if err != nil {
 		c.notRun("what process %d runs cannot be read: %v", t.pid, err)
 		return
 	}
-	given, err := fileDigest(t.o.Binary)
+	given, err := process.Digest(t.o.Binary)
 	if err == nil && given != running {
 		c.fail("process %d runs another executable, with SHA-256 %s", t.pid, running)
 	}
 }
 
-func fileDigest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
+// buildOfOthers looks into the executables of those that the router has started.
+func (t *tester) buildOfOthers(c *Result) {
+	if t.pid == 0 {
+		return
 	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
+	own, _ := process.Digest(process.Executable(t.pid))
+	for _, pid := range process.Tree(t.pid)[1:] {
+		path := process.Executable(pid)
+		if sum, err := process.Digest(path); err == nil && sum == own {
+			continue
+		}
+		names, libraries, err := process.Symbols(path)
+		if !process.Alive(pid) {
+			continue
+		}
+		if at := slices.IndexFunc(append(names, libraries...), decrypts); at >= 0 {
+			c.fail("process %d, which the router has started, holds %s", pid, append(names, libraries...)[at])
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			c.notRun("symbols of process %d, which the router has started: %v", pid, err)
+		}
 	}
-	return fmt.Sprintf("%x", h.Sum(nil)), nil
-}
-
-var errStripped = errors.New("it is stripped: what it can do is not known")
-
-// symbols returns the names in the symbol table and in Go's own table of
-// functions, which outlives stripping, and the shared libraries.
-func symbols(path string) (names, libraries []string, err error) {
-	f, err := elf.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if libraries, err = f.ImportedLibraries(); err != nil {
-		return nil, nil, err
-	}
-	table, err := f.Symbols()
-	if errors.Is(err, elf.ErrNoSymbols) {
-		return functions(f), libraries, errStripped
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	imported, _ := f.DynamicSymbols() // none where nothing is linked at run time
-	for _, s := range append(table, imported...) {
-		names = append(names, s.Name)
-	}
-	return append(names, functions(f)...), libraries, nil
-}
-
-// functions returns the functions in Go's table for stack traces.
-func functions(f *elf.File) (names []string) {
-	section, text := f.Section(".gopclntab"), f.Section(".text")
-	if section == nil || text == nil {
-		return nil
-	}
-	data, err := section.Data()
-	if err != nil {
-		return nil
-	}
-	table, err := gosym.NewTable(nil, gosym.NewLineTable(data, text.Addr))
-	if err != nil {
-		return nil
-	}
-	for _, fn := range table.Funcs {
-		names = append(names, fn.Name)
-	}
-	return names
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // opaque is a payload to send, and the binary in it.
-type opaque struct {
+type opaquePayload struct {
 	attributes wamp.Attributes
 	payload    wamp.Payload
 	content    []byte
@@ -22,12 +22,12 @@ const (
 	usual   = iota // as this project's codec writes it
 	verbose        // legal, and longer than need be
 	spaced         // JSON: with white space; CBOR: in chunks, in lists of no length
-	styles
+	encodingStyles
 )
 
 // frame makes an opaque payload of a binary.
-func frame(s wamp.Serializer, form wamp.Form, style int, a wamp.Attributes, content []byte) opaque {
-	o := opaque{attributes: a, content: content}
+func frame(s wamp.Serializer, form wamp.Form, style int, a wamp.Attributes, content []byte) opaquePayload {
+	o := opaquePayload{attributes: a, content: content}
 	if style == usual {
 		o.payload = codec.BinaryPayload(s, form, content)
 		return o
@@ -45,16 +45,16 @@ func frame(s wamp.Serializer, form wamp.Form, style int, a wamp.Attributes, cont
 	if form == wamp.FormPassthru {
 		facts.Shape, facts.Args = wamp.ShapeList, 1
 	}
-	o.payload = wamp.NewPayload(closed(s), tail, facts)
+	o.payload = wamp.NewPayload(noTranscoder(s), tail, facts)
 	return o
 }
 
-// closed is the transcoder of payloads made here: nobody decodes them.
-type closed wamp.Serializer
+// noTranscoder is the transcoder of payloads made here: nobody decodes them.
+type noTranscoder wamp.Serializer
 
-func (c closed) Serializer() wamp.Serializer { return wamp.Serializer(c) }
+func (c noTranscoder) Serializer() wamp.Serializer { return wamp.Serializer(c) }
 
-func (closed) DecodePayload([]byte, int) ([]any, map[string]any, error) {
+func (noTranscoder) DecodePayload([]byte, int) ([]any, map[string]any, error) {
 	return nil, nil, wamp.ErrOpaque
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// mostLost is after how many lost messages the comparison is given up: each
-// costs the patience of a peer.
-const mostLost = 3
+// maxLost is after how many lost messages the comparison is given up: each
+// costs the timeout of a peer.
+const maxLost = 3
 
 // passes is how often each serializer and form has its turn: a router may change
 // its ways in the middle.
@@ -18,7 +18,7 @@ const passes = 4
 
 // identity compares each payload's bytes on the wire at the sending and at the
 // receiving socket.
-func (t *target) identity(c *Result) {
+func (t *tester) identity(c *Result) {
 	tally := &identityTally{want: t.o.Messages}
 	combinations := len(wamp.Serializers) * len(wamp.Forms)
 	turns := passes * combinations
@@ -27,7 +27,7 @@ func (t *target) identity(c *Result) {
 		s := wamp.Serializers[turn/len(wamp.Forms)%len(wamp.Serializers)]
 		form := wamp.Forms[turn%len(wamp.Forms)]
 		before := tally.compared
-		for tally.compared-before < share && tally.lost < mostLost && t.ctx.Err() == nil {
+		for tally.compared-before < share && tally.lost < maxLost && t.ctx.Err() == nil {
 			// Each pass goes from another of the router's URLs to another.
 			if err := t.compare(s, form, n+turn/combinations, share-(tally.compared-before), tally, c); err != nil {
 				tally.lost++
@@ -42,7 +42,7 @@ func (t *target) identity(c *Result) {
 	if tally.compared < t.o.Messages {
 		c.fail("only %d of %d messages could be compared", tally.compared, t.o.Messages)
 	}
-	c.note("%d payloads, %d B, by 3 serializers, 2 forms, each in %d ways to write it", tally.compared, tally.bytes, styles)
+	c.note("%d payloads, %d B, by 3 serializers, 2 forms, each in %d ways to write it", tally.compared, tally.bytes, encodingStyles)
 	c.note("SHA-256 over all digests: sent %x, received %x", tally.sent, tally.received)
 	c.pass("%d payloads came out with the bytes they went in with", tally.compared)
 }
@@ -55,7 +55,7 @@ type identityTally struct {
 }
 
 // compare sends n payloads or a few more between a new pair.
-func (t *target) compare(s wamp.Serializer, form wamp.Form, nth, n int, tally *identityTally, c *Result) error {
+func (t *tester) compare(s wamp.Serializer, form wamp.Form, nth, n int, tally *identityTally, c *Result) error {
 	p, err := t.newPair(fmt.Sprintf("identity%d", nth), s, form, nth)
 	if err != nil {
 		return err
@@ -65,16 +65,16 @@ func (t *target) compare(s wamp.Serializer, form wamp.Form, nth, n int, tally *i
 		if t.ctx.Err() != nil {
 			return t.ctx.Err()
 		}
-		if err := p.round(t.seal, func(h hop) { tally.add(t, p, h, c) }); err != nil {
+		if err := p.round(t.seal, func(h delivery) { tally.add(t, p, h, c) }); err != nil {
 			return fmt.Errorf("%s, after %d messages: %w", p.name(), tally.compared, err)
 		}
-		t.o.Progress(Identity, min(tally.compared, tally.want), tally.want)
+		t.o.Progress(ByteIdentity, min(tally.compared, tally.want), tally.want)
 	}
 	return p.leave()
 }
 
-func (y *identityTally) add(t *target, p *pair, h hop, c *Result) {
-	t.remember(h.sent.content)
+func (y *identityTally) add(t *tester, p *pair, h delivery, c *Result) {
+	t.addSealed(h.sent.content)
 	sent, got := h.sent.payload.Digest(), h.got.Digest()
 	y.compared++
 	y.bytes += int64(h.sent.payload.WireSize())

@@ -45,7 +45,7 @@ type observed struct {
 
 // interference sends the same traffic with other bytes in the payloads: to a
 // router that does not look, that makes no difference.
-func (t *target) interference(c *Result) {
+func (t *tester) interference(c *Result) {
 	var first *observed
 	for i, v := range variants {
 		o, err := t.observe(fmt.Sprintf("variant%d", i), v, first)
@@ -59,7 +59,7 @@ func (t *target) interference(c *Result) {
 		} else {
 			compareObserved(c, v.name, first, o)
 		}
-		t.o.Progress(Interference, i+1, len(variants))
+		t.o.Progress(NonInterference, i+1, len(variants))
 	}
 	if t.metrics == "" {
 		c.note("metrics were not compared: --metrics is not given")
@@ -107,7 +107,7 @@ func at(list []string, i int) string {
 
 // observe sends all combinations in one variant. What a router writes late is
 // waited for, until it is as much as first has.
-func (t *target) observe(tag string, v variant, first *observed) (*observed, error) {
+func (t *tester) observe(tag string, v variant, first *observed) (*observed, error) {
 	before, err := t.state()
 	if err != nil {
 		return nil, err
@@ -135,25 +135,25 @@ func (t *target) observe(tag string, v variant, first *observed) (*observed, err
 }
 
 // observePair sends one combination in one variant.
-func (t *target) observePair(p *pair, v variant, o *observed) error {
+func (t *tester) observePair(p *pair, v variant, o *observed) error {
 	n := 0
-	next := func(p *pair, uri wamp.URI, originator bool) (opaque, error) {
+	next := func(p *pair, uri wamp.URI, originator bool) (opaquePayload, error) {
 		n++
 		size := 50 * n
 		if n == 1 {
 			size = large
 		}
 		args, kwargs := t.secrets.values(n, size)
-		a, content, err := t.sealed(p.form, uri, originator, args, kwargs)
+		a, content, err := t.sealFor(p.form, uri, originator, args, kwargs)
 		if err != nil {
-			return opaque{}, err
+			return opaquePayload{}, err
 		}
 		content = v.change(content)
-		t.remember(content)
+		t.addSealed(content)
 		return frame(p.serializer, p.form, usual, a, content), nil
 	}
 	var broken error
-	show := func(h hop) {
+	show := func(h delivery) {
 		err := t.opens(p, h)
 		switch {
 		case v.opens && err != nil:
@@ -177,7 +177,7 @@ type state struct {
 	log     []string
 }
 
-func (t *target) state() (s state, err error) {
+func (t *tester) state() (s state, err error) {
 	if t.metrics != "" {
 		page, err := t.scrape()
 		if err != nil {
@@ -198,7 +198,7 @@ func (t *target) state() (s state, err error) {
 }
 
 // settle notes how the router's state has changed, when it changes no more.
-func (t *target) settle(o *observed, before state, first *observed) error {
+func (t *tester) settle(o *observed, before state, first *observed) error {
 	const quiet, enough = 6, 60 // times the pause
 	same := 0
 	var last *observed

@@ -2,33 +2,31 @@ package verify
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/verify/internal/process"
+	"github.com/blindfold-wamp/blindfold/verify/internal/search"
+
 	"github.com/blindfold-wamp/blindfold/wamp"
-	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
 // scans is how often the memory is scanned while traffic runs.
 const scans = 3
 
 // memory scans the router's memory, while traffic runs, for canaries and keys.
-func (t *target) memory(c *Result) {
+func (t *tester) memory(c *Result) {
 	switch {
 	case t.pid == 0:
-		c.inapplicable("needs the router's process: --pid or --exec")
+		c.notRun("needs the router's process: a command that runs it, or its number")
 		return
 	case runtime.GOOS != "linux":
 		c.notRun("needs Linux's /proc/PID/mem")
 		return
 	}
-	if _, err := t.scan(newScanner(t.secrets.inClear()), func(*pattern) {}); err != nil {
+	if _, err := process.ScanTree(t.pid, search.New(t.secrets.inClear()), func(*search.Pattern) {}); err != nil {
 		c.notRun("cannot be read: %v", err)
 		return
 	}
@@ -42,35 +40,45 @@ func (t *target) memory(c *Result) {
 }
 
 // scanTraffic scans while sealed payloads, always the same, go through.
-func (t *target) scanTraffic(c *Result) error {
+func (t *tester) scanTraffic(c *Result) error {
 	fixed, err := t.fixed()
 	if err != nil {
 		return err
 	}
-	var known []pattern
+	var known []search.Pattern
 	for _, o := range fixed {
-		known = append(known, ciphertext(o.content)...)
+		known = append(known, search.Ciphertext(o.content)...)
 	}
-	s := newScanner(t.secrets.sealed(), known)
+	s := search.New(t.secrets.sealed(), known)
 	halt := t.background(fixed)
 	defer halt()
-	found := make(finds) // in all scans
+	found := make(search.Hits) // in all scans
 	for n := range scans {
-		before := found.of(ciphertexts)
-		size, err := t.scan(s, found.add)
+		before := found.Of(search.CiphertextName)
+		m, err := process.ScanTree(t.pid, s, found.Add)
 		if err != nil {
 			return err
 		}
-		c.note("scan %d: %d MiB, ciphertext found %d times", n+1, size>>20, found.of(ciphertexts)-before)
+		unread(c, m)
+		c.note("scan %d: %d MiB, ciphertext found %d times", n+1, m.Size>>20, found.Of(search.CiphertextName)-before)
 		t.o.Progress(Memory, n+1, scans+1)
 	}
-	for _, what := range found.others(ciphertexts) {
+	for _, what := range found.Except(search.CiphertextName) {
 		c.fail("found in the router's memory: %s", what)
 	}
-	if found.of(ciphertexts) == 0 {
+	if found.Of(search.CiphertextName) == 0 {
 		c.fail("void: not even the ciphertext is found in process %d: is it the router?", t.pid)
 	}
 	return halt()
+}
+
+// unread makes a check not run if there was memory that could not be read.
+func unread(c *Result, m process.Memory) {
+	for _, text := range m.Unread {
+		if text = "there is memory that cannot be read: " + text; !slices.Contains(c.Evidence, text) {
+			c.notRun("%s", text)
+		}
+	}
 }
 
 // fixedKey is one payload of a round.
@@ -82,8 +90,8 @@ type fixedKey struct {
 }
 
 // fixed seals one payload for each use, with every canary in it.
-func (t *target) fixed() (map[fixedKey]opaque, error) {
-	out := make(map[fixedKey]opaque)
+func (t *tester) fixed() (map[fixedKey]opaquePayload, error) {
+	out := make(map[fixedKey]opaquePayload)
 	for _, s := range wamp.Serializers {
 		for _, form := range wamp.Forms {
 			p := t.uris("memory", s, form)
@@ -91,7 +99,7 @@ func (t *target) fixed() (map[fixedKey]opaque, error) {
 				{s, form, p.topic, true}, {s, form, p.procedure, true}, {s, form, p.procedure, false}, {s, form, p.failure, false},
 			} {
 				args, kwargs := t.secrets.values(len(out), 500)
-				a, content, err := t.sealed(form, k.uri, k.originator, args, kwargs)
+				a, content, err := t.sealFor(form, k.uri, k.originator, args, kwargs)
 				if err != nil {
 					return nil, err
 				}
@@ -105,16 +113,16 @@ func (t *target) fixed() (map[fixedKey]opaque, error) {
 // background keeps traffic of fixed payloads going until halt is called. halt
 // returns an error if there was none, in the end, to scan by. A pair whose
 // traffic is disturbed gives up: what is lost is for other checks to tell.
-func (t *target) background(fixed map[fixedKey]opaque) (halt func() error) {
+func (t *tester) background(fixed map[fixedKey]opaquePayload) (halt func() error) {
 	stop, done := make(chan struct{}), make(chan error, 1)
-	next := func(p *pair, uri wamp.URI, originator bool) (opaque, error) {
+	next := func(p *pair, uri wamp.URI, originator bool) (opaquePayload, error) {
 		return fixed[fixedKey{p.serializer, p.form, uri, originator}], nil
 	}
 	go func() {
 		pairs, err := t.pairs("memory")
 		for {
 			pairs = slices.DeleteFunc(pairs, func(p *pair) bool {
-				if err = p.round(next, func(hop) {}); err != nil {
+				if err = p.round(next, func(delivery) {}); err != nil {
 					p.close()
 				}
 				return err != nil
@@ -140,86 +148,28 @@ func (t *target) background(fixed map[fixedKey]opaque) (halt func() error) {
 }
 
 // scanControl sends a canary in the clear, which must be found.
-func (t *target) scanControl(c *Result) error {
+func (t *tester) scanControl(c *Result) error {
 	p, err := t.newPair("control", wamp.MsgPack, wamp.FormTransparency, 0)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	payload, err := codec.EncodePayload(wamp.MsgPack, []any{t.secrets.clear}, nil)
-	if err != nil {
-		return err
-	}
-	s := newScanner(t.secrets.inClear())
-	for deadline := time.Now().Add(2 * patience); time.Now().Before(deadline); {
+	s := search.New(t.secrets.inClear())
+	for deadline := time.Now().Add(2 * timeout); time.Now().Before(deadline); {
 		for range 10 {
-			if _, err := p.alice.publish(p.topic, opaque{payload: payload}); err != nil {
-				return err
-			}
-			if _, err := p.alice.receive(); err != nil { // PUBLISHED, or a refusal
+			if err := t.publishClear(p); err != nil {
 				return err
 			}
 		}
-		found := make(finds)
-		if _, err := t.scan(s, found.add); err != nil {
+		found := make(search.Hits)
+		if _, err := process.ScanTree(t.pid, s, found.Add); err != nil {
 			return err
 		}
-		if n := found.of(clearCanary); n > 0 {
+		if n := found.Of(clearCanary); n > 0 {
 			c.note("control: a canary sent in the clear is found %d times", n)
 			t.o.Progress(Memory, scans+1, scans+1)
 			return nil
 		}
 	}
 	return errors.New("a canary sent in the clear is not found: the scan shows nothing")
-}
-
-// scanProcess scans all memory of a process that can be read, and returns its
-// size. Memory that is gone when it is its turn is passed over.
-func scanProcess(pid int, s *scanner, found func(*pattern)) (size int64, err error) {
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	if err != nil {
-		return 0, err
-	}
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	if err != nil {
-		return 0, err
-	}
-	defer mem.Close()
-	buf := make([]byte, 4<<20)
-	for line := range strings.Lines(string(maps)) {
-		start, end, ok := readable(line)
-		if !ok {
-			continue
-		}
-		w := &window{s: s, found: found}
-		for at := start; at < end; {
-			n, err := mem.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
-			_, _ = w.Write(buf[:n])
-			at += int64(n)
-			if n == 0 || err != nil {
-				break
-			}
-		}
-		size += w.total
-	}
-	if size == 0 {
-		return 0, errors.New("none of it can be read")
-	}
-	return size, nil
-}
-
-// readable returns the bounds of a mapping, and whether to read it: mappings of
-// devices and the kernel's own are left out.
-func readable(line string) (start, end int64, ok bool) {
-	fields := strings.Fields(line)
-	if len(fields) < 5 || fields[1][0] != 'r' {
-		return 0, 0, false
-	}
-	if len(fields) > 5 && (strings.HasPrefix(fields[5], "/dev/") || fields[5] == "[vvar]" || fields[5] == "[vsyscall]") {
-		return 0, 0, false
-	}
-	from, to, _ := strings.Cut(fields[0], "-")
-	start, err1 := strconv.ParseInt(from, 16, 64)
-	end, err2 := strconv.ParseInt(to, 16, 64)
-	return start, end, err1 == nil && err2 == nil
 }

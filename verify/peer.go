@@ -14,30 +14,31 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// patience is how long a peer waits for what must come.
-const patience = 5 * time.Second
+// timeout is how long a peer waits for a message that must come.
+const timeout = 5 * time.Second
 
-// peer is a client that says what it is told to, however wrong, and shows what
-// it gets, message by message: package client would not send most of this. It
-// belongs to one goroutine.
+// peer is a client that sends any message, however wrong, and returns what it
+// gets, message by message: package client would not send most of this. It belongs
+// to one goroutine.
 type peer struct {
 	name string
 	conn transport.Conn
-	told func(text string) // gets the texts of ABORT and ERROR
-	// heard gets all that comes, if it is set: the bodies of frames of all kinds.
-	heard   func(body []byte)
+	// onText gets the texts of ABORT and ERROR.
+	onText func(text string)
+	// onFrame, if it is set, gets the bodies of frames of all kinds.
+	onFrame func(body []byte)
 	request wamp.ID
 }
 
 // join connects to a URL and opens a session that announces every form.
-func (t *target) join(name, url string, s wamp.Serializer) (*peer, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, patience)
+func (t *tester) join(name, url string, s wamp.Serializer) (*peer, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, timeout)
 	defer cancel()
 	conn, err := transport.Dial(ctx, url, transport.DialOptions{Serializer: s, TLS: t.o.TLS})
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{name: name, conn: conn, told: t.tell}
+	p := &peer{name: name, conn: conn, onText: t.addText}
 	if err := p.hello(ctx, t.o.Realm, t.o.AuthID, t.o.Auth); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("%s cannot join: %w", name, err)
@@ -69,7 +70,7 @@ func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods
 		case *wamp.Welcome:
 			return nil
 		case *wamp.Challenge:
-			if err := p.prove(ctx, answers[m.AuthMethod], m); err != nil {
+			if err := p.authenticate(ctx, answers[m.AuthMethod], m); err != nil {
 				return err
 			}
 		default:
@@ -78,7 +79,7 @@ func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods
 	}
 }
 
-func (p *peer) prove(ctx context.Context, by answer.Answer, m *wamp.Challenge) error {
+func (p *peer) authenticate(ctx context.Context, by answer.Answer, m *wamp.Challenge) error {
 	if by == nil {
 		return errors.New("the router asks for another proof than was offered")
 	}
@@ -109,7 +110,7 @@ func (p *peer) send(m wamp.Message) error {
 
 func (p *peer) sendRaw(body []byte) error {
 	frame := p.conn.Framing().AppendFrame(nil, transport.OpMessage, body)
-	if _, err := p.conn.Write([][]byte{frame}, patience); err != nil {
+	if _, err := p.conn.Write([][]byte{frame}, timeout); err != nil {
 		return fmt.Errorf("%s cannot write: %w", p.name, err)
 	}
 	return nil
@@ -120,22 +121,22 @@ var errSilence = errors.New("nothing came")
 
 // receive returns the next message, which is the caller's to keep.
 func (p *peer) receive() (wamp.Message, error) {
-	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = p.conn.SetReadDeadline(time.Now().Add(timeout))
 	for {
 		f, err := p.conn.Read()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, fmt.Errorf("%s waited %v: %w", p.name, patience, errSilence)
+			return nil, fmt.Errorf("%s waited %v: %w", p.name, timeout, errSilence)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot read: %w", p.name, err)
 		}
-		if p.heard != nil {
-			p.heard(f.Body)
+		if p.onFrame != nil {
+			p.onFrame(f.Body)
 		}
 		switch f.Op {
 		case transport.OpPing:
 			pong := p.conn.Framing().AppendFrame(nil, transport.OpPong, f.Body)
-			if _, err := p.conn.Write([][]byte{pong}, patience); err != nil {
+			if _, err := p.conn.Write([][]byte{pong}, timeout); err != nil {
 				return nil, err
 			}
 		case transport.OpMessage:
@@ -143,23 +144,23 @@ func (p *peer) receive() (wamp.Message, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s got what is no message: %w", p.name, err)
 			}
-			p.listen(m)
+			p.collect(m)
 			return m, nil
 		}
 	}
 }
 
-// listen collects what the router says in its own words.
-func (p *peer) listen(m wamp.Message) {
+// collect passes on the texts of ABORT and ERROR.
+func (p *peer) collect(m wamp.Message) {
 	switch m := m.(type) {
 	case *wamp.Abort:
-		p.told(m.Details.Message)
-		p.told(string(m.Reason))
+		p.onText(m.Details.Message)
+		p.onText(string(m.Reason))
 	case *wamp.Error:
-		p.told(m.Details.Message)
-		p.told(string(m.Error))
+		p.onText(m.Details.Message)
+		p.onText(string(m.Error))
 		if args, kwargs, err := m.Payload.Decode(); err == nil {
-			p.told(fmt.Sprint(args, kwargs))
+			p.onText(fmt.Sprint(args, kwargs))
 		}
 	}
 }
@@ -200,21 +201,9 @@ func unexpected(m wamp.Message, want string) error {
 	return e
 }
 
-// refused waits for the ERROR that answers a request, and returns its URI.
-func (p *peer) refused(request wamp.ID) (wamp.URI, error) {
-	e, err := await[*wamp.Error](p)
-	if err == nil && e.Request != request {
-		err = fmt.Errorf("%s: got an ERROR for another request", p.name)
-	}
-	if err != nil {
-		return "", err
-	}
-	return e.Error, nil
-}
-
-// nothing shows that nothing is on its way to the peer: the answer to what it
-// asks for itself comes next.
-func (p *peer) nothing() error {
+// expectNothing shows that nothing is on its way to the peer: the answer to its own
+// request comes next.
+func (p *peer) expectNothing() error {
 	request := p.next()
 	if err := p.send(&wamp.Unsubscribe{Request: request, Subscription: wamp.MaxID}); err != nil {
 		return err
@@ -263,14 +252,14 @@ func (p *peer) register(procedure wamp.URI) error {
 	return err
 }
 
-func (p *peer) publish(topic wamp.URI, o opaque) (wamp.ID, error) {
+func (p *peer) publish(topic wamp.URI, o opaquePayload) (wamp.ID, error) {
 	m := &wamp.Publish{Request: p.next(), Topic: topic, Payload: o.payload}
 	m.Options.Acknowledge = wamp.True
 	m.Options.Attributes = o.attributes
 	return m.Request, p.send(m)
 }
 
-func (p *peer) call(procedure wamp.URI, o opaque) (wamp.ID, error) {
+func (p *peer) call(procedure wamp.URI, o opaquePayload) (wamp.ID, error) {
 	m := &wamp.Call{Request: p.next(), Procedure: procedure, Payload: o.payload}
 	m.Options.ReceiveProgress = wamp.True
 	m.Options.Attributes = o.attributes

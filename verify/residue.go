@@ -10,14 +10,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/blindfold-wamp/blindfold/verify/internal/process"
+	"github.com/blindfold-wamp/blindfold/verify/internal/search"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// residue looks for what the router has left of payloads where others can see
-// it: metrics, and its answers to what is malformed or refused. What lies in
-// files is looked at in leftovers, when the router has written all of it.
-func (t *target) residue(c *Result) {
+// residue searches for what the router has left of payloads where others can see
+// it: in metrics, in its answers to what is malformed or refused, and in memory. Its
+// files are searched when it has written all of them.
+func (t *tester) residue(c *Result) {
 	if err := t.provoke(c); err != nil {
 		c.fail("%v", err)
 		return
@@ -30,7 +32,7 @@ func (t *target) residue(c *Result) {
 		}
 		t.scanText(c, "metrics", []byte(page))
 	} else {
-		c.note("metrics were not searched: --metrics is not given")
+		c.note("metrics were not searched: their URL is not known")
 	}
 	t.mu.Lock()
 	answers := strings.Join(t.texts, "\n")
@@ -47,46 +49,68 @@ func (t *target) residue(c *Result) {
 }
 
 // scanText looks for all that was sent: sealed, in the clear, or as ciphertext.
-func (t *target) scanText(c *Result, where string, text []byte) {
-	found := make(finds)
-	t.everything().find(text, found.add)
-	for _, what := range found.others() {
+func (t *tester) scanText(c *Result, where string, text []byte) {
+	found := make(search.Hits)
+	t.everything().Find(text, found.Add)
+	for _, what := range found.Except() {
 		c.fail("found in %s: %s", where, what)
 	}
 	c.note("%s: %d B", where, len(text))
 }
 
-func (t *target) everything() *scanner {
-	return newScanner(t.secrets.sealed(), t.secrets.inClear(), t.payloads)
+func (t *tester) everything() *search.Scanner {
+	return search.New(t.secrets.sealed(), t.secrets.inClear(), t.sealed)
 }
 
-// dump scans the router's memory once more, now that the traffic has ended, as
-// one would a core dump.
-func (t *target) dump(c *Result) {
+// dump searches the router's memory once more, now that the traffic has ended, as
+// one would a core dump, and the files that it has open and that have no name: others
+// cannot be found any more when it has ended.
+func (t *tester) dump(c *Result) {
 	if t.pid == 0 || runtime.GOOS != "linux" {
-		c.note("the memory after the traffic was not searched: --pid is not given")
+		c.note("the memory after the traffic was not searched: the router's process is not known")
 		return
 	}
-	found := make(finds)
-	size, err := t.scan(newScanner(t.secrets.sealed()), found.add)
+	found := make(search.Hits)
+	m, err := process.ScanTree(t.pid, search.New(t.secrets.sealed()), found.Add)
 	if err != nil {
 		c.notRun("memory after the traffic: %v", err)
 		return
 	}
-	for _, what := range found.others() {
+	unread(c, m)
+	for _, what := range found.Except() {
 		c.fail("found in the memory after the traffic: %s", what)
 	}
-	c.note("memory after the traffic: %d MiB", size>>20)
+	c.note("memory after the traffic: %d MiB", m.Size>>20)
+	for _, pid := range process.Tree(t.pid) {
+		t.openWithoutName(c, pid)
+	}
 }
 
-// provoke sends what the router has to refuse, with ciphertext and canaries
-// wherever they fit, so that whatever it repeats can be found.
-func (t *target) provoke(c *Result) error {
-	_, content, err := t.sealed(wamp.FormTransparency, t.base+"residue", true, []any{t.secrets.args}, nil)
+// openWithoutName searches the files without a name that a process has open.
+func (t *tester) openWithoutName(c *Result, pid int) {
+	s := t.everything()
+	for _, f := range process.OpenFiles(pid) {
+		if _, err := os.Stat(f.Name); err == nil {
+			continue // searched with the others
+		}
+		found := make(search.Hits)
+		if err := s.File(f.Path, found.Add); err != nil {
+			c.notRun("%s, which process %d has open: %v", f.Name, pid, err)
+		}
+		for _, what := range found.Except() {
+			c.fail("found in %s, which process %d has open: %s", f.Name, pid, what)
+		}
+	}
+}
+
+// provoke sends what the router has to refuse, with ciphertext and canaries wherever
+// they fit, so that whatever it repeats is found.
+func (t *tester) provoke(c *Result) error {
+	_, content, err := t.sealFor(wamp.FormTransparency, t.base+"residue", true, []any{t.secrets.args}, nil)
 	if err != nil {
 		return err
 	}
-	t.payloads = append(append(t.payloads, ciphertext(content)...), twice(content)...)
+	t.sealed = append(append(t.sealed, search.Ciphertext(content)...), search.DoubleEncoded(content)...)
 	for _, s := range wamp.Serializers {
 		for i, bad := range t.malformed(s, content) {
 			if err := t.sendMalformed(s, bad); err != nil {
@@ -99,7 +123,7 @@ func (t *target) provoke(c *Result) error {
 
 // malformed returns messages that carry ciphertext, or a canary in the clear,
 // and break a rule.
-func (t *target) malformed(s wamp.Serializer, content []byte) (out [][]byte) {
+func (t *tester) malformed(s wamp.Serializer, content []byte) (out [][]byte) {
 	topic := t.base + "residue"
 	binary := codec.BinaryPayload(s, wamp.FormTransparency, content)
 	list := codec.BinaryPayload(s, wamp.FormPassthru, content)
@@ -128,18 +152,18 @@ func (t *target) malformed(s wamp.Serializer, content []byte) (out [][]byte) {
 
 // sendMalformed sends one such message, and waits until the router has answered
 // it, by ABORT or otherwise.
-func (t *target) sendMalformed(s wamp.Serializer, body []byte) error {
+func (t *tester) sendMalformed(s wamp.Serializer, body []byte) error {
 	p, err := t.join("mallory", t.urls[0], s)
 	if err != nil {
 		return err
 	}
 	defer p.conn.Close()
-	p.heard = t.hear
+	p.onFrame = t.addAnswer
 	if err := p.sendRaw(body); err != nil {
 		return err
 	}
-	// Where a router takes it without a word, the answer to this comes next.
-	if p.nothing() == nil {
+	// If the router accepts it silently, the answer to the next request arrives.
+	if p.expectNothing() == nil {
 		return nil
 	}
 	for {
@@ -153,25 +177,25 @@ func (t *target) sendMalformed(s wamp.Serializer, body []byte) error {
 }
 
 // provokeRefusals calls what nobody serves, with ciphertext and in the clear.
-func (t *target) provokeRefusals(content []byte) error {
+func (t *tester) provokeRefusals(content []byte) error {
 	p, err := t.join("mallory", t.urls[0], wamp.JSON)
 	if err != nil {
 		return err
 	}
-	p.heard = t.hear
+	p.onFrame = t.addAnswer
 	clear, err := codec.EncodePayload(wamp.JSON, []any{t.secrets.clear}, map[string]any{"canary": t.secrets.clear})
 	if err != nil {
 		return err
 	}
 	a := wamp.Attributes{EncAlgo: "cryptobox", EncSerializer: "json"}
-	for _, o := range []opaque{frame(wamp.JSON, wamp.FormTransparency, usual, a, content), {payload: clear}} {
+	for _, o := range []opaquePayload{frame(wamp.JSON, wamp.FormTransparency, usual, a, content), {payload: clear}} {
 		if _, err := p.call(t.base+"nobody", o); err != nil {
 			return err
 		}
 		if _, err := p.receive(); err != nil {
 			return err
 		}
-		for _, uri := range []wamp.URI{t.o.Required, t.o.Validated} {
+		for _, uri := range []wamp.URI{t.o.RequiresSealed, t.o.Validated} {
 			if uri == "" {
 				continue
 			}
@@ -186,13 +210,12 @@ func (t *target) provokeRefusals(content []byte) error {
 	return p.leave()
 }
 
-// leftovers searches the router's logs and data, after it has ended if it was
-// started here.
-func (t *target) leftovers(c *Result) {
+// files searches the router's logs and data: after its end, if Run has started it.
+func (t *tester) files(c *Result) {
 	s := t.everything()
 	for what, names := range map[string][]string{"log": t.logs, "data": t.data} {
 		if len(names) == 0 {
-			c.note("%s was not searched: --%s is not given", what, what)
+			c.note("%s was not searched: where it is, is not known", what)
 		}
 		for _, name := range names {
 			if err := searchTree(c, s, what, name); err != nil {
@@ -200,12 +223,12 @@ func (t *target) leftovers(c *Result) {
 			}
 		}
 	}
-	t.elsewhere(c, s)
+	t.otherFiles(c, s)
 	c.pass("neither payload, ciphertext nor key in answers, metrics, logs, data and memory, as far as given")
 }
 
-// elsewhere searches the files that the router opened outside of its data.
-func (t *target) elsewhere(c *Result, s *scanner) {
+// otherFiles searches the files that the router opened outside of its data.
+func (t *tester) otherFiles(c *Result, s *search.Scanner) {
 	searched, gone := 0, 0
 	for _, name := range t.opened {
 		info, err := os.Stat(name)
@@ -213,16 +236,16 @@ func (t *target) elsewhere(c *Result, s *scanner) {
 		case errors.Is(err, fs.ErrNotExist):
 			gone++
 			continue
-		case err != nil || !info.Mode().IsRegular() || info.Size() > largestFile:
-			continue // which counts in the check of ingress
+		case err != nil || !info.Mode().IsRegular() || info.Size() > maxFile:
+			continue // the check of ingress reports it
 		case slices.ContainsFunc(slices.Concat(t.logs, t.data), func(root string) bool { return within(root, name) }):
 			continue
 		}
-		found := make(finds)
-		if err := s.scanFile(name, found.add); err != nil {
+		found := make(search.Hits)
+		if err := s.File(name, found.Add); err != nil {
 			c.notRun("%v", err)
 		}
-		for _, secret := range found.others() {
+		for _, secret := range found.Except() {
 			c.fail("found in a file that the router opened: %s", secret)
 		}
 		searched++
@@ -239,7 +262,7 @@ func within(root, name string) bool {
 }
 
 // searchTree scans a file, or all files below a folder.
-func searchTree(c *Result, s *scanner, what, root string) error {
+func searchTree(c *Result, s *search.Scanner, what, root string) error {
 	files, total := 0, int64(0)
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -250,9 +273,9 @@ func searchTree(c *Result, s *scanner, what, root string) error {
 			return err
 		}
 		defer f.Close()
-		found := make(finds)
-		n, err := s.scanReader(f, found.add)
-		for _, secret := range found.others() {
+		found := make(search.Hits)
+		n, err := s.Reader(f, found.Add)
+		for _, secret := range found.Except() {
 			c.fail("found in the router's %s: %s", what, secret)
 		}
 		files++

@@ -21,7 +21,7 @@ type pair struct {
 
 // newPair joins two peers that use the URIs of that tag. n chooses among the
 // router's URLs.
-func (t *target) newPair(tag string, s wamp.Serializer, form wamp.Form, n int) (*pair, error) {
+func (t *tester) newPair(tag string, s wamp.Serializer, form wamp.Form, n int) (*pair, error) {
 	p := t.uris(tag, s, form)
 	var err error
 	if p.alice, err = t.join("alice", t.urls[n%len(t.urls)], s); err != nil {
@@ -42,7 +42,7 @@ func (t *target) newPair(tag string, s wamp.Serializer, form wamp.Form, n int) (
 }
 
 // uris returns a pair that has URIs, and nobody in it yet.
-func (t *target) uris(tag string, s wamp.Serializer, form wamp.Form) *pair {
+func (t *tester) uris(tag string, s wamp.Serializer, form wamp.Form) *pair {
 	base := t.base + wamp.URI(fmt.Sprintf("%s.%s.%s.", tag, s, form))
 	return &pair{form: form, serializer: s, topic: base + "topic", procedure: base + "procedure", failure: base + "error"}
 }
@@ -63,25 +63,25 @@ func (p *pair) close() {
 // leave ends both sessions in good order.
 func (p *pair) leave() error { return errors.Join(p.alice.leave(), p.bob.leave()) }
 
-// hop is one payload on its way through the router.
-type hop struct {
+// delivery is one payload on its way through the router.
+type delivery struct {
 	kind       string // what was sent and what came of it
 	uri        wamp.URI
 	originator bool // of who sent it
-	sent       opaque
+	sent       opaquePayload
 	got        wamp.Payload
 	attributes wamp.Attributes
 }
 
 // source makes the payload that a peer sends about a URI.
-type source func(p *pair, uri wamp.URI, originator bool) (opaque, error)
+type source func(p *pair, uri wamp.URI, originator bool) (opaquePayload, error)
 
 // perRound is how many payloads a round sends.
 const perRound = 6
 
-// round sends a payload in every way that there is, and shows each hop as it was
+// round sends a payload in every way that there is, and shows each delivery as it was
 // made. An error ends it: sessions may be out of step then.
-func (p *pair) round(next source, show func(hop)) error {
+func (p *pair) round(next source, show func(delivery)) error {
 	if err := p.event(next, show); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (p *pair) round(next source, show func(hop)) error {
 	return p.fail(next, show, invocation, request)
 }
 
-func (p *pair) event(next source, show func(hop)) error {
+func (p *pair) event(next source, show func(delivery)) error {
 	o, err := next(p, p.topic, true)
 	if err != nil {
 		return err
@@ -115,11 +115,11 @@ func (p *pair) event(next source, show func(hop)) error {
 	if err != nil {
 		return fmt.Errorf("EVENT: %w", err)
 	}
-	show(hop{"PUBLISH to EVENT", p.topic, true, o, event.Payload, event.Details.Attributes})
+	show(delivery{"PUBLISH to EVENT", p.topic, true, o, event.Payload, event.Details.Attributes})
 	return nil
 }
 
-func (p *pair) invoke(next source, show func(hop)) (invocation, request wamp.ID, err error) {
+func (p *pair) invoke(next source, show func(delivery)) (invocation, request wamp.ID, err error) {
 	o, err := next(p, p.procedure, true)
 	if err != nil {
 		return 0, 0, err
@@ -131,11 +131,11 @@ func (p *pair) invoke(next source, show func(hop)) (invocation, request wamp.ID,
 	if err != nil {
 		return 0, 0, fmt.Errorf("CALL: %w", err)
 	}
-	show(hop{"CALL to INVOCATION", p.procedure, true, o, m.Payload, m.Details.Attributes})
+	show(delivery{"CALL to INVOCATION", p.procedure, true, o, m.Payload, m.Details.Attributes})
 	return m.Request, request, nil
 }
 
-func (p *pair) result(next source, show func(hop), invocation, request wamp.ID, progress bool) error {
+func (p *pair) result(next source, show func(delivery), invocation, request wamp.ID, progress bool) error {
 	o, err := next(p, p.procedure, false)
 	if err != nil {
 		return err
@@ -155,11 +155,11 @@ func (p *pair) result(next source, show func(hop), invocation, request wamp.ID, 
 	if m.Request != request || m.Details.Progress != progress {
 		return fmt.Errorf("%s: it is another call's result", kind)
 	}
-	show(hop{kind, p.procedure, false, o, m.Payload, m.Details.Attributes})
+	show(delivery{kind, p.procedure, false, o, m.Payload, m.Details.Attributes})
 	return nil
 }
 
-func (p *pair) fail(next source, show func(hop), invocation, request wamp.ID) error {
+func (p *pair) fail(next source, show func(delivery), invocation, request wamp.ID) error {
 	o, err := next(p, p.failure, false)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (p *pair) fail(next source, show func(hop), invocation, request wamp.ID) er
 	if m.Request != request || m.Error != p.failure {
 		return fmt.Errorf("ERROR: %w", unexpected(m, "ERROR "+string(p.failure)))
 	}
-	show(hop{"ERROR to ERROR", p.failure, false, o, m.Payload, m.Details.Attributes})
+	show(delivery{"ERROR to ERROR", p.failure, false, o, m.Payload, m.Details.Attributes})
 	return nil
 }
 
@@ -184,7 +184,7 @@ const large = 70_000
 
 // seal returns genuine sealed payloads, of sizes from nothing to plenty and
 // written in every style.
-func (t *target) seal(p *pair, uri wamp.URI, originator bool) (opaque, error) {
+func (t *tester) seal(p *pair, uri wamp.URI, originator bool) (opaquePayload, error) {
 	n := int(t.sent.Add(1))
 	size := n * 37 % 300
 	switch n % 500 {
@@ -194,14 +194,14 @@ func (t *target) seal(p *pair, uri wamp.URI, originator bool) (opaque, error) {
 		size = 20_000
 	}
 	args, kwargs := t.secrets.values(n, size)
-	attributes, payload, err := t.sealed(p.form, uri, originator, args, kwargs)
+	attributes, payload, err := t.sealFor(p.form, uri, originator, args, kwargs)
 	if err != nil {
-		return opaque{}, err
+		return opaquePayload{}, err
 	}
-	return frame(p.serializer, p.form, n%styles, attributes, payload), nil
+	return frame(p.serializer, p.form, n%encodingStyles, attributes, payload), nil
 }
 
-func (t *target) sealed(form wamp.Form, uri wamp.URI, originator bool, args []any, kwargs map[string]any) (wamp.Attributes, []byte, error) {
+func (t *tester) sealFor(form wamp.Form, uri wamp.URI, originator bool, args []any, kwargs map[string]any) (wamp.Attributes, []byte, error) {
 	attributes, payload, sealed, err := t.sealer(form).Seal(&wamp.Subject{URI: uri, Originator: originator}, args, kwargs)
 	if err == nil && !sealed {
 		err = fmt.Errorf("there is no key for %s", uri)
@@ -209,12 +209,12 @@ func (t *target) sealed(form wamp.Form, uri wamp.URI, originator bool, args []an
 	return attributes, payload, err
 }
 
-func (t *target) sealer(form wamp.Form) *cryptobox.Forms {
+func (t *tester) sealer(form wamp.Form) *cryptobox.Forms {
 	return &cryptobox.Forms{Form: form, Box: cryptobox.Box{Keys: t.secrets.ring}, Passthru: cryptobox.Passthru{Keys: t.secrets.ring}}
 }
 
-// opens reports whether what came of a hop can be opened.
-func (t *target) opens(p *pair, h hop) error {
+// opens reports whether what came of a delivery can be opened.
+func (t *tester) opens(p *pair, h delivery) error {
 	content, ok := codec.Binary(&h.got)
 	if !ok {
 		return fmt.Errorf("it is not one binary any more")
@@ -224,7 +224,7 @@ func (t *target) opens(p *pair, h hop) error {
 }
 
 // pairs joins a pair for each serializer and form.
-func (t *target) pairs(tag string) (out []*pair, err error) {
+func (t *tester) pairs(tag string) (out []*pair, err error) {
 	for _, s := range wamp.Serializers {
 		for _, form := range wamp.Forms {
 			p, err := t.newPair(tag, s, form, len(out))

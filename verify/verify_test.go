@@ -2,19 +2,23 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Every style is legal, carries the same binary, and differs from what a router
 // writes that decodes and encodes again, in at least one style of each kind.
@@ -26,7 +30,7 @@ func TestFraming(t *testing.T) {
 				a = wamp.Attributes{PPTScheme: "wamp"}
 			}
 			differ := 0
-			for style := range styles {
+			for style := range encodingStyles {
 				for _, size := range []int{0, 1, 40, 70_000} {
 					content := random(size)
 					o := frame(s, form, style, a, content)
@@ -54,7 +58,8 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// Not run is not passed, and counts unless it is optional.
+// A check that was not run has not passed: the verdict says so, and the error, unless
+// it is optional.
 func TestReport(t *testing.T) {
 	passAll := func(r *Report) {
 		for _, c := range r.Results {
@@ -62,23 +67,37 @@ func TestReport(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		change            func(r *Report)
-		blind, incomplete bool
+		only, optional []Check
+		change         func(r *Report)
+		ran            int
+		verdict        Verdict
+		err            error
+		text           string
 	}{
-		"all pass":            {passAll, true, false},
-		"nothing was done":    {func(*Report) {}, false, true},
-		"one fails":           {func(r *Report) { r.Result(Memory).fail("found"); passAll(r) }, false, false},
-		"one is not run":      {func(r *Report) { r.Result(Ingress).notRun("no strace"); passAll(r) }, false, true},
-		"an optional one":     {func(r *Report) { r.Result(Ingress).Optional = true; r.Result(Ingress).notRun("no strace"); passAll(r) }, true, false},
-		"an inapplicable one": {func(r *Report) { r.Result(Memory).inapplicable("needs --pid"); passAll(r) }, true, false},
-		"an optional failure": {func(r *Report) { r.Result(Build).Optional = true; r.Result(Build).fail("found"); passAll(r) }, false, false},
-		"fails, is not run":   {func(r *Report) { r.Result(Build).fail("found"); r.Result(Build).notRun("stripped"); passAll(r) }, false, false},
+		"all pass":         {nil, nil, passAll, 7, Blind, nil, "7 of 7 checks run, none failed"},
+		"nothing was done": {nil, nil, func(*Report) {}, 0, Incomplete, ErrIncomplete, "0 of 7 checks run, none failed; not run: byte identity"},
+		"one fails": {nil, nil, func(r *Report) { r.Result(Memory).fail("found"); passAll(r) },
+			7, NotBlind, ErrFailed, "7 of 7 checks run, FAILED: memory"},
+		"one is not run": {nil, nil, func(r *Report) { r.Result(Ingress).notRun("no strace"); passAll(r) },
+			6, Incomplete, ErrIncomplete, "6 of 7 checks run, none failed; not run: ingress"},
+		"an optional one is not run": {nil, []Check{Ingress}, func(r *Report) { r.Result(Ingress).notRun("no strace"); passAll(r) },
+			6, Incomplete, nil, "6 of 7 checks run, none failed; not run: ingress"},
+		"an optional one fails": {nil, []Check{Build}, func(r *Report) { r.Result(Build).fail("found"); passAll(r) },
+			7, NotBlind, ErrFailed, "FAILED: build"},
+		"fails, is not run": {nil, nil, func(r *Report) { r.Result(Build).fail("found"); r.Result(Build).notRun("stripped"); passAll(r) },
+			7, NotBlind, ErrFailed, "FAILED: build"},
+		"is not run, fails": {nil, nil, func(r *Report) { r.Result(Build).notRun("stripped"); r.Result(Build).fail("found"); passAll(r) },
+			7, NotBlind, ErrFailed, "FAILED: build"},
+		"only one is asked for": {[]Check{Ingress}, nil, func(r *Report) { r.Result(Ingress).pass("fine") },
+			1, Incomplete, nil, "1 of 7 checks run, none failed; not run: byte identity"},
+		"that one is not run": {[]Check{Ingress}, nil, func(r *Report) { r.Result(Ingress).notRun("no strace") },
+			0, Incomplete, ErrIncomplete, "0 of 7"},
 	} {
-		r := newReport()
+		r := newReport(c.only, c.optional)
 		c.change(r)
 		r.conclude()
-		if r.Blind != c.blind || r.Incomplete() != c.incomplete {
-			t.Errorf("%s: blind %v, incomplete %v", name, r.Blind, r.Incomplete())
+		if r.Ran != c.ran || r.Verdict != c.verdict || !errors.Is(r.Err(), c.err) || !strings.Contains(r.String(), c.text) {
+			t.Errorf("%s: %d run, %s, %v, %q", name, r.Ran, r.Verdict, r.Err(), r)
 		}
 		for _, result := range r.Results {
 			if result.Status == Passed && result.Summary != "fine" {
@@ -117,69 +136,14 @@ func TestUsualLine(t *testing.T) {
 	}
 }
 
-// The memory of a process shows what it has read.
-func TestScanProcess(t *testing.T) {
-	cat := exec.Command("cat")
-	in, err := cat.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cat.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cat.Start(); err != nil {
-		t.Skip(err)
-	}
-	defer func() {
-		_ = in.Close()
-		_ = cat.Wait()
-	}()
-	secret := newCanary()
-	if _, err := io.WriteString(in, secret); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(out, make([]byte, len(secret))); err != nil {
-		t.Fatal(err)
-	}
-	for want, s := range map[bool]*scanner{
-		true:  newScanner(encodings("secret", []byte(secret), true)),
-		false: newScanner(encodings("secret", []byte(newCanary()), true)),
-	} {
-		found := make(finds)
-		size, err := scanProcess(cat.Process.Pid, s, found.add)
-		if err != nil || size < 100<<10 || (found.of("secret") > 0) != want {
-			t.Errorf("%d B, %v, %v", size, found, err)
-		}
-	}
-	if _, err := scanProcess(1<<22+1, newScanner(), func(*pattern) {}); err == nil {
-		t.Error("there is no such process")
-	}
-}
-
-func TestReadable(t *testing.T) {
-	for line, want := range map[string]bool{
-		"c000000000-c000400000 rw-p 00000000 00:00 0":                        true,
-		"00400000-00401000 r--p 00000000 08:01 42    /bin/router":            true,
-		"c000400000-c004000000 ---p 00000000 00:00 0":                        false,
-		"7ffd0000-7ffd1000 r--p 00000000 00:00 0                 [vvar]":     false,
-		"7f0000000000-7f0000001000 rw-s 00000000 00:06 1     /dev/dri/card0": false,
-		"": false,
-	} {
-		if _, _, ok := readable(line); ok != want {
-			t.Errorf("%q: %v", line, ok)
-		}
-	}
-}
-
-func TestOptions(t *testing.T) {
-	for text, o := range map[string]Options{
+func TestTarget(t *testing.T) {
+	for text, o := range map[string]Target{
 		"which router":         {},
-		"no check":             {URLs: []string{"ws://x"}, Optional: []string{"memroy"}},
-		"executable file":      {Exec: []string{"no-such-router-here"}},
+		"no check":             {URLs: []string{"ws://x"}, Optional: []Check{"memroy"}},
+		"executable file":      {Command: []string{"no-such-router-here"}},
 		"has no key with":      {URLs: []string{"ws://127.0.0.1:1"}, Keyring: halfRing(t)},
 		"cannot be reached":    {URLs: []string{"ws://127.0.0.1:1"}},
-		"the router has ended": {Exec: []string{"false"}},
+		"the router has ended": {Command: []string{"false"}},
 	} {
 		o.Realm = "realm1"
 		_, err := Run(context.Background(), o)
@@ -214,52 +178,12 @@ func TestMetricsMustBeThere(t *testing.T) {
 	}))
 	defer server.Close()
 	for word, path := range map[string]string{"": "/metrics", "/": "/metrics", "/metrics": "/metrics", "/m": "/m"} {
-		tg := &target{ctx: context.Background(), metrics: metricsURL(server.URL + word)}
+		tg := &tester{ctx: context.Background(), metrics: metricsURL(server.URL + word)}
 		if tg.metrics != server.URL+path {
 			t.Errorf("%q: %s", word, tg.metrics)
 		}
 		if s, err := tg.state(); (err == nil) != (path == "/metrics") {
 			t.Errorf("%q: %v, %v", word, s.metrics, err)
 		}
-	}
-}
-
-// A process that the router has started belongs to it, and so does what that one
-// has started.
-func TestFamily(t *testing.T) {
-	secret := newCanary()
-	cmd := exec.Command("sh", "-c", "cat; :") // a shell that starts another process
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
-	defer func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-	}()
-	if _, err := io.WriteString(in, secret); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(out, make([]byte, len(secret))); err != nil {
-		t.Fatal(err)
-	}
-	tg := &target{pid: os.Getpid()}
-	if family := tg.family(); len(family) != 3 || family[0] != tg.pid || family[1] != cmd.Process.Pid {
-		t.Fatalf("%d has %v", tg.pid, family)
-	}
-	tg.pid = cmd.Process.Pid
-	found := make(finds)
-	if _, err := tg.scan(newScanner(encodings(clearCanary, []byte(secret), true)), found.add); err != nil {
-		t.Fatal(err)
-	}
-	if found.of(clearCanary) == 0 {
-		t.Error("what only the other process has read is not found")
 	}
 }

@@ -42,14 +42,14 @@ A secret from one terminal to another:
   seal publish com.app.topic 'meet at 9' --keyring k.json  # in the other
 
 exit status:
-  0  success; verify: every required check passed
+  0  success; verify: every check was run, and passed
   1  failure; verify: a check failed
   2  the command line is wrong
   3  no connection to the router, or the connection was lost
   4  the router or the other side answered with an error
   5  a key is missing or wrong: nothing was sent, or what arrived was not opened
   6  timeout
-  7  verify: no check failed, but a required check could not be run
+  7  verify: no check failed, but some were not run
 `
 
 // The exit statuses.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -16,51 +17,57 @@ const verifyUsage = `usage: seal verify --url URL [OPTIONS]
        seal verify [OPTIONS] --exec ROUTER [ARG...]
 
 Checks that a router is blind. Sends sealed traffic full of random canaries
-through it, and looks for these, and for the keys, wherever they could be:
+through it, and searches for these, and for the keys, wherever they could be:
 
   1  byte identity     each payload leaves with the bytes that it came with
   2  non-interference  random bytes in its place are treated just the same
   3  memory            neither canaries nor keys in the router's memory (--pid, --exec)
-  4  residue           nor in logs, error texts, metrics, data, what is left in memory
+  4  residue           nor in its answers, metrics, logs, data, and memory afterwards
   5  ingress           nor in all that the router has ever read (--exec; needs strace)
   6  build             nothing in its executable can decrypt (--binary, --pid, --exec)
   7  refusals          what needs reading is refused, and plaintext where it may not be
 
 With --exec, which must come last, it runs the router itself. A lone cmd/router
 gets a configuration for all checks; "{config}" among ARGs stands for the path
-of one. Otherwise checks whose options are missing are left out. docs/threat-model.md
-says what each check proves and what it does not.
+of one. A check that lacks what it needs is not run. The last line counts the
+checks that were run. docs/threat-model.md says what each check proves and what
+it does not.
 
-Exit status 0: all checks hold; 1: one failed; 7: none failed, and one could not
-be run that is not left out by --optional or for want of its options.
+Exit status:
+  0  every check was run, and passed (but for those named by --optional, or left
+     out by --only, which need not be run)
+  1  a check failed
+  7  no check failed, and some were not run: from outside, with --url alone, that
+     is so for memory, ingress and build
 
 examples:
   seal verify --exec ./router
   seal verify --exec ./router --config router.yaml
-  seal verify --url ws://127.0.0.1:8080/ws --pid 4711 --metrics http://127.0.0.1:8082/metrics --log router.log
-  seal verify --url wss://wamp.example.com/ws --realm realm1 --json
+  seal verify --url ws://127.0.0.1:8080/ws --pid 4711 --metrics http://127.0.0.1:8082/metrics --log router.log --optional ingress
+  seal verify --url wss://wamp.example.com/ws --realm realm1 --json --optional memory,ingress,build
 `
 
 func runVerify(ctx context.Context, e *cli, args []string) error {
 	o := options{clear: true}
-	var v verify.Options
-	var urls, logs, data, optional list
-	var required, validated string
+	var target verify.Target
+	var urls, logs, data, optional, only list
+	var sealed, validated string
 	f := e.flags(func(f *flag.FlagSet) {
 		f.Var(&urls, "url", "`URL` of the router (may be repeated): ws, wss, rs, rss, or unix")
 		o.addJoin(f)
-		f.IntVar(&v.Messages, "messages", 10_000, "how many payloads to compare")
-		f.IntVar(&v.PID, "pid", 0, "the router's process `ID` (Linux)")
-		f.StringVar(&v.Binary, "binary", "", "the router's executable `FILE`")
+		f.IntVar(&target.Messages, "messages", 10_000, "how many payloads to compare")
+		f.IntVar(&target.PID, "pid", 0, "the router's process `ID` (Linux)")
+		f.StringVar(&target.Binary, "binary", "", "the router's executable `FILE`")
 		f.Var(&logs, "log", "`FILE` that the router logs to, at its most verbose (may be repeated)")
 		f.Var(&data, "data", "`FOLDER` that the router keeps its data in (may be repeated)")
-		f.StringVar(&v.Metrics, "metrics", "", "`URL` of the router's Prometheus metrics")
-		f.StringVar(&required, "required", "", "a `URI` on which the router requires opaque payloads")
+		f.StringVar(&target.Metrics, "metrics", "", "`URL` of the router's Prometheus metrics")
+		f.StringVar(&sealed, "required", "", "a `URI` on which the router requires opaque payloads")
 		f.StringVar(&validated, "validated", "", "a `URI` on which the router validates payloads")
-		f.StringVar(&v.Keyring, "keyring", "", "seal with the keys of this `FILE`, and look for them; default: keys made for the occasion")
-		f.Var(&optional, "optional", "`CHECK` that need not be run, by name (may be repeated)")
+		f.StringVar(&target.Keyring, "keyring", "", "seal with the keys of this `FILE`, and search for them (default: keys generated for this run)")
+		f.Var(&only, "only", "run this `CHECK` only, by name (may be repeated, or a list with commas)")
+		f.Var(&optional, "optional", "`CHECK` that need not be run, by name (may be repeated, or a list with commas)")
 	})
-	args, v.Exec = cutExec(args)
+	args, target.Command = cutExec(args)
 	rest, err := e.parse(f, args)
 	if err != nil {
 		return err
@@ -68,22 +75,20 @@ func runVerify(ctx context.Context, e *cli, args []string) error {
 	if len(rest) > 0 {
 		return usageError("verify takes options only, and a command behind --exec")
 	}
-	v.URLs, v.Logs, v.Data = urls, logs, data
-	for _, names := range optional {
-		v.Optional = append(v.Optional, strings.Split(names, ",")...)
+	target.URLs, target.Logs, target.Data = urls, logs, data
+	if target.Optional, err = checkNames("--optional", optional); err != nil {
+		return err
 	}
-	for _, name := range v.Optional {
-		if !slices.Contains(verify.Checks, name) {
-			return usageError("--optional: there is no check %s; there are %s", printable(name), strings.Join(verify.Checks, ", "))
-		}
+	if target.Only, err = checkNames("--only", only); err != nil {
+		return err
 	}
-	v.Required, v.Validated = wamp.URI(required), wamp.URI(validated)
-	if err := o.fillVerify(&v); err != nil {
+	target.RequiresSealed, target.Validated = wamp.URI(sealed), wamp.URI(validated)
+	if err := o.fillTarget(&target); err != nil {
 		return err
 	}
 	progress := newBar(e.stderr)
-	v.Progress = progress.show
-	report, err := verify.Run(ctx, v)
+	target.Progress = func(check verify.Check, done, total int) { progress.show(string(check), done, total) }
+	report, err := verify.Run(ctx, target)
 	progress.clear()
 	if err != nil {
 		return err
@@ -95,15 +100,29 @@ func runVerify(ctx context.Context, e *cli, args []string) error {
 			return err
 		}
 	} else {
-		e.table(report)
+		e.report(report)
 	}
-	switch {
-	case report.Blind:
-		return nil
-	case report.Incomplete():
+	switch err := report.Err(); {
+	case errors.Is(err, verify.ErrFailed):
+		return &statusError{status: exitFailed}
+	case errors.Is(err, verify.ErrIncomplete):
 		return &statusError{status: exitNotRun}
 	}
-	return &statusError{status: exitFailed}
+	return nil
+}
+
+// checkNames returns the checks that an option names.
+func checkNames(option string, values []string) (out []verify.Check, err error) {
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			check := verify.Check(strings.TrimSpace(name))
+			if !slices.Contains(verify.Checks(), check) {
+				return nil, usageError("%s: unknown check %q; the checks are %q", option, printable(name), verify.Checks())
+			}
+			out = append(out, check)
+		}
+	}
+	return out, nil
 }
 
 // cutExec returns the command behind --exec.
@@ -115,30 +134,30 @@ func cutExec(args []string) (before, command []string) {
 	return args[:at], args[at+1:]
 }
 
-// fillVerify takes over how to join.
-func (o *options) fillVerify(v *verify.Options) error {
+// fillTarget fills in how to join.
+func (o *options) fillTarget(target *verify.Target) error {
 	var err error
 	if o.auth == "cookie" {
 		return usageError("--auth cookie: verify cannot send cookies; use another method")
 	}
-	if v.TLS, err = o.tls(); err != nil {
+	if target.TLS, err = o.tls(); err != nil {
 		return err
 	}
-	if v.Auth, err = o.authenticators(); err != nil {
+	if target.Auth, err = o.authenticators(); err != nil {
 		return err
 	}
-	v.Realm, v.AuthID = wamp.URI(o.realm), o.authID
-	if !v.Realm.Valid(wamp.MatchExact) {
+	target.Realm, target.AuthID = wamp.URI(o.realm), o.authID
+	if !target.Realm.Valid(wamp.MatchExact) {
 		return usageError("--realm is not a URI")
 	}
-	if len(v.Exec) == 0 && len(v.URLs) == 0 {
+	if len(target.Command) == 0 && len(target.URLs) == 0 {
 		return usageError("missing --url or --exec")
 	}
 	return nil
 }
 
-// table prints a report for people.
-func (e *cli) table(r *verify.Report) {
+// report prints a report for people.
+func (e *cli) report(r *verify.Report) {
 	for _, text := range r.Router {
 		fmt.Fprintln(e.stdout, printable(text))
 	}
@@ -151,13 +170,5 @@ func (e *cli) table(r *verify.Report) {
 			}
 		}
 	}
-	fmt.Fprintln(e.stdout)
-	switch {
-	case r.Blind:
-		fmt.Fprintln(e.stdout, "blind, as far as was checked")
-	case r.Incomplete():
-		fmt.Fprintln(e.stdout, "not shown: a check could not be run")
-	default:
-		fmt.Fprintln(e.stdout, "NOT BLIND, or not what it should be: a check failed")
-	}
+	fmt.Fprintf(e.stdout, "\n%s: %s\n", r.Verdict, r)
 }

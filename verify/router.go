@@ -10,23 +10,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/blindfold-wamp/blindfold/verify/internal/process"
+	"github.com/blindfold-wamp/blindfold/verify/internal/strace"
 )
 
-// process is a router that was started here.
-type process struct {
+// routerProcess is a router that Run has started.
+type routerProcess struct {
 	cmd   *exec.Cmd // strace's, or the router's
 	pid   int       // the router's
 	trace string    // file that strace writes to, "" without
-	// untraced says why there is no trace.
+	// untraced says why strace does not record it.
 	untraced string
-	done     chan struct{} // closed when it has ended
+	done     chan struct{} // noTranscoder when it has ended
 	output   sync.WaitGroup
 	log      string
 	environ  []byte
@@ -36,15 +38,15 @@ type process struct {
 	last  time.Time
 }
 
-// lateOutput is how long what the router said is read after its end.
+// lateOutput is how long the output of the router is read after its end.
 const lateOutput = time.Second
 
-// placeholder stands for the configuration in the command line of --exec.
+// placeholder stands for the path of a configuration in Target.Command.
 const placeholder = "{config}"
 
 // start runs the router, under strace if that is there.
-func (t *target) start() error {
-	command := slices.Clone(t.o.Exec)
+func (t *tester) start() error {
+	command := slices.Clone(t.o.Command)
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		return err
@@ -61,11 +63,11 @@ func (t *target) start() error {
 			return err
 		}
 	}
-	p := &process{done: make(chan struct{}), log: filepath.Join(t.dir, "log"), last: time.Now()}
+	p := &routerProcess{done: make(chan struct{}), log: filepath.Join(t.dir, "log"), last: time.Now()}
 	full := command
-	if p.untraced = straceMissing(); p.untraced == "" {
+	if p.untraced = strace.Missing(); p.untraced == "" {
 		p.trace = filepath.Join(t.dir, "trace")
-		full = append(straceCommand(p.trace), command...)
+		full = append(strace.Command(p.trace), command...)
 	}
 	work := filepath.Join(t.dir, "work")
 	if err := os.Mkdir(work, 0o700); err != nil {
@@ -74,7 +76,7 @@ func (t *target) start() error {
 	if err := p.run(full, work); err != nil {
 		return err
 	}
-	t.process = p
+	t.router = p
 	t.logs, t.data = append(t.logs, p.log), append(t.data, work)
 	if p.pid, err = p.find(); err != nil {
 		return err
@@ -95,7 +97,7 @@ func isOurs(path string) bool {
 }
 
 // run starts the command. Both of its outputs go to the log.
-func (p *process) run(command []string, dir string) error {
+func (p *routerProcess) run(command []string, dir string) error {
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -106,6 +108,7 @@ func (p *process) run(command []string, dir string) error {
 		return err
 	}
 	p.cmd = exec.Command(command[0], command[1:]...)
+	process.KeepDescriptors()
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, its, log
 	err = p.cmd.Start()
 	_ = its.Close()
@@ -138,7 +141,7 @@ func (p *process) run(command []string, dir string) error {
 	return nil
 }
 
-func (p *process) ended() bool {
+func (p *routerProcess) ended() bool {
 	select {
 	case <-p.done:
 		return true
@@ -147,23 +150,23 @@ func (p *process) ended() bool {
 	}
 }
 
-// lastWords is the end of the log.
-func (p *process) lastWords() string {
+// endedError says that the router has ended, with the end of its log.
+func (p *routerProcess) endedError() error {
 	content, _ := os.ReadFile(p.log)
 	text := strings.TrimSpace(string(content))
 	if at := len(text) - 500; at > 0 {
 		text = text[at:]
 	}
-	return text
+	return errors.New("the router has ended: " + text)
 }
 
 // find returns the router's process id: that of strace's child, which is the
 // first to be recorded.
-func (p *process) find() (int, error) {
+func (p *routerProcess) find() (int, error) {
 	if p.trace == "" {
 		return p.cmd.Process.Pid, nil
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && !p.ended(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline) && !p.ended(); time.Sleep(10 * time.Millisecond) {
 		f, err := os.Open(p.trace)
 		if err != nil {
 			continue
@@ -175,13 +178,13 @@ func (p *process) find() (int, error) {
 			return strconv.Atoi(number)
 		}
 	}
-	return 0, errors.New("the router has ended: " + p.lastWords())
+	return 0, p.endedError()
 }
 
 // discover reads the router's URLs from its standard output.
-func (t *target) discover() error {
-	p := t.process
-	for deadline := time.Now().Add(4 * patience); ; time.Sleep(20 * time.Millisecond) {
+func (t *tester) discover() error {
+	p := t.router
+	for deadline := time.Now().Add(4 * timeout); ; time.Sleep(20 * time.Millisecond) {
 		p.mu.Lock()
 		lines, quiet := slices.Clone(p.lines), time.Since(p.last) > 300*time.Millisecond
 		p.mu.Unlock()
@@ -201,9 +204,9 @@ func (t *target) discover() error {
 		case len(t.urls) > 0 && quiet:
 			return nil
 		case p.ended():
-			return errors.New("the router has ended: " + p.lastWords())
+			return p.endedError()
 		case time.Now().After(deadline):
-			return errors.New("the router does not say where it listens: give --url")
+			return errors.New("the router does not print where it listens: its URL must be given")
 		}
 	}
 }
@@ -219,37 +222,22 @@ func metricsURL(word string) string {
 }
 
 // stop ends the router.
-func (t *target) stop() {
-	if t.process == nil || t.process.ended() {
+func (t *tester) stop() {
+	if t.router == nil || t.router.ended() {
 		return
 	}
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		if router, err := os.FindProcess(t.process.pid); err == nil && t.process.pid > 0 {
+		if router, err := os.FindProcess(t.router.pid); err == nil && t.router.pid > 0 {
 			_ = router.Signal(s)
 		} else {
-			_ = t.process.cmd.Process.Signal(s)
+			_ = t.router.cmd.Process.Signal(s)
 		}
 		select {
-		case <-t.process.done:
+		case <-t.router.done:
 			return
-		case <-time.After(2 * patience):
+		case <-time.After(2 * timeout):
 		}
 	}
-	_ = t.process.cmd.Process.Kill()
-	<-t.process.done
-}
-
-// straceMissing says why strace cannot be used, or "".
-func straceMissing() string {
-	if runtime.GOOS != "linux" {
-		return "strace is for Linux"
-	}
-	if _, err := exec.LookPath("strace"); err != nil {
-		return "strace is not installed"
-	}
-	command := append(straceCommand(os.DevNull), "true")
-	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-		return fmt.Sprintf("strace does not work here: %v: %s", err, strings.TrimSpace(string(out)))
-	}
-	return ""
+	_ = t.router.cmd.Process.Kill()
+	<-t.router.done
 }

@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,47 +14,48 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/verify/internal/process"
+	"github.com/blindfold-wamp/blindfold/verify/internal/search"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// target is the router under test.
-type target struct {
+// tester is one run of the checks, and what is known of the router.
+type tester struct {
 	ctx     context.Context
-	o       Options
+	o       Target
 	report  *Report
 	secrets *secrets
-	base    wamp.URI // that all URIs of this run begin with
-	dir     string   // for what is made for this run
+	base    wamp.URI // of all URIs of this run, but for those that have rules
+	dir     string   // for the files of this run
 
 	urls    []string
 	metrics string
-	process *process // if it was started here
+	router  *routerProcess // if Run has started it
 	pid     int
 	logs    []string // files
 	data    []string
 
 	sent  atomic.Int64
 	mu    sync.Mutex
-	texts []string // that the router answered with
-	// answers are frames in answer to what is malformed or refused, as they came.
+	texts []string // in which the router said no
+	// answers are the frames that answered what is malformed or refused.
 	answers []byte
-	opened  []string // files that the router opened, as far as that was recorded
-	// payloads are patterns of the ciphertext that was sent.
-	payloads   []pattern
-	remembered int
+	opened  []string         // files that the router opened, as far as that was recorded
+	sealed  []search.Pattern // of the ciphertext that was sent
+	seals   int              // payloads in it
 }
 
-func newTarget(ctx context.Context, o Options, r *Report) (_ *target, err error) {
-	t := &target{ctx: ctx, o: o, report: r, urls: o.URLs, metrics: o.Metrics, pid: o.PID,
+func newTester(ctx context.Context, o Target, r *Report) (_ *tester, err error) {
+	t := &tester{ctx: ctx, o: o, report: r, urls: o.URLs, metrics: o.Metrics, pid: o.PID,
 		logs: slices.Clone(o.Logs), data: slices.Clone(o.Data)}
 	t.base = wamp.URI(fmt.Sprintf("com.blindfold.verify.r%x.", random(6)))
 	if t.secrets, err = newSecrets(o.Keyring); err != nil {
 		return nil, err
 	}
-	if t.dir, err = os.MkdirTemp("", "seal-verify-"); err != nil {
+	if t.dir, err = os.MkdirTemp("", "blindfold-verify-"); err != nil {
 		return nil, err
 	}
-	if len(o.Exec) > 0 {
+	if len(o.Command) > 0 {
 		if err := t.start(); err != nil {
 			t.close()
 			return nil, err
@@ -64,14 +64,14 @@ func newTarget(ctx context.Context, o Options, r *Report) (_ *target, err error)
 	return t, nil
 }
 
-// close ends what was started and removes what was made.
-func (t *target) close() {
+// close ends the router, if Run has started it, and removes the files of this run.
+func (t *tester) close() {
 	t.stop()
 	_ = os.RemoveAll(t.dir)
 }
 
-// tell keeps a text of the router's.
-func (t *target) tell(text string) {
+// addText keeps a text of the router's.
+func (t *tester) addText(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if text != "" && !slices.Contains(t.texts, text) {
@@ -79,29 +79,29 @@ func (t *target) tell(text string) {
 	}
 }
 
-// hear keeps a frame in which only the router's own words can be.
-func (t *target) hear(body []byte) {
+// addAnswer keeps a frame in which only the router's own words can be.
+func (t *tester) addAnswer(body []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.answers = append(append(t.answers, body...), '\n')
 }
 
-// remember keeps what tells a ciphertext apart: of the first and of some others
-// in every form that it could have been left in.
-func (t *target) remember(content []byte) {
+// addSealed keeps the patterns of a ciphertext that is sent: those of one in a
+// hundred also encoded twice.
+func (t *tester) addSealed(content []byte) {
 	if len(bytes.Trim(content, "\x00")) == 0 {
 		return // zeros are everywhere
 	}
-	t.payloads = append(t.payloads, ciphertext(content)...)
-	if t.remembered%100 == 0 {
-		t.payloads = append(t.payloads, twice(content)...)
+	t.sealed = append(t.sealed, search.Ciphertext(content)...)
+	if t.seals%100 == 0 {
+		t.sealed = append(t.sealed, search.DoubleEncoded(content)...)
 	}
-	t.remembered++
+	t.seals++
 }
 
-// reach waits until the router takes sessions.
-func (t *target) reach() error {
-	for deadline := time.Now().Add(4 * patience); ; time.Sleep(50 * time.Millisecond) {
+// awaitRouter waits until the router takes sessions at all of its URLs.
+func (t *tester) awaitRouter() error {
+	for deadline := time.Now().Add(4 * timeout); ; time.Sleep(50 * time.Millisecond) {
 		var err error
 		for _, url := range t.urls {
 			var p *peer
@@ -115,16 +115,16 @@ func (t *target) reach() error {
 			return nil
 		case t.ctx.Err() != nil:
 			return t.ctx.Err()
-		case t.process == nil || time.Now().After(deadline):
+		case t.router == nil || time.Now().After(deadline):
 			return fmt.Errorf("the router cannot be reached: %w", err)
-		case t.process.ended():
-			return errors.New("the router has ended: " + t.process.lastWords())
+		case t.router.ended():
+			return t.router.endedError()
 		}
 	}
 }
 
 // describe says in the report what is tested.
-func (t *target) describe() {
+func (t *tester) describe() {
 	say := func(format string, args ...any) {
 		t.report.Router = append(t.report.Router, fmt.Sprintf(format, args...))
 	}
@@ -133,19 +133,19 @@ func (t *target) describe() {
 		say("process %d", t.pid)
 	}
 	if b := t.binary(); b != "" {
-		if sum, err := fileDigest(b); err == nil {
+		if sum, err := process.Digest(b); err == nil {
 			say("binary %s, SHA-256 %s", t.binaryName(), sum)
 		}
 	}
 }
 
 // binary returns a path at which the router's executable can be read, or "".
-func (t *target) binary() string {
+func (t *tester) binary() string {
 	switch {
 	case t.o.Binary != "":
 		return t.o.Binary
 	case t.pid > 0:
-		path := fmt.Sprintf("/proc/%d/exe", t.pid)
+		path := process.Executable(t.pid)
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}
@@ -153,7 +153,7 @@ func (t *target) binary() string {
 	return ""
 }
 
-func (t *target) binaryName() string {
+func (t *tester) binaryName() string {
 	if name, err := os.Readlink(t.binary()); err == nil && strings.HasPrefix(t.binary(), "/proc/") {
 		return name
 	}
@@ -161,8 +161,8 @@ func (t *target) binaryName() string {
 }
 
 // scrape returns the metrics page.
-func (t *target) scrape() (string, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, patience)
+func (t *tester) scrape() (string, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.metrics, nil)
 	if err != nil {
@@ -181,8 +181,8 @@ func (t *target) scrape() (string, error) {
 	return string(body), err
 }
 
-// readLogs returns all that is in the logs.
-func (t *target) readLogs() ([]byte, error) {
+// readLogs returns the content of all logs.
+func (t *tester) readLogs() ([]byte, error) {
 	var all []byte
 	for _, name := range t.logs {
 		content, err := os.ReadFile(name)
@@ -194,10 +194,10 @@ func (t *target) readLogs() ([]byte, error) {
 	return all, nil
 }
 
-// configuration writes a configuration for cmd/router that listens on free
-// ports, logs all, and has a rule of each kind.
-func (t *target) configuration() (string, error) {
-	t.o.Required, t.o.Validated = "com.blindfold.verify.required", "com.blindfold.verify.validated"
+// configuration writes a configuration for cmd/router, which listens on free
+// ports, logs at the level debug, and has a rule of each kind.
+func (t *tester) configuration() (string, error) {
+	t.o.RequiresSealed, t.o.Validated = "com.blindfold.verify.required", "com.blindfold.verify.validated"
 	schema := filepath.Join(t.dir, "schema.json")
 	if err := os.WriteFile(schema, []byte(`{"properties": {"args": {"maxItems": 0}}}`+"\n"), 0o600); err != nil {
 		return "", err

@@ -13,7 +13,7 @@ import (
 // is read.
 func TestProcessEndsBeforeItsChildren(t *testing.T) {
 	dir := t.TempDir()
-	p := &process{done: make(chan struct{}), log: filepath.Join(dir, "log")}
+	p := &routerProcess{done: make(chan struct{}), log: filepath.Join(dir, "log")}
 	if err := p.run([]string{"sh", "-c", "sleep 40 & echo $! said"}, dir); err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,16 @@
-package verify
+package search
 
 import (
 	"bytes"
 	"encoding/binary"
 )
 
-// stream searches what a router reads from one source. Clients mask what they
-// send over WebSocket (RFC 6455, section 5.3), so that is unmasked first.
-type stream struct {
-	plain  window // as it was read
-	masked window // unmasked
-	held   []byte // not yet taken
+// Stream searches what a router reads from one source. Clients mask what they
+// send over WebSocket (RFC 6455, section 5.3): that is unmasked first.
+type Stream struct {
+	plain  *Window // as it was read
+	masked *Window // unmasked
+	held   []byte  // not yet taken
 	kind   streamKind
 }
 
@@ -23,11 +23,13 @@ const (
 	streamOther
 )
 
-func newStream(s *scanner, found func(*pattern)) *stream {
-	return &stream{plain: window{s: s, found: found}, masked: window{s: s, found: found}}
+// NewStream returns a Stream that calls found for every pattern in it.
+func NewStream(s *Scanner, found func(*Pattern)) *Stream {
+	return &Stream{plain: s.NewWindow(found), masked: s.NewWindow(found)}
 }
 
-func (st *stream) feed(data []byte) {
+// Feed searches data, which comes next. It keeps nothing of data.
+func (st *Stream) Feed(data []byte) {
 	_, _ = st.plain.Write(data)
 	if st.kind == streamOther {
 		return
@@ -38,7 +40,7 @@ func (st *stream) feed(data []byte) {
 }
 
 // step takes what it can of held, and reports whether there may be more.
-func (st *stream) step() bool {
+func (st *Stream) step() bool {
 	switch st.kind {
 	case streamNew:
 		switch {
@@ -65,8 +67,8 @@ func (st *stream) step() bool {
 	return false
 }
 
-// frame takes one WebSocket frame.
-func (st *stream) frame() bool {
+// frame takes one WebSocket frame, and reports whether it did.
+func (st *Stream) frame() bool {
 	b := st.held
 	if len(b) < 2 {
 		return false

@@ -1,7 +1,8 @@
-package verify
+package search
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -10,11 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // leaks are ways in which a router could have left a secret, in each of which it
 // must be found.
@@ -27,7 +24,7 @@ func leaks(t *testing.T, secret []byte, text bool) map[string][]byte {
 		"Go []byte": fmt.Append(nil, secret),
 	}
 	for n := range 5 {
-		within := append(append(random(n), secret...), random(n)...)
+		within := append(append(randomBytes(n), secret...), randomBytes(n)...)
 		out[fmt.Sprint("base64 at ", n)] = []byte(base64.StdEncoding.EncodeToString(within))
 		out[fmt.Sprint("base64url at ", n)] = []byte(base64.RawURLEncoding.EncodeToString(within))
 	}
@@ -68,25 +65,25 @@ func TestSecretsAreFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		secret []byte
 		text   bool
-	}{"canary": {[]byte(newCanary()), true}, "key": {random(32), false}} {
-		s := newScanner(encodings("secret", c.secret, c.text))
+	}{"canary": {[]byte(canary()), true}, "key": {randomBytes(32), false}} {
+		s := New(Encodings("secret", c.secret, c.text))
 		for leak, b := range leaks(t, c.secret, c.text) {
-			stream := bytes.Join([][]byte{random(300), make([]byte, 100), b, random(300)}, nil)
-			found := make(finds)
-			s.find(stream, found.add)
-			if found.of("secret") == 0 {
+			stream := bytes.Join([][]byte{randomBytes(300), make([]byte, 100), b, randomBytes(300)}, nil)
+			found := make(Hits)
+			s.Find(stream, found.Add)
+			if found.Of("secret") == 0 {
 				t.Errorf("%s as %s is not found", name, leak)
 			}
-			pieces := make(finds)
-			if _, err := s.scanReader(iotest.OneByteReader(bytes.NewReader(stream)), pieces.add); err != nil {
+			pieces := make(Hits)
+			if _, err := s.Reader(iotest.OneByteReader(bytes.NewReader(stream)), pieces.Add); err != nil {
 				t.Fatal(err)
 			}
 			if fmt.Sprint(pieces) != fmt.Sprint(found) {
 				t.Errorf("%s as %s: %v in pieces, %v as a whole", name, leak, pieces, found)
 			}
 		}
-		found := make(finds)
-		s.find(append(random(1<<20), make([]byte, 1<<20)...), found.add)
+		found := make(Hits)
+		s.Find(append(randomBytes(1<<20), make([]byte, 1<<20)...), found.Add)
 		if len(found) > 0 {
 			t.Errorf("%s is found where there is none: %v", name, found)
 		}
@@ -96,9 +93,9 @@ func TestSecretsAreFound(t *testing.T) {
 // Ciphertext is found in the forms that it is sent, logged and kept in.
 func TestCiphertextIsFound(t *testing.T) {
 	for _, size := range []int{40, 64, 65, 1000} {
-		payload := random(size)
+		payload := randomBytes(size)
 		text := base64.StdEncoding.EncodeToString(payload)
-		s := newScanner(ciphertext(payload), twice(payload))
+		s := New(Ciphertext(payload), DoubleEncoded(payload))
 		for name, b := range map[string][]byte{
 			"raw": payload, "base64": []byte(text), "hex": []byte(hex.EncodeToString(payload)),
 			"its end":          payload[len(payload)-33:],
@@ -108,9 +105,9 @@ func TestCiphertextIsFound(t *testing.T) {
 			if size <= 64 && name == "its end" {
 				continue
 			}
-			found := make(finds)
-			s.find(b, found.add)
-			if found.of(ciphertexts) == 0 {
+			found := make(Hits)
+			s.Find(b, found.Add)
+			if found.Of(CiphertextName) == 0 {
 				t.Errorf("%d B of ciphertext are not found %s", size, name)
 			}
 		}
@@ -118,25 +115,33 @@ func TestCiphertextIsFound(t *testing.T) {
 }
 
 // A report names what was found, and never shows it.
-func TestFindsShowNoSecret(t *testing.T) {
-	secret := newCanary()
-	found := make(finds)
-	newScanner(encodings("the canary", []byte(secret), true)).find([]byte(secret), found.add)
-	text := fmt.Sprint(found.others())
+func TestHitsShowNoSecret(t *testing.T) {
+	secret := canary()
+	found := make(Hits)
+	New(Encodings("the canary", []byte(secret), true)).Find([]byte(secret), found.Add)
+	text := fmt.Sprint(found.Except())
 	if !strings.Contains(text, "the canary, raw") || strings.Contains(text, secret[:20]) {
 		t.Error(text)
 	}
 }
 
 func BenchmarkScan(b *testing.B) {
-	s, err := newSecrets("")
-	if err != nil {
-		b.Fatal(err)
-	}
-	scan := newScanner(s.sealed())
-	data := random(4 << 20)
+	scan := New(Encodings("canary", []byte(canary()), true), Encodings("key", randomBytes(32), false))
+	data := randomBytes(4 << 20)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		scan.find(data, func(*pattern) {})
+		scan.Find(data, func(*Pattern) {})
 	}
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+// canary is like those of package verify.
+func canary() string {
+	half := func() string { return strings.ToLower(rand.Text())[:20] }
+	return half() + "é\"</" + half()
 }
