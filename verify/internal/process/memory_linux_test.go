@@ -1,10 +1,8 @@
 package process
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/blindfold-wamp/blindfold/internal/memorytest"
 	"github.com/blindfold-wamp/blindfold/verify/internal/search"
 )
 
@@ -30,78 +29,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// mask is what a secret is masked with on its way to hide, so that it is nowhere
-// else.
-const mask = 0x55
-
-const mapped = 1 << 20
-
 // hide keeps the secret in memory of one kind until its standard input ends.
 func hide(kind string) error {
-	var m []byte
-	var err error
-	anonymous := func(flags int) ([]byte, error) {
-		return unix.Mmap(-1, 0, mapped, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|flags)
-	}
-	file := func(fd int, err error) ([]byte, error) {
-		if err == nil {
-			err = unix.Ftruncate(fd, mapped)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return unix.Mmap(fd, 0, mapped, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	}
-	at := 1000
-	switch kind {
-	case "/dev/shm":
-		f, err := os.CreateTemp("/dev/shm", "hide")
-		if err != nil {
-			return err
-		}
-		_ = os.Remove(f.Name())
-		m, err = file(int(f.Fd()), nil)
-		if err != nil {
-			return err
-		}
-	case "memfd":
-		m, err = file(unix.MemfdCreate("hide", 0))
-	case "memfd_secret":
-		m, err = file(unix.MemfdSecret(0))
-	case "/dev/zero":
-		fd, e := unix.Open("/dev/zero", unix.O_RDWR, 0)
-		if e != nil {
-			return e
-		}
-		m, err = unix.Mmap(fd, 0, mapped, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
-	case "shared":
-		m, err = anonymous(unix.MAP_SHARED)
-	default:
-		m, err = anonymous(unix.MAP_PRIVATE)
-	}
-	if err != nil {
-		return err
-	}
-	if strings.HasPrefix(kind, "behind") {
-		at = 9 * os.Getpagesize()
-	}
-	hidden, err := hex.DecodeString(os.Getenv("BLINDFOLD_TEST_SECRET"))
-	if err != nil {
-		return err
-	}
-	for i, c := range hidden {
-		m[at+i] = c ^ mask
-	}
-	switch kind {
-	case "no access":
-		err = unix.Mprotect(m, unix.PROT_NONE)
-	case "write only":
-		err = unix.Mprotect(m, unix.PROT_WRITE)
-	case "behind a guard page":
-		const installGuard = 102 // MADV_GUARD_INSTALL, Linux 6.13
-		if e := unix.Madvise(m[:os.Getpagesize()], installGuard); e != nil && !errors.Is(e, unix.EINVAL) {
-			err = e
-		}
+	masked, err := hex.DecodeString(os.Getenv("BLINDFOLD_TEST_SECRET"))
+	if err == nil {
+		err = memorytest.Keep(kind, masked)
 	}
 	if err != nil {
 		return err
@@ -118,12 +50,8 @@ func hiding(t *testing.T, kind string, secret []byte) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hidden := bytes.Clone(secret)
-	for i := range hidden {
-		hidden[i] ^= mask
-	}
 	cmd := exec.Command(self)
-	cmd.Env = []string{hideVariable + "=" + kind, "BLINDFOLD_TEST_SECRET=" + hex.EncodeToString(hidden)}
+	cmd.Env = []string{hideVariable + "=" + kind, "BLINDFOLD_TEST_SECRET=" + hex.EncodeToString(memorytest.Mask(secret))}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +71,7 @@ func hiding(t *testing.T, kind string, secret []byte) *exec.Cmd {
 	n, _ := out.Read(answer)
 	switch text := strings.TrimSpace(string(answer[:n])); text {
 	case "ready":
-	case "error: function not implemented":
+	case "error: unsupported operation":
 		t.Skip("the kernel has no memory of this kind")
 	default:
 		t.Fatalf("%q", text)
@@ -160,8 +88,7 @@ func secretOf(n int) []byte {
 // A secret in memory of any kind is found, or it is said that there is memory
 // which cannot be read.
 func TestScanMemory(t *testing.T) {
-	for _, kind := range []string{"private", "shared", "/dev/shm", "/dev/zero", "memfd", "no access", "write only",
-		"behind a guard page", "memfd_secret"} {
+	for _, kind := range memorytest.Kinds {
 		t.Run(strings.Trim(kind, "/"), func(t *testing.T) {
 			secret := secretOf(32)
 			cmd := hiding(t, kind, secret)
@@ -170,7 +97,7 @@ func TestScanMemory(t *testing.T) {
 			if err != nil || m.Size < 100<<10 {
 				t.Fatalf("%d B, %v", m.Size, err)
 			}
-			if kind == "memfd_secret" {
+			if kind == memorytest.MemfdSecret {
 				if len(m.Unread) != 1 || !strings.Contains(m.Unread[0], "secretmem") || len(found) > 0 {
 					t.Errorf("found %v, unread %q", found, m.Unread)
 				}

@@ -6,14 +6,17 @@
 package rig
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,17 +39,57 @@ type Sabotage struct {
 	Conn func(transport.Conn) transport.Conn
 	// Metrics are added to those of the router.
 	Metrics []prometheus.Collector
+	// Refusal changes what passthrough refuses with.
+	Refusal func(*wamp.Refusal)
 }
 
-// Run runs the router until SIGTERM. It listens where the configuration of seal
-// verify says, and has its rules; it does not read the file.
-func Run(s Sabotage) {
+// Main runs the router until SIGTERM, sabotaged as the option -as says. It listens
+// where the configuration of seal verify says, and has its rules; it does not read the
+// file.
+func Main(all map[string]func() Sabotage) {
 	flag.String("config", "", "not read")
+	name := flag.String("as", "", "the sabotage")
 	flag.Parse()
-	if err := run(s); err != nil {
+	make := all[*name]
+	if make == nil {
+		fmt.Fprintf(os.Stderr, "-as: unknown sabotage %q; there are %q\n", *name, slices.Sorted(maps.Keys(all)))
+		os.Exit(2)
+	}
+	if err := run(make()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// Check ends the program if what it needs for its sabotage did not work: a
+// saboteur that does nothing wrong shows nothing.
+func Check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sabotage:", err)
+		os.Exit(1)
+	}
+}
+
+// refusing changes the refusals of an interceptor.
+type refusing struct {
+	router.Interceptor
+	change func(*wamp.Refusal)
+}
+
+func (r refusing) Receive(m *wamp.RoutedMessage) error { return r.changed(r.Interceptor.Receive(m)) }
+
+func (r refusing) Deliver(m *wamp.RoutedMessage, to *wamp.Peer) error {
+	return r.changed(r.Interceptor.Deliver(m, to))
+}
+
+func (r refusing) changed(err error) error {
+	var refusal *wamp.Refusal
+	if r.change == nil || !errors.As(err, &refusal) {
+		return err
+	}
+	other := *refusal
+	r.change(&other)
+	return &other
 }
 
 func run(s Sabotage) error {
@@ -72,7 +115,7 @@ func run(s Sabotage) error {
 		Realms: []router.RealmConfig{{
 			Name:           "realm1",
 			Authenticators: []router.Authenticator{router.Anonymous("anonymous")},
-			Interceptors:   append([]router.Interceptor{police}, s.Interceptors...),
+			Interceptors:   append([]router.Interceptor{refusing{police, s.Refusal}}, s.Interceptors...),
 		}},
 		Observers: []router.Observer{observer, router.LogTo(log)},
 		Logger:    log,
@@ -145,8 +188,8 @@ func About(t *wamp.RoutedMessage) (uri wamp.URI, originator bool) {
 	return t.URI, false
 }
 
-// Order is a payload that one process hands another.
-type Order struct {
+// Handover is a payload that one process hands another.
+type Handover struct {
 	URI        wamp.URI
 	Originator bool
 	Attributes wamp.Attributes
