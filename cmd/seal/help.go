@@ -70,7 +70,8 @@ options:
   --validated URI    a URI on which the router validates payloads
   --keyring FILE     seal with these keys, and search for them (default: keys that are
                      generated for this run)
-  --optional CHECK   this check need not be run (may be repeated)
+  --only CHECK       run this check and no other (may be repeated, or a list with commas)
+  --optional CHECK   this check need not be run (may be repeated, or a list with commas)
   --json             print JSON
 
 options to connect:

@@ -27,13 +27,13 @@ through it, and searches for these, and for the keys, wherever they could be:
   6  build             nothing in its executable can decrypt (--binary, --pid, --exec)
   7  refusals          what needs reading is refused, and plaintext where it may not be
 
-With --exec, which must come last, it runs the router itself. A lone cmd/router
+With --exec, which must come last, it runs the router itself. A lone blindfold
 gets a configuration for all checks; "{config}" among ARGs stands for the path
 of one. A check that lacks what it needs is not run. The last line counts the
 checks that were run. docs/threat-model.md says what each check proves and what
 it does not.
 
-Exit status:
+exit status:
   0  every check was run, and passed (but for those named by --optional, or left
      out by --only, which need not be run)
   1  a check failed
@@ -41,10 +41,11 @@ Exit status:
      is so for memory, ingress and build
 
 examples:
-  seal verify --exec ./router
-  seal verify --exec ./router --config router.yaml
-  seal verify --url ws://127.0.0.1:8080/ws --pid 4711 --metrics http://127.0.0.1:8082/metrics --log router.log --optional ingress
-  seal verify --url wss://wamp.example.com/ws --realm realm1 --json --optional memory,ingress,build
+  seal verify --exec ./blindfold
+  seal verify --exec ./blindfold --config router.yaml
+  seal verify --url ws://127.0.0.1:8080/ws --pid 4711 --log router.log \
+              --metrics http://127.0.0.1:8082/metrics --optional ingress
+  seal verify --url wss://wamp.example.com/ws --optional memory,ingress,build
 `
 
 func runVerify(ctx context.Context, e *cli, args []string) error {
@@ -53,19 +54,19 @@ func runVerify(ctx context.Context, e *cli, args []string) error {
 	var urls, logs, data, optional, only list
 	var sealed, validated string
 	f := e.flags(func(f *flag.FlagSet) {
-		f.Var(&urls, "url", "`URL` of the router (may be repeated): ws, wss, rs, rss, or unix")
+		f.Var(&urls, "url", "")
 		o.addJoin(f)
-		f.IntVar(&target.Messages, "messages", 10_000, "how many payloads to compare")
-		f.IntVar(&target.PID, "pid", 0, "the router's process `ID` (Linux)")
-		f.StringVar(&target.Binary, "binary", "", "the router's executable `FILE`")
-		f.Var(&logs, "log", "`FILE` that the router logs to, at its most verbose (may be repeated)")
-		f.Var(&data, "data", "`FOLDER` that the router keeps its data in (may be repeated)")
-		f.StringVar(&target.Metrics, "metrics", "", "`URL` of the router's Prometheus metrics")
-		f.StringVar(&sealed, "required", "", "a `URI` on which the router requires opaque payloads")
-		f.StringVar(&validated, "validated", "", "a `URI` on which the router validates payloads")
-		f.StringVar(&target.Keyring, "keyring", "", "seal with the keys of this `FILE`, and search for them (default: keys generated for this run)")
-		f.Var(&only, "only", "run this `CHECK` only, by name (may be repeated, or a list with commas)")
-		f.Var(&optional, "optional", "`CHECK` that need not be run, by name (may be repeated, or a list with commas)")
+		f.IntVar(&target.Messages, "messages", 10_000, "")
+		f.IntVar(&target.PID, "pid", 0, "")
+		f.StringVar(&target.Binary, "binary", "", "")
+		f.Var(&logs, "log", "")
+		f.Var(&data, "data", "")
+		f.StringVar(&target.Metrics, "metrics", "", "")
+		f.StringVar(&sealed, "required", "", "")
+		f.StringVar(&validated, "validated", "", "")
+		f.StringVar(&target.Keyring, "keyring", "", "")
+		f.Var(&only, "only", "")
+		f.Var(&optional, "optional", "")
 	})
 	args, target.Command = cutExec(args)
 	rest, err := e.parse(f, args)
