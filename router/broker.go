@@ -228,7 +228,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 		s.realm.retained.replay(b, s, m, match, id)
 	}
 	b.routed(s, 0)
-	s.realm.meta.events.publish(b)
+	s.realm.meta.events.publish(b, s)
 	return nil
 }
 
@@ -272,7 +272,7 @@ func (br *broker) unsubscribe(b *batch, s *session, m *wamp.Unsubscribe) *wamp.R
 	br.remove(me)
 	b.send(s, &wamp.Unsubscribed{Request: m.Request})
 	b.routed(s, 0)
-	s.realm.meta.events.publish(b)
+	s.realm.meta.events.publish(b, s)
 	return nil
 }
 
@@ -313,11 +313,12 @@ func (br *broker) remove(me *member) (removed bool) {
 }
 
 // leave removes a session that is gone from all its subscriptions.
-func (br *broker) leave(s *session) {
+func (br *broker) leave(b *batch, s *session) {
 	s.mu.Lock()
 	members := slices.Clone(s.subscriptions)
 	s.mu.Unlock()
 	for _, me := range members {
 		br.remove(me)
+		s.realm.meta.events.publish(b, s)
 	}
 }

@@ -95,7 +95,7 @@ func (m *realm) checkKept() (err error) {
 		return errors.New("ids of subscriptions or registrations that are gone")
 	case !m.retained.check():
 		return errors.New("the retained events and their size differ, or exceed their limits")
-	case m.meta.events != nil && m.meta.events.pending.Load() != 0:
+	case !m.meta.events.check():
 		return errors.New("events of the meta API that nobody publishes")
 	}
 	return nil

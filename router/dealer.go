@@ -384,6 +384,7 @@ func (d *dealer) expire(b *batch, inv *invocation) { d.endWith(b, inv, timedOut)
 func (d *dealer) leave(b *batch, s *session) {
 	for _, reg := range s.heldRegistrations() {
 		d.removeCallee(reg, s)
+		s.realm.meta.events.publish(b, s)
 	}
 	calls, invocations := s.inFlight()
 	for _, inv := range calls {

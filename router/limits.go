@@ -48,6 +48,9 @@ type Limits struct {
 	// WaitingCalls is how many calls may wait for the callees of one registration
 	// that limit their concurrency. Default 1,024.
 	WaitingCalls int
+	// MetaEvents is how many bytes of events of the meta API may wait to be published,
+	// of a realm. Beyond that, the sessions wait that make the changes. Default 1 MiB.
+	MetaEvents int
 	// Nesting and Elements bound what is passed over in envelopes: containers in
 	// each other, and elements of one option that isn't known. Defaults 32 and
 	// 4,096, which are also the most.
@@ -98,6 +101,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Registrations, 1024)
 	def(&l.Calls, 4096)
 	def(&l.WaitingCalls, 1024)
+	def(&l.MetaEvents, 1<<20)
 	def(&l.Nesting, 32)
 	def(&l.Elements, 4096)
 	def(&l.URIBytes, wamp.MaxURILength)

@@ -71,7 +71,7 @@ func (api *metaAPI) call(b *batch, from *session, m *wamp.Call) *wamp.Refusal {
 		return from.refuseCall(b, m, refusal)
 	}
 	b.routed(from, 0)
-	api.events.publish(b)
+	api.events.publish(b, from)
 	return nil
 }
 

@@ -25,23 +25,30 @@ const (
 	onRegistrationDelete wamp.URI = "wamp.registration.on_delete"
 )
 
-// metaEvents are events of the router's own on their way. They are noted under
-// the lock of the table that changed, so that their order is that of the
-// changes, and published after it is released, by whoever made a change: by one
-// goroutine at a time. A nil *metaEvents notes and publishes nothing.
+// metaEvents are events of the router's own that wait to be published. They are noted
+// under the lock of the table that changed, so that their order is that of the changes.
+// One goroutine publishes them, which exists only while some wait: no session pays with
+// its own time for what others do. Where more than Limits.MetaEvents bytes wait, the
+// sessions that make the changes wait: whoever watches and reads gets every event. A
+// nil *metaEvents notes and publishes nothing.
 type metaEvents struct {
 	api     *metaAPI
-	pending atomic.Int32 // len(waiting)
+	pending atomic.Int64 // bytes
+	running sync.WaitGroup
 
 	mu         sync.Mutex
 	waiting    []metaEvent
-	publishing bool // somebody publishes
+	publishing bool          // the goroutine exists
+	room       chan struct{} // closed when there is room again; nil if nobody waits for it
 }
 
 type metaEvent struct {
-	topic wamp.URI
-	args  []any
+	topic   wamp.URI
+	payload wamp.Payload
 }
+
+// bytes is what the event takes while it waits, about.
+func (e *metaEvent) bytes() int64 { return 128 + int64(e.payload.WireSize()) }
 
 // ifSubscribed returns e, or nil if nobody is subscribed to any of the topics. It must
 // not be called under a lock of the broker's index.
@@ -57,7 +64,7 @@ func (e *metaEvents) ifSubscribed(topics ...wamp.URI) *metaEvents {
 	return nil
 }
 
-// forURI is wanted for events about a URI. Those about the router's own topics
+// forURI is ifSubscribed for events about a URI. Those about the router's own topics
 // are left out, or whoever watches subscriptions would see himself watch.
 func (e *metaEvents) forURI(uri wamp.URI, topics ...wamp.URI) *metaEvents {
 	if uri.Reserved() {
@@ -71,53 +78,125 @@ func (e *metaEvents) note(topic wamp.URI, args ...any) {
 	if e == nil {
 		return
 	}
+	payload, err := codec.EncodePayload(e.api.service.peer.Serializer, args, nil)
+	if err != nil {
+		e.api.realm.log.Error("cannot encode an event", "topic", string(topic), "error", err)
+		return
+	}
+	event := metaEvent{topic, payload}
 	e.mu.Lock()
-	e.waiting = append(e.waiting, metaEvent{topic, args})
-	e.pending.Store(int32(len(e.waiting)))
+	e.waiting = append(e.waiting, event)
+	e.pending.Add(event.bytes())
 	e.mu.Unlock()
 }
 
-// publish delivers what was noted, unless somebody else is at it, who then
-// delivers this too. The batch's inbound message has been dealt with before.
-func (e *metaEvents) publish(b *batch) {
+// publish sees to it that what was noted is published. The session by, whose doing it
+// was, waits if too much of that is left to do. No lock is held, and the batch's inbound
+// message has been dealt with.
+func (e *metaEvents) publish(b *batch, by *session) {
 	if e == nil || e.pending.Load() == 0 {
 		return
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.publishing {
-		return
+	if len(e.waiting) > 0 && !e.publishing {
+		e.publishing = true
+		r := b.router
+		e.running.Go(func() { e.run(r) })
 	}
-	e.publishing = true
-	for len(e.waiting) > 0 {
-		batch := e.waiting
-		e.waiting = nil
-		e.pending.Store(0)
-		e.mu.Unlock()
-		for i := range batch {
-			e.api.publish(b, &batch[i])
-		}
+	e.mu.Unlock()
+	if e.pending.Load() > int64(b.router.limits().MetaEvents) {
+		b.observe(Observation{Kind: Slowed, Realm: by.peer.Realm, Peer: &by.peer, Routed: &b.inbound, Refusal: tooManyChanges})
+		b.flush()
+		e.awaitRoom(int64(b.router.limits().MetaEvents))
+	}
+}
+
+// awaitRoom waits until at most limit bytes wait.
+func (e *metaEvents) awaitRoom(limit int64) {
+	for {
 		e.mu.Lock()
+		if e.pending.Load() <= limit {
+			e.mu.Unlock()
+			return
+		}
+		if e.room == nil {
+			e.room = make(chan struct{})
+		}
+		room := e.room
+		e.mu.Unlock()
+		<-room
 	}
-	e.publishing = false
+}
+
+// metaBatch is how many events are published between two flushes.
+const metaBatch = 64
+
+// run publishes until nothing waits.
+func (e *metaEvents) run(r *Router) {
+	b := r.newBatch()
+	b.mayWait = true
+	defer b.end()
+	var events []metaEvent
+	for {
+		e.mu.Lock()
+		n := min(len(e.waiting), metaBatch)
+		if n == 0 {
+			e.waiting, e.publishing = nil, false
+			e.mu.Unlock()
+			return
+		}
+		events = append(events[:0], e.waiting[:n]...)
+		clear(e.waiting[:n])
+		e.waiting = e.waiting[n:]
+		e.mu.Unlock()
+		done := int64(0)
+		for i := range events {
+			e.api.publish(b, &events[i])
+			done += events[i].bytes()
+		}
+		b.flush()
+		e.mu.Lock()
+		e.pending.Add(-done)
+		if e.room != nil {
+			close(e.room)
+			e.room = nil
+		}
+		e.mu.Unlock()
+	}
 }
 
 // publish delivers one event of the router's own.
 func (api *metaAPI) publish(b *batch, e *metaEvent) {
-	payload, err := codec.EncodePayload(api.service.peer.Serializer, e.args, nil)
-	if err != nil {
-		b.router.log.Error("cannot encode an event", "topic", string(e.topic), "error", err)
-		return
-	}
-	m := &wamp.Publish{Topic: e.topic, Payload: payload}
+	m := &wamp.Publish{Topic: e.topic, Payload: e.payload}
 	b.begin(api.service, e.topic, m)
-	b.event = wamp.Event{Publication: wamp.RandomID(), Payload: payload}
+	b.event = wamp.Event{Publication: wamp.RandomID(), Payload: e.payload}
 	b.lastPublish.routeKey = routeKey{}
 	api.realm.broker.find(b, e.topic)
 	for _, sub := range b.lastPublish.matched {
+		b.makeRoom()
 		sub.deliver(b, api.service, m)
 	}
 }
+
+// check looks for events that nobody publishes.
+func (e *metaEvents) check() bool {
+	if e == nil {
+		return true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.waiting) == 0 || e.publishing
+}
+
+// close waits until nothing is published any more.
+func (e *metaEvents) close() {
+	if e != nil {
+		e.running.Wait()
+	}
+}
+
+var tooManyChanges = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Limit: wamp.LimitMetaEvents,
+	Text: "the session waits: it and others change more than the meta API has told its subscribers of"}
 
 // timestamp is a moment as the meta API writes it: ISO 8601, to the millisecond.
 func timestamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

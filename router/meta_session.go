@@ -40,7 +40,7 @@ func (s *session) describe() map[string]any {
 func (api *metaAPI) joined(b *batch, s *session) {
 	if e := api.events.ifSubscribed(onJoin); e != nil {
 		e.note(onJoin, s.describe())
-		e.publish(b)
+		e.publish(b, s)
 	}
 }
 
@@ -49,7 +49,7 @@ func (api *metaAPI) left(b *batch, s *session) {
 	if e := api.events.ifSubscribed(onLeave); e != nil {
 		e.note(onLeave, uint64(s.peer.Session), s.peer.AuthID, s.peer.AuthRole)
 	}
-	api.events.publish(b)
+	api.events.publish(b, s)
 }
 
 // present returns the sessions of the realm that the router has not told GOODBYE.

@@ -104,7 +104,7 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 	if l := joined.concurrency.Load(); l != nil {
 		l.assignWaiting(s)
 	}
-	s.realm.meta.events.publish(b)
+	s.realm.meta.events.publish(b, s)
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (d *dealer) unregister(b *batch, s *session, m *wamp.Unregister) *wamp.Refu
 	}
 	b.send(s, &wamp.Unregistered{Request: m.Request})
 	b.routed(s, 0)
-	s.realm.meta.events.publish(b)
+	s.realm.meta.events.publish(b, s)
 	return nil
 }
 

@@ -267,6 +267,9 @@ func (r *Router) Close(ctx context.Context) error {
 	}
 	r.mu.Unlock()
 	r.timeouts.close()
+	for _, m := range r.order {
+		m.meta.events.close()
+	}
 	return r.closeHistories()
 }
 

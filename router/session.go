@@ -316,13 +316,13 @@ func (s *session) leave() {
 	}
 	b := s.router.newBatch()
 	s.realm.remove(s)
-	s.realm.broker.leave(s)
+	s.realm.broker.leave(b, s)
 	s.realm.dealer.leave(b, s)
 	if !s.noEndEvents.Load() {
 		s.publishTestaments(b)
 		s.realm.meta.left(b, s)
 	}
-	s.realm.meta.events.publish(b)
+	s.realm.meta.events.publish(b, s)
 	b.end()
 	if !s.internal {
 		s.router.notify(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})

@@ -26,6 +26,7 @@ const (
 	LimitRegistrations      Limit = "registrations"           // of a session
 	LimitCalls              Limit = "calls"                   // in flight, of a session
 	LimitWaitingCalls       Limit = "waiting_calls"           // for the callees of a registration that limit their concurrency
+	LimitMetaEvents         Limit = "meta_events"             // bytes of the meta API's events that wait: who makes the changes waits
 	LimitTestaments         Limit = "testaments"              // of a session, their number or bytes
 	LimitRetained           Limit = "retained"                // topics or bytes of a realm's retained events
 )
@@ -36,5 +37,5 @@ var Limits = [...]Limit{
 	LimitAddressConnections, LimitConnectRate, LimitMessageRate, LimitBackpressure,
 	LimitQueue, LimitQueueTotal, LimitWriteTimeout, LimitPing, LimitNesting, LimitElements,
 	LimitURI, LimitSubscriptions, LimitRegistrations, LimitCalls,
-	LimitWaitingCalls, LimitTestaments, LimitRetained,
+	LimitWaitingCalls, LimitMetaEvents, LimitTestaments, LimitRetained,
 }

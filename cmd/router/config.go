@@ -182,6 +182,7 @@ func readLimits(v value, l *router.Limits, t *transport.Limits) {
 		integer("registrations", &l.Registrations, 1),
 		integer("calls", &l.Calls, 1),
 		integer("waiting_calls", &l.WaitingCalls, 1),
+		size("meta_events", &l.MetaEvents, big),
 		size("queue_total", &l.QueueTotal, big),
 		duration("close_timeout", &l.CloseTimeout),
 		integerTo("nesting", &l.Nesting, 1, 32),
