@@ -23,27 +23,26 @@ type CallOptions struct {
 	CancelMode string
 }
 
-// Result is what a call returned, or what a handler returns. It is the
-// receiver's to keep.
+// Result is the result of a call, or of a handler. The receiver may keep it.
 type Result struct {
 	Args   []any
 	Kwargs map[string]any
-	// Sealed tells that the payload was opened by the Sealer.
+	// Sealed is true if the payload was opened by the Sealer.
 	Sealed bool
 	// Origin is who sealed it, and when, if the Sealer tells.
 	Origin *wamp.Origin
-	// Details are those of the RESULT; a handler leaves them alone.
+	// Details are those of the RESULT. A handler does not set them.
 	Details wamp.ResultDetails
 }
 
-// Call calls a procedure and waits for its result. args and kwargs are values
-// as wamp.Payload.Decode returns them, and others that codec.EncodePayload or
-// the Sealer takes; they are not kept.
+// Call calls a procedure and waits for its result. args and kwargs are values as
+// wamp.Payload.Decode returns them, and others that codec.EncodePayload or the Sealer
+// accepts. They are not kept.
 //
-// The error is an *Error if the callee or the router answered with one. Where
-// the context ends first, the call is cancelled (CANCEL), and the error is both
-// ErrURI(wamp.ErrCanceled) and that of the context. Where the connection is
-// lost, it is a *DisconnectedError.
+// The error is an *Error if the callee or the router answered with an error. If the
+// context ends first, the call is canceled (CANCEL), and the error is both
+// ErrURI(wamp.ErrCanceled) and the error of the context. If the connection is lost, it is
+// a *DisconnectedError.
 func (s *Session) Call(ctx context.Context, procedure wamp.URI, args []any, kwargs map[string]any, o CallOptions) (*Result, error) {
 	c, err := s.Begin(procedure, o)
 	if err != nil {
@@ -52,8 +51,8 @@ func (s *Session) Call(ctx context.Context, procedure wamp.URI, args []any, kwar
 	return c.Finish(ctx, args, kwargs)
 }
 
-// ProgressiveCall is a call whose arguments go out in several messages (WAMP,
-// "Progressive Call Invocations"). It belongs to one goroutine.
+// ProgressiveCall is a call whose arguments are sent in several messages (WAMP,
+// "Progressive Call Invocations"). Only one goroutine may use it.
 type ProgressiveCall struct {
 	s         *Session
 	l         *link
@@ -94,15 +93,14 @@ func (s *Session) Begin(procedure wamp.URI, o CallOptions) (*ProgressiveCall, er
 		replies: newQueue[reply](&s.config.Limits)}, nil
 }
 
-// Send sends arguments that more will follow. Before, it hands progressive
-// results that have arrived to OnProgress. An error means that the call has
-// ended; so does the end of ctx.
+// Send sends arguments; more must follow. First it passes progressive results that have
+// arrived to OnProgress. If it returns an error, or ctx ends, the call has ended.
 func (c *ProgressiveCall) Send(ctx context.Context, args []any, kwargs map[string]any) error {
 	if !c.l.welcome.Roles.Dealer.Has(wamp.ProgressiveCallInvocations) {
 		c.stop()
 		return invalid(wamp.ErrFeatureNotSupported, "the router does not announce progressive_call_invocations", nil)
 	}
-	if _, ended, err := c.arrived(); ended {
+	if _, ended, err := c.takeReplies(); ended {
 		if err == nil {
 			err = errAnswered
 		}
@@ -111,7 +109,7 @@ func (c *ProgressiveCall) Send(ctx context.Context, args []any, kwargs map[strin
 	return c.send(ctx, args, kwargs, true)
 }
 
-var errAnswered = invalid(wamp.ErrCanceled, "the callee has answered before it had all arguments", nil)
+var errAnswered = invalid(wamp.ErrCanceled, "the callee answered before it had all arguments", nil)
 
 // Finish sends the last arguments and waits for the result, as Call does.
 func (c *ProgressiveCall) Finish(ctx context.Context, args []any, kwargs map[string]any) (*Result, error) {
@@ -120,7 +118,7 @@ func (c *ProgressiveCall) Finish(ctx context.Context, args []any, kwargs map[str
 	}
 	result, ended, err := c.await(ctx)
 	if !ended {
-		return c.abandon(ctx.Err())
+		return c.cancelCall(ctx.Err())
 	}
 	return result, err
 }
@@ -128,7 +126,7 @@ func (c *ProgressiveCall) Finish(ctx context.Context, args []any, kwargs map[str
 // await waits for the outcome of the call. ended is false if ctx ends first.
 func (c *ProgressiveCall) await(ctx context.Context) (result *Result, ended bool, err error) {
 	for {
-		if result, ended, err = c.arrived(); ended {
+		if result, ended, err = c.takeReplies(); ended {
 			return result, true, err
 		}
 		select {
@@ -139,14 +137,14 @@ func (c *ProgressiveCall) await(ctx context.Context) (result *Result, ended bool
 	}
 }
 
-// arrived treats what has arrived, and reports whether the call has ended with it.
-func (c *ProgressiveCall) arrived() (result *Result, ended bool, err error) {
+// takeReplies handles the replies that have arrived, and reports whether the call has ended.
+func (c *ProgressiveCall) takeReplies() (result *Result, ended bool, err error) {
 	for {
 		r, ok := c.replies.pop()
 		if !ok {
 			return nil, false, nil
 		}
-		if result, ended, err = c.treat(r); ended {
+		if result, ended, err = c.handleReply(r); ended {
 			return result, true, err
 		}
 	}
@@ -170,7 +168,7 @@ func (c *ProgressiveCall) send(ctx context.Context, args []any, kwargs map[strin
 			Attributes:      attributes,
 		}
 		if c.request == 0 {
-			err = c.l.post(ctx, m, &m.Request, func(id wamp.ID) { c.request, c.l.calls[id] = id, c })
+			err = c.l.sendRequest(ctx, m, &m.Request, func(id wamp.ID) { c.request, c.l.calls[id] = id, c })
 		} else {
 			err = c.l.send(ctx, m)
 		}
@@ -185,24 +183,24 @@ func (c *ProgressiveCall) send(ctx context.Context, args []any, kwargs map[strin
 }
 
 // subject is what a message of the call belongs to.
-func (c *ProgressiveCall) subject(t wamp.MessageType, more bool) subject {
-	return subject{Subject: wamp.Subject{Type: t, URI: c.procedure, Originator: true, Progress: more, Call: &c.call}, sealed: c.sealed}
+func (c *ProgressiveCall) subject(t wamp.MessageType, more bool) sealContext {
+	return sealContext{Subject: wamp.Subject{Type: t, URI: c.procedure, Originator: true, Progress: more, Call: &c.call}, sealed: c.sealed}
 }
 
 func canceled(cause error) *Error {
-	return &Error{URI: wamp.ErrCanceled, Message: "the call was cancelled by its context", cause: cause}
+	return &Error{URI: wamp.ErrCanceled, Message: "the call was canceled: its context ended", cause: cause}
 }
 
-// stop ends the call on this side. The router is told, if it has it.
+// stop ends the call on this side, and cancels it at the router if it was sent.
 func (c *ProgressiveCall) stop() {
 	c.ended = true
-	if c.drop() {
-		c.tellCancel()
+	if c.remove() {
+		c.sendCancel()
 	}
 }
 
-// drop takes the call out of the table, and reports whether it was in it.
-func (c *ProgressiveCall) drop() bool {
+// remove removes the call from the table, and reports whether it was there.
+func (c *ProgressiveCall) remove() bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	if c.request == 0 || c.l.calls[c.request] != c {
@@ -212,31 +210,31 @@ func (c *ProgressiveCall) drop() bool {
 	return true
 }
 
-func (c *ProgressiveCall) tellCancel() {
+func (c *ProgressiveCall) sendCancel() {
 	if c.l.welcome.Roles.Dealer.Has(wamp.CallCanceling) {
-		c.l.laterMessage(&wamp.Cancel{Request: c.request, Options: wamp.CancelOptions{Mode: c.options.CancelMode}})
+		c.l.enqueueMessage(&wamp.Cancel{Request: c.request, Options: wamp.CancelOptions{Mode: c.options.CancelMode}})
 	}
 }
 
-// abandon ends the call because its context has ended (WAMP, "Call Canceling").
-func (c *ProgressiveCall) abandon(cause error) (*Result, error) {
+// cancelCall ends the call after its context has ended (WAMP, "Call Canceling").
+func (c *ProgressiveCall) cancelCall(cause error) (*Result, error) {
 	if c.options.CancelMode != "kill" || !c.l.welcome.Roles.Dealer.Has(wamp.CallCanceling) {
 		c.stop()
 		return nil, canceled(cause)
 	}
-	c.tellCancel()
+	c.sendCancel()
 	ctx, cancel := context.WithTimeout(context.Background(), c.s.config.Limits.Kill)
 	defer cancel()
 	if result, ended, err := c.await(ctx); ended {
 		return result, err
 	}
 	c.ended = true
-	c.drop()
+	c.remove()
 	return nil, canceled(cause)
 }
 
-// treat opens a reply. It reports whether the call has ended with it.
-func (c *ProgressiveCall) treat(r reply) (result *Result, done bool, err error) {
+// handleReply handles one reply, and reports whether the call has ended.
+func (c *ProgressiveCall) handleReply(r reply) (result *Result, done bool, err error) {
 	switch {
 	case r.err != nil:
 		c.ended = true
@@ -262,26 +260,26 @@ func (c *ProgressiveCall) treat(r reply) (result *Result, done bool, err error) 
 	return nil, false, nil
 }
 
-// result hands a RESULT to its call. One of a call that has ended here may have
-// been under way.
+// result passes a RESULT to its call. A RESULT for a call that has ended on this side
+// was in flight, and is ignored.
 func (l *link) result(m *wamp.Result) error {
-	c, err := l.calling(m.Request, !m.Details.Progress)
+	c, err := l.findCall(m.Request, !m.Details.Progress)
 	if c == nil {
 		return err
 	}
 	kept := *m
 	kept.Payload = m.Payload.Clone()
-	if !c.replies.push(reply{result: &kept}, m.Payload.WireSize(), !m.Details.Progress) && c.drop() {
-		// A result with a gap is none.
+	if !c.replies.push(reply{result: &kept}, m.Payload.WireSize(), !m.Details.Progress) && c.remove() {
+		// A result with a gap is useless.
 		c.replies.push(reply{err: &OverflowError{URI: c.procedure}}, 0, true)
-		c.tellCancel()
+		c.sendCancel()
 	}
 	return nil
 }
 
-// callFailed hands an ERROR to its call.
+// callFailed passes an ERROR to its call.
 func (l *link) callFailed(m *wamp.Error) error {
-	c, err := l.calling(m.Request, true)
+	c, err := l.findCall(m.Request, true)
 	if c == nil {
 		return err
 	}
@@ -291,9 +289,9 @@ func (l *link) callFailed(m *wamp.Error) error {
 	return nil
 }
 
-// calling returns the call of that request, or nil if it has ended. The final
-// answer takes it out.
-func (l *link) calling(id wamp.ID, final bool) (*ProgressiveCall, error) {
+// findCall returns the call with that request id, or nil if it has ended. The final answer
+// removes it.
+func (l *link) findCall(id wamp.ID, final bool) (*ProgressiveCall, error) {
 	l.s.mu.Lock()
 	c := l.calls[id]
 	asked := id <= l.lastRequest && l.requests[id] == nil
@@ -302,7 +300,7 @@ func (l *link) calling(id wamp.ID, final bool) (*ProgressiveCall, error) {
 	}
 	l.s.mu.Unlock()
 	if !asked {
-		return nil, l.abort(violation("an answer to a call that was not made"))
+		return nil, l.abort(violation("answer to a call that was not made"))
 	}
 	return c, nil
 }

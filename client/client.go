@@ -11,25 +11,25 @@
 // CALL, INVOCATION, YIELD and RESULT, and the error URI of ERROR select the key.
 // For a URI that has a key these hold:
 //
-//   - What can't be sealed is not sent; the error is a *SealError.
-//   - What can't be opened reaches no handler. It is reported to Config.OnError,
-//     answers an INVOCATION with the fitting error URI, and is what Call returns
-//     for a RESULT.
-//   - What arrives in the clear is refused like what can't be opened: whoever
-//     sits on the way could otherwise replace a sealed payload by one of his
-//     own. Config.AllowClear gives this protection up.
+//   - If sealing fails, nothing is sent, and the error is a *SealError.
+//   - A payload that cannot be opened reaches no handler. The error goes to
+//     Config.OnError. An INVOCATION is answered with the error's URI, and for a
+//     RESULT it is what Call returns.
+//   - A clear payload is refused in the same way. Otherwise anyone between the two
+//     clients could replace a sealed payload by a clear one. Config.AllowClear
+//     gives this protection up.
 //
-// What is between this session and the router can't be sealed. Topics and procedures that
-// begin with "wamp." are the router's: they are never sealed, and are accepted
-// in the clear. So are ERRORs whose URI begins with "wamp." or "blindfold."
-// (Error.Sealed tells what is genuine): a router can end any call anyway, but
-// no such error should be believed beyond that. The arguments of the router's
-// procedures are hence readable, and a URI among them is not scrambled: the topic
-// and the payload of a testament (wamp.session.add_testament) go in the clear,
-// whatever key the topic has.
+// Messages between this session and the router cannot be sealed. Topics and
+// procedures that begin with "wamp." belong to the router: they are never sealed,
+// and are accepted in the clear. So are ERRORs whose URI begins with "wamp." or
+// "blindfold.": a router can end any call anyway, but do not trust such an error
+// beyond that. (Error.Sealed says whether an error is genuine.) The router can
+// therefore read the arguments of its own procedures, and URIs among them are not
+// scrambled: the topic and the payload of a testament (wamp.session.add_testament)
+// are sent in the clear, whatever key the topic has.
 //
-// An ERROR in answer to a sealed INVOCATION whose own URI has no key is sent
-// without arguments, since these could tell what was sealed.
+// If an ERROR answers a sealed INVOCATION and its own URI has no key, it is sent
+// without arguments, because these could reveal what was sealed.
 package client
 
 import (
@@ -46,74 +46,74 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Config says where to connect, as whom, and how. A URL (or Connect) and a
-// Realm are all that it needs. It must not be changed while in use.
+// Config says where to connect, as whom, and how. URL (or Connect) and Realm are
+// required. A Config must not be changed while it is in use.
 type Config struct {
 	// URL of the router: ws://, wss://, rs://, rss:// or unix://, as in
 	// transport.Dial.
 	URL string
-	// Connect makes the connection in place of URL, if it is set. It is called
-	// again for each reconnect.
+	// Connect, if set, makes the connection instead of URL. It is called again for
+	// each reconnect.
 	Connect func(context.Context) (transport.Conn, error)
 	Realm   wamp.URI
-	// Serializer of a connection made by URL. Default wamp.JSON. Sealed
-	// payloads reach only peers with the same serializer, unless the router
-	// allows otherwise.
+	// Serializer of a connection to URL. Default wamp.JSON. Sealed payloads reach
+	// only clients with the same serializer, unless the router reframes.
 	Serializer wamp.Serializer
 	TLS        *tls.Config
 	Header     http.Header // sent with a WebSocket handshake
 
 	// Auth are the methods offered to the router, the preferred one first. None
-	// means anonymous. The router chooses among them: one that is weaker than
-	// the others (a ticket is shown as it is) makes all of them as weak. They have
-	// to agree on what HELLO says once for all of them (AuthConflictError).
+	// means anonymous. The router chooses, so the weakest method decides about the
+	// security of all (a ticket, for example, is sent as it is). The methods must
+	// agree on the details that HELLO has only once (AuthConflictError).
 	Auth []Authenticator
-	// AuthID and AuthRole are who to be and in which role; "" leaves it to the
-	// methods and to the router.
+	// AuthID and AuthRole are the identity and role to ask for; "" leaves the choice
+	// to the methods and to the router.
 	AuthID, AuthRole string
 	Agent            string // Default "blindfold"
 
-	// Sealer encrypts and decrypts payloads; nil leaves all in the clear and
-	// announces no form of opaque payload.
+	// Sealer encrypts and decrypts payloads. With nil, payloads are clear, and no form
+	// of opaque payload is announced.
 	Sealer Sealer
-	// AllowClear accepts clear payloads on URIs that have a key. It allows
-	// everyone on the way to put in payloads of his own.
+	// AllowClear accepts clear payloads on URIs that have a key. Anyone between the
+	// clients can then replace sealed payloads by their own.
 	AllowClear bool
-	// Scrambler hides topics, procedures and error URIs from the router; nil
-	// leaves them as they are.
+	// Scrambler hides topics, procedures and error URIs from the router. With nil they
+	// are sent as they are.
 	Scrambler Scrambler
 
-	// Reconnect makes the session outlive its connection; nil ends it with it.
+	// Reconnect makes the session survive the loss of its connection. With nil, the
+	// session ends with the connection.
 	Reconnect *Reconnect
-	// OnState is told of each change of state after Dial, with the reason of a
-	// loss. Like OnError it is called on the session's own goroutines: it must neither
-	// block nor call Close. OnError may be called concurrently.
+	// OnState is called on each change of state after Dial, with the reason of a loss.
+	// Like OnError it runs on the session's own goroutines: it must neither block nor
+	// call Close. OnError may be called concurrently.
 	OnState func(State, error)
-	// OnError is told what went wrong where nobody waits for it: an event that
-	// couldn't be opened or queued, a subscription that couldn't be restored.
-	// Without it these are logged as warnings.
+	// OnError gets the errors that no caller waits for: an event that could not be
+	// opened or queued, a subscription that could not be restored. If it is nil, they
+	// are logged as warnings.
 	OnError func(error)
 	// Logger gets no payloads. Default: none.
 	Logger *slog.Logger
 	Limits Limits
 }
 
-// Limits bound what a session waits for and holds. A zero field stands for its
+// Limits bound what a session waits for and keeps. A zero field stands for its
 // default.
 type Limits struct {
 	// Handshake is the time to connect and join. Default 10 s.
 	Handshake time.Duration
-	// Stall is how long the router may take no byte of what is written before
-	// the connection is given up. Default 10 s.
+	// Stall is the write timeout: the connection is closed if the router reads nothing
+	// for so long. Default 10 s.
 	Stall time.Duration
 	// Goodbye is the time that Close waits for the router's GOODBYE. Default 2 s.
 	Goodbye time.Duration
 	// Kill is how long a Call with CancelMode "kill" waits for the callee once
 	// its context is done. Default 10 s.
 	Kill time.Duration
-	// PingEvery and PingTimeout: a router that has been silent for PingEvery is
-	// pinged, and given up if it stays silent for PingTimeout more. Defaults
-	// 30 s and 10 s; negative PingEvery means never.
+	// A router that has been silent for PingEvery is pinged, and the connection is
+	// closed if it stays silent for another PingTimeout. Defaults 30 s and 10 s;
+	// negative PingEvery switches pings off.
 	PingEvery, PingTimeout time.Duration
 	// Message is the size of the largest message accepted from a URL, in bytes.
 	// Default 16 MiB.
@@ -121,10 +121,10 @@ type Limits struct {
 	// Queue and QueueBytes bound what waits for one slow consumer: the events
 	// of a subscription, the progressive results of a call, the inputs of an
 	// invocation. Defaults 1024 and 16 MiB (as encoded). One item is always
-	// taken, whatever its size.
+	// accepted, whatever its size.
 	Queue, QueueBytes int
-	// Invocations is how many may be handled at once. Those over it are
-	// answered with wamp.error.unavailable. Default 1024.
+	// Invocations is how many may be handled at once. Further ones are answered with
+	// wamp.error.unavailable. Default 1024.
 	Invocations int
 }
 
@@ -142,11 +142,11 @@ func (l Limits) withDefaults() Limits {
 }
 
 // Authenticator is the client's side of one authentication method. Package
-// auth/answer has those that there are. Sessions may share one.
+// auth/answer implements them. Sessions may share one.
 type Authenticator = answer.Method
 
-// Scrambler replaces URIs by others that only those with the key understand.
-// Package cryptobox has one. It may be used concurrently.
+// Scrambler replaces URIs by others that only clients with the key understand.
+// Package cryptobox implements one. It must be safe for concurrent use.
 type Scrambler interface {
 	// Scramble returns the URI or pattern to send in place of uri.
 	Scramble(uri wamp.URI, match wamp.Match) (wamp.URI, error)
@@ -155,10 +155,10 @@ type Scrambler interface {
 	Restore(uri wamp.URI) (clear wamp.URI, ok bool)
 }
 
-// Dial connects to the router and joins the realm. ctx bounds both, and no
-// more. The router's refusal shows as an *Error with the reason of its ABORT, and
-// so does one on this side: of a challenge that Auth can't answer, or a router
-// that has not proved itself.
+// Dial connects to the router and joins the realm. ctx bounds these two steps only.
+// If the router refuses, the error is an *Error with the reason of its ABORT. It is
+// also an *Error if this side refuses: if Auth cannot answer the challenge, or the
+// router has not proved its identity.
 func Dial(ctx context.Context, c Config) (*Session, error) {
 	s, err := newSession(c)
 	if err != nil {
@@ -173,8 +173,8 @@ func Dial(ctx context.Context, c Config) (*Session, error) {
 }
 
 // Join joins the realm over an existing connection, such as one end of
-// transport.Pipe. It takes conn over, and closes it if it fails. The session
-// can't reconnect.
+// transport.Pipe. It takes ownership of conn, and closes it if it fails. The session
+// cannot reconnect.
 func Join(ctx context.Context, conn transport.Conn, c Config) (*Session, error) {
 	c.Connect = func(context.Context) (transport.Conn, error) { return conn, nil }
 	c.Reconnect = nil
@@ -219,9 +219,9 @@ func newSession(c Config) (*Session, error) {
 	return s, nil
 }
 
-// announced returns the roles of HELLO. A session that can't open sealed
-// payloads does not claim to: the router then refuses them with a reason.
-func announced(sealing bool) wamp.Roles {
+// helloRoles returns the roles of HELLO. A session that cannot open sealed
+// payloads does not announce them: the router then refuses them with a reason.
+func helloRoles(sealing bool) wamp.Roles {
 	role := func(features ...wamp.Feature) wamp.Role {
 		r := wamp.Role{Present: true, Features: wamp.NewFeatures(features...)}
 		if sealing {

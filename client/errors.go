@@ -13,23 +13,23 @@ type ErrURI wamp.URI
 
 func (e ErrURI) Error() string { return string(e) }
 
-// Error is an ERROR or ABORT of the router or of a peer, and what a handler
-// returns to answer with an error URI of its own.
+// Error is an ERROR or ABORT of the router or of another client. A handler returns
+// one to answer with an error URI of its own.
 type Error struct {
 	URI wamp.URI
-	// Message is for people: that of the details, or else a first argument that
-	// is a string. What a handler returns has it sent as the one argument if
-	// Args is empty.
+	// Message is for people: the message of the details, or else the first argument if
+	// that is a string. If a handler returns an Error without Args, Message is sent as
+	// the only argument.
 	Message string
 	Args    []any
 	Kwargs  map[string]any
-	// Sealed tells that Args and Kwargs were opened by the Sealer, so that the
-	// error is the peer's own and not made up on the way.
+	// Sealed is true if Args and Kwargs were opened by the Sealer: then the error is the
+	// other client's own and was not forged on the way.
 	Sealed bool
 	// Origin is who sealed it, and when, if the Sealer tells.
 	Origin *wamp.Origin
 
-	cause error // of an error made here
+	cause error // of an error that arose on this side
 }
 
 // Error returns the URI and the message.
@@ -40,7 +40,7 @@ func (e *Error) Error() string {
 	return string(e.URI) + ": " + e.Message
 }
 
-// Unwrap returns the reason of an error that was made here, such as the end of a
+// Unwrap returns the cause of an error that arose on this side, such as the end of a
 // context, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
@@ -52,29 +52,29 @@ func isURI(target error, uri wamp.URI) bool {
 	return ok && wamp.URI(u) == uri
 }
 
-// SealError is a payload that could not be sealed, and was not sent, or that
-// could not be opened, and was not handed up.
+// SealError says that a payload could not be sealed, and was not sent, or that it
+// could not be opened, and reached no handler.
 type SealError struct {
 	// URI is the topic, procedure or error URI that the payload belongs to.
 	URI     wamp.URI
 	Opening bool
-	// Reason is the WAMP error URI that says why.
+	// Reason is the WAMP error URI for it.
 	Reason wamp.URI
 	// Err is the Sealer's error, or one of ErrNoSealer, ErrClear, ErrNotOneBinary,
 	// ErrNotSealed and ErrUnsupported.
 	Err error
 }
 
-// What SealError.Err can be beside a Sealer's error.
+// Values of SealError.Err, besides a Sealer's error.
 var (
-	ErrNoSealer     = errors.New("client: the payload is sealed, and there is no Sealer")
-	ErrClear        = errors.New("client: the payload is in the clear, and the URI has a key")
+	ErrNoSealer     = errors.New("client: the payload is sealed, and Config.Sealer is not set")
+	ErrClear        = errors.New("client: the payload is in the clear, but its URI has a key")
 	ErrNotOneBinary = errors.New("client: the payload is not one binary")
-	ErrNotSealed    = errors.New("client: the call was sealed, and what follows has no key")
-	ErrUnsupported  = errors.New("client: the router does not announce this form of sealed payload")
+	ErrNotSealed    = errors.New("client: the call was sealed, but there is no key to seal the answer")
+	ErrUnsupported  = errors.New("client: the router does not announce this form of sealed payloads")
 )
 
-// Error tells the URI and the reason.
+// Error returns the URI and the reason.
 func (e *SealError) Error() string {
 	what := "sealed"
 	if e.Opening {
@@ -92,20 +92,20 @@ func (e *SealError) ErrorURI() wamp.URI { return e.Reason }
 // Is reports whether target is the ErrURI of e.Reason.
 func (e *SealError) Is(target error) bool { return isURI(target, e.Reason) }
 
-// ErrClosed is what everything returns after Close.
+// ErrClosed is returned by all methods after Close.
 var ErrClosed = errors.New("client: the session is closed")
 
-// DisconnectedError says that there is no connection, or none any more.
+// DisconnectedError says that there is no connection, or that it was lost.
 type DisconnectedError struct {
-	// InFlight tells that the request may have reached the router: whether it
-	// took effect is not known. Otherwise nothing was sent.
+	// InFlight is true if the request may have reached the router, so that it may have
+	// taken effect. Otherwise nothing was sent.
 	InFlight bool
-	// Cause is why the connection was lost: an *Error if the router ended it by
+	// Cause is the reason of the loss: an *Error if the router ended the session with
 	// GOODBYE or ABORT, else an error of the transport.
 	Cause error
 }
 
-// Error tells the cause.
+// Error returns the cause.
 func (e *DisconnectedError) Error() string {
 	if e.InFlight {
 		return fmt.Sprintf("client: connection lost with the request in flight: %v", e.Cause)
@@ -116,44 +116,44 @@ func (e *DisconnectedError) Error() string {
 // Unwrap returns e.Cause.
 func (e *DisconnectedError) Unwrap() error { return e.Cause }
 
-// AuthConflictError says that two methods of Config.Auth, or one and Config.AuthID
-// or AuthRole, want different things of the same detail of HELLO. Nothing was
-// sent. SCRAM and Autobahn's SCRAM can't be offered together, nor can methods
-// with different channel bindings, or for different authids.
+// AuthConflictError says that two methods of Config.Auth, or one method and
+// Config.AuthID or AuthRole, need different values of the same detail of HELLO. Nothing was
+// sent. SCRAM and Autobahn's SCRAM cannot be offered together, nor can methods
+// with different channel bindings or different authids.
 type AuthConflictError struct {
 	Method string // the later one
 	Detail string // of HELLO
 }
 
-// Error tells the method and the detail.
+// Error returns the method and the detail.
 func (e *AuthConflictError) Error() string {
-	return fmt.Sprintf("client: the method %s does not agree with those before it on %s", e.Method, e.Detail)
+	return fmt.Sprintf("client: Config.Auth: %s needs another %s than the methods before it", e.Method, e.Detail)
 }
 
 // OverflowError says that a consumer was too slow and its queue is full
-// (Limits.Queue, Limits.QueueBytes). For a subscription it is reported once for
-// each run of lost events, and Event.Lost counts these; a call or an invocation
-// ends with it.
+// (Limits.Queue, Limits.QueueBytes). For a subscription it is reported once for each
+// series of lost events, and Event.Lost counts them. A call or an invocation ends
+// with it.
 type OverflowError struct {
 	URI wamp.URI // the topic or procedure
 }
 
-// Error tells the URI.
+// Error returns the URI.
 func (e *OverflowError) Error() string {
-	return fmt.Sprintf("client: queue full for %s: its consumer is too slow", e.URI)
+	return fmt.Sprintf("client: queue full for %s: its handler is too slow", e.URI)
 }
 
 // Is reports whether target is ErrURI(wamp.ErrLimitExceeded).
 func (e *OverflowError) Is(target error) bool { return isURI(target, wamp.ErrLimitExceeded) }
 
-// RestoreError says that a subscription or registration was lost in a
+// RestoreError says that a subscription or registration could not be restored after a
 // reconnect.
 type RestoreError struct {
 	URI wamp.URI
 	Err error
 }
 
-// Error tells the URI and the reason.
+// Error returns the URI and the reason.
 func (e *RestoreError) Error() string {
 	return fmt.Sprintf("client: %s could not be restored: %v", e.URI, e.Err)
 }
@@ -161,7 +161,7 @@ func (e *RestoreError) Error() string {
 // Unwrap returns e.Err.
 func (e *RestoreError) Unwrap() error { return e.Err }
 
-// uriOf returns the error URI of err, or def.
+// uriOf returns the error URI of err, or def if it has none.
 func uriOf(err error, def wamp.URI) wamp.URI {
 	var u interface{ ErrorURI() wamp.URI }
 	var refusal *wamp.Refusal
@@ -174,12 +174,12 @@ func uriOf(err error, def wamp.URI) wamp.URI {
 	return def
 }
 
-// invalid is what is wrong with an argument; nothing was sent.
+// invalid is the error of a bad argument; nothing was sent.
 func invalid(uri wamp.URI, text string, cause error) *Error {
 	return &Error{URI: uri, Message: text, cause: cause}
 }
 
-// violation is a message of the router that breaks the protocol.
+// violation is the error of a message from the router that breaks the protocol.
 func violation(text string) *Error {
 	return &Error{URI: wamp.ErrProtocolViolation, Message: text}
 }

@@ -11,20 +11,20 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// mostStale is how many invocations are remembered that were answered before
-// all their inputs had come.
-const mostStale = 256
+// maxEndedInvocations is how many invocations are remembered that were answered before
+// all their inputs had arrived.
+const maxEndedInvocations = 256
 
-// Invocation is a call that reached this session. It belongs to its handler.
+// Invocation is a call of a procedure of this session. Only its handler may use it.
 type Invocation struct {
-	// Procedure is what was called. A sealed payload is bound to it.
+	// Procedure is the URI that was called. A sealed payload is bound to it.
 	Procedure wamp.URI
 	Args      []any
 	Kwargs    map[string]any
-	// Details are those of the router: not sealed, and with URIs as on the wire.
+	// Details come from the router. They are not sealed, and have URIs as on the wire.
 	Details wamp.InvocationDetails
-	// Sealed tells that the payload was opened by the Sealer. The answer is
-	// sealed then, or fails.
+	// Sealed is true if the payload was opened by the Sealer. The answer is then sealed
+	// as well, or it fails.
 	Sealed bool
 	// Origin is who sealed it, and when, if the Sealer tells.
 	Origin *wamp.Origin
@@ -40,37 +40,37 @@ type Invocation struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	inputs *queue[*wamp.Invocation]
-	more   bool // the handler has not had all inputs
+	more   bool // the handler has not read all inputs
 
-	// open tells that not all inputs have arrived. The reading goroutine writes
-	// it, under Session.mu.
-	open bool
+	// inputsOpen is true while further inputs may arrive. Only the reading goroutine
+	// changes it, under Session.mu.
+	inputsOpen bool
 }
 
-// invocation gives an INVOCATION to its handler.
+// invocation starts the handler of an INVOCATION, or queues a further input.
 func (l *link) invocation(m *wamp.Invocation) error {
 	l.s.mu.Lock()
 	inv, reg, busy := l.invocations[m.Request], l.registered[m.Registration], len(l.invocations)
 	l.s.mu.Unlock()
 	switch {
-	case inv != nil && !inv.open:
+	case inv != nil && !inv.inputsOpen:
 		return l.abort(violation("INVOCATION.Request is that of an invocation in flight"))
 	case inv != nil:
 		inv.input(m)
 		return nil
-	case l.late(m):
+	case l.isLateInput(m):
 		return nil
 	case reg == nil:
-		l.turnAway(m, wamp.ErrNoSuchRegistration)
+		l.rejectInvocation(m, wamp.ErrNoSuchRegistration)
 		return nil
 	case busy >= l.s.config.Limits.Invocations:
-		l.turnAway(m, wamp.ErrUnavailable)
+		l.rejectInvocation(m, wamp.ErrUnavailable)
 		return nil
 	}
 	kept := *m
 	kept.Payload = m.Payload.Clone()
 	inv = &Invocation{l: l, id: m.Request, reg: reg, Details: m.Details,
-		inputs: newQueue[*wamp.Invocation](&l.s.config.Limits), more: m.Details.Progress, open: m.Details.Progress}
+		inputs: newQueue[*wamp.Invocation](&l.s.config.Limits), more: m.Details.Progress, inputsOpen: m.Details.Progress}
 	inv.ctx, inv.cancel = context.WithCancelCause(l.ctx)
 	l.s.mu.Lock()
 	l.invocations[inv.id] = inv
@@ -79,32 +79,32 @@ func (l *link) invocation(m *wamp.Invocation) error {
 	return nil
 }
 
-// turnAway answers an INVOCATION that no handler gets.
-func (l *link) turnAway(m *wamp.Invocation, uri wamp.URI) {
+// rejectInvocation answers an INVOCATION that reaches no handler.
+func (l *link) rejectInvocation(m *wamp.Invocation, uri wamp.URI) {
 	if m.Details.Progress {
 		l.s.mu.Lock()
-		l.expectLate(m.Request)
+		l.rememberEnded(m.Request)
 		l.s.mu.Unlock()
 	}
-	l.laterMessage(&wamp.Error{RequestType: wamp.TypeInvocation, Request: m.Request, Error: uri})
+	l.enqueueMessage(&wamp.Error{RequestType: wamp.TypeInvocation, Request: m.Request, Error: uri})
 }
 
-// expectLate remembers an invocation whose inputs may still come. Session.mu is
-// held.
-func (l *link) expectLate(id wamp.ID) {
-	if len(l.stale) == mostStale {
-		l.stale = l.stale[1:]
+// rememberEnded records an ended invocation whose remaining inputs must be ignored. Session.mu
+// is held.
+func (l *link) rememberEnded(id wamp.ID) {
+	if len(l.endedInvocations) == maxEndedInvocations {
+		l.endedInvocations = l.endedInvocations[1:]
 	}
-	l.stale = append(l.stale, id)
+	l.endedInvocations = append(l.endedInvocations, id)
 }
 
-// late reports whether m is an input of an invocation that has been answered.
-func (l *link) late(m *wamp.Invocation) bool {
+// isLateInput reports whether m is an input of an invocation that has been answered.
+func (l *link) isLateInput(m *wamp.Invocation) bool {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
-	at := slices.Index(l.stale, m.Request)
+	at := slices.Index(l.endedInvocations, m.Request)
 	if at >= 0 && !m.Details.Progress {
-		l.stale = slices.Delete(l.stale, at, at+1)
+		l.endedInvocations = slices.Delete(l.endedInvocations, at, at+1)
 	}
 	return at >= 0
 }
@@ -130,14 +130,14 @@ func (inv *Invocation) input(m *wamp.Invocation) {
 	kept.Payload = m.Payload.Clone()
 	l := inv.l
 	l.s.mu.Lock()
-	inv.open = m.Details.Progress
+	inv.inputsOpen = m.Details.Progress
 	l.s.mu.Unlock()
 	if inv.inputs.push(&kept, m.Payload.WireSize(), false) {
 		return
 	}
-	// Arguments with a gap are none.
+	// Inputs with a gap are useless.
 	if inv.end() {
-		l.laterMessage(&wamp.Error{RequestType: wamp.TypeInvocation, Request: inv.id, Error: wamp.ErrLimitExceeded})
+		l.enqueueMessage(&wamp.Error{RequestType: wamp.TypeInvocation, Request: inv.id, Error: wamp.ErrLimitExceeded})
 	}
 	inv.cancel(&OverflowError{URI: inv.reg.procedure})
 }
@@ -152,8 +152,8 @@ func (inv *Invocation) end() bool {
 		return false
 	}
 	delete(l.invocations, inv.id)
-	if inv.open {
-		l.expectLate(inv.id)
+	if inv.inputsOpen {
+		l.rememberEnded(inv.id)
 	}
 	return true
 }
@@ -170,15 +170,15 @@ func (inv *Invocation) pending() bool {
 func (inv *Invocation) run(m *wamp.Invocation) {
 	defer inv.cancel(nil)
 	s := inv.l.s
-	procedure, err := s.actual(inv.reg.procedure, inv.reg.wire, inv.reg.match, m.Details.Procedure)
+	procedure, err := s.resolveURI(inv.reg.procedure, inv.reg.wire, inv.reg.match, m.Details.Procedure)
 	if err != nil {
-		inv.unopened(err)
+		inv.rejectUnopened(err)
 		return
 	}
 	inv.Procedure, inv.call.Procedure = procedure, procedure
 	c, err := inv.openInput(m)
 	if err != nil {
-		inv.unopened(err)
+		inv.rejectUnopened(err)
 		return
 	}
 	inv.Args, inv.Kwargs, inv.Sealed, inv.Origin = c.args, c.kwargs, c.sealed, c.origin
@@ -204,19 +204,19 @@ func (inv *Invocation) run(m *wamp.Invocation) {
 // maxTimeout is the longest timeout of a call that is heeded, in milliseconds.
 const maxTimeout = 365 * 24 * 3600 * 1000
 
-func (inv *Invocation) openInput(m *wamp.Invocation) (content, error) {
+func (inv *Invocation) openInput(m *wamp.Invocation) (plaintext, error) {
 	on := inv.subject(wamp.TypeCall, m.Details.Progress)
 	return inv.l.s.open(on, &m.Details.Attributes, &m.Payload)
 }
 
 // subject is what a message of the call belongs to.
-func (inv *Invocation) subject(t wamp.MessageType, more bool) subject {
-	return subject{Subject: wamp.Subject{Type: t, URI: inv.Procedure, Progress: more, Call: &inv.call}, sealed: inv.Sealed}
+func (inv *Invocation) subject(t wamp.MessageType, more bool) sealContext {
+	return sealContext{Subject: wamp.Subject{Type: t, URI: inv.Procedure, Progress: more, Call: &inv.call}, sealed: inv.Sealed}
 }
 
-// unopened answers an invocation that can't be opened, and reports it. The
+// rejectUnopened answers an invocation that can't be opened, and reports it. The
 // answer tells the reason alone.
-func (inv *Invocation) unopened(err error) {
+func (inv *Invocation) rejectUnopened(err error) {
 	inv.l.s.report(err)
 	inv.sendError(&Error{URI: reasonOf(err)}, false)
 }
@@ -298,10 +298,10 @@ func (inv *Invocation) yield(r *Result, progress bool) error {
 // fails then.
 func (inv *Invocation) answer(m wamp.Message, final bool) error {
 	l := inv.l
-	if err := l.speak(l.ctx); err != nil {
+	if err := l.lockSend(l.ctx); err != nil {
 		return err
 	}
-	defer l.release()
+	defer l.unlockWrite()
 	frame, buf, err := l.encode(l.buf[:0], m)
 	if err != nil {
 		return err
@@ -309,7 +309,7 @@ func (inv *Invocation) answer(m wamp.Message, final bool) error {
 	switch {
 	case final && !inv.end():
 		return nil
-	case l.over():
+	case l.isClosed():
 		return l.s.lost(l.cause(), false)
 	case !final && !inv.pending():
 		return ErrAnswered
@@ -358,25 +358,25 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 		l.s.report(err)
 		uri, m.Error = wamp.ErrRuntime, wamp.ErrRuntime
 	}
-	on := subject{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Call: &inv.call}, sealed: inv.secret()}
+	on := sealContext{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Call: &inv.call}, sealed: inv.isSecret()}
 	// Where the URI has a key, the caller takes no error that is not sealed.
-	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0 || l.s.keyed(on)) {
+	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0 || l.s.hasKey(on)) {
 		if m.Payload, m.Details.Attributes, _, err = l.seal(on, e.Args, e.Kwargs); err != nil {
 			l.s.report(err)
 		}
 	}
-	if err := inv.answer(m, true); err != nil && !l.over() {
+	if err := inv.answer(m, true); err != nil && !l.isClosed() {
 		l.s.report(err)
 		m.Payload, m.Details.Attributes = wamp.Payload{}, wamp.Attributes{}
 		_ = inv.answer(m, true)
 	}
 }
 
-// secret reports whether what the handler was given, or would have returned, is
+// isSecret reports whether what the handler was given, or would have returned, is
 // none of the router's business.
-func (inv *Invocation) secret() bool {
+func (inv *Invocation) isSecret() bool {
 	if inv.Sealed {
 		return true
 	}
-	return inv.l.s.keyed(inv.subject(wamp.TypeCall, false))
+	return inv.l.s.hasKey(inv.subject(wamp.TypeCall, false))
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// mostChallenges bounds how often the router may ask in one handshake.
-const mostChallenges = 16
+// maxChallenges is how many CHALLENGEs the router may send in one handshake.
+const maxChallenges = 16
 
-// connect makes a connection and joins the realm on it.
+// connect connects to the router and joins the realm.
 func (s *Session) connect(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Handshake)
 	defer cancel()
@@ -33,8 +33,8 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		var told *Error
-		if ctx.Err() != nil && !errors.As(err, &told) {
+		var refused *Error
+		if ctx.Err() != nil && !errors.As(err, &refused) {
 			err = ctx.Err()
 		}
 		l.fail(err)
@@ -44,31 +44,31 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// offer is a method that HELLO offers, and what answers for it.
+// offer is a method that HELLO offers, and what answers its challenges.
 type offer struct {
 	method string
 	answer answer.Answer
 }
 
-// hello makes HELLO, in which all the methods share one authid and one authextra.
-// What they want there they have to agree on: the router could otherwise take a
-// method up and find another's in its place.
+// hello returns the HELLO. All methods share its one authid and one authextra, so they
+// must agree on them: otherwise the router could choose a method and find the values
+// of another one.
 func (s *Session) hello() (*wamp.Hello, []offer, error) {
 	c := &s.config
-	d := wamp.HelloDetails{Roles: announced(c.Sealer != nil), Agent: c.Agent, AuthID: c.AuthID, AuthRole: c.AuthRole}
+	d := wamp.HelloDetails{Roles: helloRoles(c.Sealer != nil), Agent: c.Agent, AuthID: c.AuthID, AuthRole: c.AuthRole}
 	var offers []offer
 	var bound any
 	for _, a := range c.Auth {
 		var own wamp.HelloDetails
 		offers = append(offers, offer{a.Method(), a.Begin(&own)})
 		d.AuthMethods = append(d.AuthMethods, a.Method())
-		if !agree(&d.AuthID, own.AuthID) || !agree(&d.AuthRole, own.AuthRole) {
+		if !setOrEqual(&d.AuthID, own.AuthID) || !setOrEqual(&d.AuthRole, own.AuthRole) {
 			return nil, nil, &AuthConflictError{Method: a.Method(), Detail: "authid or authrole"}
 		}
 		if len(own.AuthExtra) == 0 {
 			continue
 		}
-		// No binding differs from one, where a method knows of bindings at all.
+		// A method without a binding conflicts with one that has a binding.
 		if binding := own.AuthExtra["channel_binding"]; d.AuthExtra == nil {
 			d.AuthExtra, bound = make(map[string]any), binding
 		} else if binding != bound {
@@ -84,8 +84,8 @@ func (s *Session) hello() (*wamp.Hello, []offer, error) {
 	return &wamp.Hello{Realm: c.Realm, Details: d}, offers, nil
 }
 
-// agree sets what is not set, and reports whether it now is what is wanted.
-func agree(have *string, want string) bool {
+// setOrEqual sets *have if it is empty, and reports whether it now has the wanted value.
+func setOrEqual(have *string, want string) bool {
 	if *have == "" {
 		*have = want
 	}
@@ -98,14 +98,14 @@ func (l *link) join(ctx context.Context, hello *wamp.Hello, offers []offer) erro
 		return err
 	}
 	var proved *offer
-	for range mostChallenges + 1 {
+	for range maxChallenges + 1 {
 		m, err := l.receive()
 		if err != nil {
 			return err
 		}
 		switch m := m.(type) {
 		case *wamp.Welcome:
-			if err := l.verify(offers, proved, &m.Details); err != nil {
+			if err := l.verifyRouter(offers, proved, &m.Details); err != nil {
 				return err
 			}
 			l.id, l.welcome = m.Session, m.Details
@@ -113,7 +113,7 @@ func (l *link) join(ctx context.Context, hello *wamp.Hello, offers []offer) erro
 		case *wamp.Abort:
 			return &Error{URI: m.Reason, Message: m.Details.Message}
 		case *wamp.Challenge:
-			if proved, err = l.prove(ctx, offers, m); err != nil {
+			if proved, err = l.answerChallenge(ctx, offers, m); err != nil {
 				return err
 			}
 		default:
@@ -123,16 +123,16 @@ func (l *link) join(ctx context.Context, hello *wamp.Hello, offers []offer) erro
 	return l.abort(violation("too many CHALLENGEs"))
 }
 
-// prove answers a CHALLENGE, and returns whose it was.
-func (l *link) prove(ctx context.Context, offers []offer, m *wamp.Challenge) (*offer, error) {
-	of := offered(offers, m.AuthMethod)
+// answerChallenge answers a CHALLENGE, and returns the offer that it belongs to.
+func (l *link) answerChallenge(ctx context.Context, offers []offer, m *wamp.Challenge) (*offer, error) {
+	of := findOffer(offers, m.AuthMethod)
 	if of == nil {
 		return nil, l.abort(violation("CHALLENGE.AuthMethod was not offered"))
 	}
 	signature, extra, err := of.answer.Answer(ctx, m, l.conn.Info())
 	if err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the challenge can't be answered"})
-		return nil, unproved(err)
+		return nil, authError(err)
 	}
 	if extra == nil {
 		extra = map[string]any{}
@@ -140,35 +140,35 @@ func (l *link) prove(ctx context.Context, offers []offer, m *wamp.Challenge) (*o
 	return of, l.send(ctx, &wamp.Authenticate{Signature: signature, Extra: extra})
 }
 
-// verify lets the method that was used check the router. One that skips the
-// challenge of a method does not get around its check: where WELCOME names no
-// method, it is taken for the one preferred.
-func (l *link) verify(offers []offer, proved *offer, d *wamp.WelcomeDetails) error {
+// verifyRouter lets the method that was used verify the router. A router that skips the
+// CHALLENGE does not bypass this: if WELCOME names no method, the preferred method
+// verifies it.
+func (l *link) verifyRouter(offers []offer, proved *offer, d *wamp.WelcomeDetails) error {
 	switch {
 	case len(offers) == 0:
 		return nil
 	case proved == nil && d.AuthMethod == "":
 		proved = &offers[0]
 	case proved == nil:
-		proved = offered(offers, d.AuthMethod)
+		proved = findOffer(offers, d.AuthMethod)
 	}
 	if proved == nil || d.AuthMethod != "" && d.AuthMethod != proved.method {
 		return l.abort(violation("WELCOME.Details.authmethod is not the one that was used"))
 	}
 	if err := proved.answer.Welcome(d); err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the router has not proved itself"})
-		return unproved(err)
+		return authError(err)
 	}
 	return nil
 }
 
-// unproved is an authentication that this side has ended. Why is not told to the
-// router.
-func unproved(err error) *Error {
+// authError is the error of an authentication that this side has ended. The router does
+// not learn the reason.
+func authError(err error) *Error {
 	return &Error{URI: wamp.ErrAuthenticationFailed, Message: err.Error(), cause: err}
 }
 
-func offered(offers []offer, method string) *offer {
+func findOffer(offers []offer, method string) *offer {
 	for i := range offers {
 		if offers[i].method == method {
 			return &offers[i]

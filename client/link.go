@@ -14,54 +14,54 @@ import (
 )
 
 const (
-	// keptBuffer is the largest buffer that is kept for the next message.
-	keptBuffer = 64 << 10
-	// mostReplies is how many bytes of answers to the router (pongs, refusals
-	// of invocations) may wait while the router doesn't read.
-	mostReplies = 1 << 20
+	// maxKeptBuffer is the size of the largest buffer that is reused for the next message.
+	maxKeptBuffer = 64 << 10
+	// maxReplyBytes is how many bytes of replies to the router (pongs, rejected
+	// invocations) may wait while the router does not read.
+	maxReplyBytes = 1 << 20
 )
 
-// link is a session on one connection. One goroutine reads (read and what it
-// calls); it never waits for a write.
+// link is a session on one connection. One goroutine reads (read and what it calls). It
+// never waits for a write.
 type link struct {
-	s       *Session
-	conn    transport.Conn
-	again   bool // not the session's first
-	id      wamp.ID
-	welcome wamp.WelcomeDetails
-	// ctx ends with the connection. Handlers of invocations get it.
+	s           *Session
+	conn        transport.Conn
+	isReconnect bool // not the first connection of the session
+	id          wamp.ID
+	welcome     wamp.WelcomeDetails
+	// ctx ends with the connection. It is passed to handlers of invocations.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	writing chan struct{} // holds a token while someone writes
-	buf     []byte        // for the message being written
-	said    bool          // GOODBYE or ABORT was: no message may follow
+	writing   chan struct{} // holds a token while a goroutine writes
+	buf       []byte        // for the message being written
+	closeSent bool          // GOODBYE or ABORT was sent: no message may follow
 
-	failure atomic.Pointer[error] // why the connection is closed
-	leaving atomic.Bool           // GOODBYE was sent
+	failure     atomic.Pointer[error] // why the connection is closed
+	goodbyeSent atomic.Bool           // GOODBYE was sent
 
 	// Session.mu guards what follows.
-	down        bool
-	lastRequest wamp.ID
-	requests    map[wamp.ID]*request
-	calls       map[wamp.ID]*ProgressiveCall
-	topics      map[wamp.ID]*topic
-	registered  map[wamp.ID]*Registration
-	invocations map[wamp.ID]*Invocation
-	stale       []wamp.ID // ended invocations whose inputs may still come
-	replies     []owed    // for writeReplies
-	replyBytes  int
-	replying    bool
-	farewell    *time.Timer
+	down             bool
+	lastRequest      wamp.ID
+	requests         map[wamp.ID]*request
+	calls            map[wamp.ID]*ProgressiveCall
+	topics           map[wamp.ID]*topic
+	registered       map[wamp.ID]*Registration
+	invocations      map[wamp.ID]*Invocation
+	endedInvocations []wamp.ID    // ended invocations whose inputs may still come
+	replies          []replyFrame // for writeReplies
+	replyBytes       int
+	replying         bool
+	goodbyeTimer     *time.Timer
 }
 
-// owed is a frame that is sent when there is time.
-type owed struct {
+// replyFrame is a frame that waits for writeReplies.
+type replyFrame struct {
 	frame   []byte
-	message bool // and not the transport's own
+	message bool // a WAMP message, not a frame of the transport
 }
 
-// request is a request other than CALL that waits for its answer.
+// request is a request that waits for its answer. (Calls are in link.calls.)
 type request struct {
 	kind wamp.MessageType
 	// answer is called once, on the goroutine that reads.
@@ -84,13 +84,13 @@ func newLink(s *Session, conn transport.Conn) *link {
 
 func (l *link) serializer() wamp.Serializer { return l.conn.Info().Serializer }
 
-// fail closes the connection; the first reason counts.
+// fail closes the connection. If it is called several times, the first cause counts.
 func (l *link) fail(cause error) {
-	l.blame(cause)
+	l.setCause(cause)
 	_ = l.conn.Close()
 }
 
-func (l *link) blame(cause error) { l.failure.CompareAndSwap(nil, &cause) }
+func (l *link) setCause(cause error) { l.failure.CompareAndSwap(nil, &cause) }
 
 func (l *link) cause() error {
 	if p := l.failure.Load(); p != nil {
@@ -99,18 +99,18 @@ func (l *link) cause() error {
 	return transport.ErrClosed
 }
 
-// over reports whether the connection is lost. What fails because of that fails
-// after over is true.
-func (l *link) over() bool { return l.failure.Load() != nil }
+// isClosed reports whether the connection is lost. It is true before anything fails because
+// of that.
+func (l *link) isClosed() bool { return l.failure.Load() != nil }
 
-// finish lets everything fail that waits for the connection.
+// finish fails everything that waits for the connection.
 func (l *link) finish(cause error) {
 	l.s.mu.Lock()
 	l.down = true
 	requests, calls := l.requests, l.calls
 	l.requests, l.calls = nil, nil
-	if l.farewell != nil {
-		l.farewell.Stop()
+	if l.goodbyeTimer != nil {
+		l.goodbyeTimer.Stop()
 	}
 	l.s.mu.Unlock()
 	err := l.s.lost(cause, true)
@@ -123,8 +123,8 @@ func (l *link) finish(cause error) {
 	l.cancel(err)
 }
 
-// take waits until this goroutine may write. It must give it back by release.
-func (l *link) take(ctx context.Context) error {
+// lockWrite waits until this goroutine may write. unlockWrite must follow.
+func (l *link) lockWrite(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -138,32 +138,32 @@ func (l *link) take(ctx context.Context) error {
 	}
 }
 
-func (l *link) release() { <-l.writing }
+func (l *link) unlockWrite() { <-l.writing }
 
-// speak is take for who has a message to send: behind GOODBYE there is none
-// (WAMP, "Session Closing").
-func (l *link) speak(ctx context.Context) error {
-	if err := l.take(ctx); err != nil {
+// lockSend is lockWrite for messages. It fails after GOODBYE, which is the last message (WAMP,
+// "Session Closing").
+func (l *link) lockSend(ctx context.Context) error {
+	if err := l.lockWrite(ctx); err != nil {
 		return err
 	}
-	if l.said {
-		l.release()
+	if l.closeSent {
+		l.unlockWrite()
 		return l.s.lost(l.cause(), false)
 	}
 	return nil
 }
 
-// send sends a message. ctx bounds the wait for other writers; once begun, a
-// write ends within Limits.Stall of the router's last sign of taking it.
+// send sends a message. ctx bounds the wait for other writers. A write that has
+// started fails if the router reads nothing for Limits.Stall.
 func (l *link) send(ctx context.Context, m wamp.Message) error {
-	if err := l.speak(ctx); err != nil {
+	if err := l.lockSend(ctx); err != nil {
 		return err
 	}
-	defer l.release()
+	defer l.unlockWrite()
 	return l.write(m)
 }
 
-// write sends a message; the caller may write.
+// write sends a message. The caller holds the write lock.
 func (l *link) write(m wamp.Message) error {
 	frame, buf, err := l.encode(l.buf[:0], m)
 	if err != nil {
@@ -171,14 +171,14 @@ func (l *link) write(m wamp.Message) error {
 	}
 	switch m.(type) {
 	case *wamp.Goodbye, *wamp.Abort:
-		l.said = true
+		l.closeSent = true
 	}
 	return l.put(frame, buf)
 }
 
-// put writes a frame that is a part of buf.
+// put writes frame, which is a part of buf, and keeps buf for the next message.
 func (l *link) put(frame, buf []byte) error {
-	if l.buf = buf; cap(buf) > keptBuffer {
+	if l.buf = buf; cap(buf) > maxKeptBuffer {
 		l.buf = nil
 	}
 	if _, err := l.conn.Write([][]byte{frame}, l.s.config.Limits.Stall); err != nil {
@@ -188,7 +188,8 @@ func (l *link) put(frame, buf []byte) error {
 	return nil
 }
 
-// encode returns the frame of a message, which is a part of buf.
+// encode appends the frame of a message to dst. It returns the frame, and the whole
+// buffer.
 func (l *link) encode(dst []byte, m wamp.Message) (frame, buf []byte, err error) {
 	f, carried := l.conn.Framing(), 0
 	if c, ok := m.(wamp.Carrier); ok {
@@ -206,29 +207,29 @@ func (l *link) encode(dst []byte, m wamp.Message) (frame, buf []byte, err error)
 	}
 	if size := len(buf) - start; size > most {
 		return nil, nil, invalid(wamp.ErrPayloadSizeExceeded,
-			fmt.Sprintf("the message has %d bytes, the router takes %d", size, most), nil)
+			fmt.Sprintf("the message has %d bytes, but the router accepts %d at most", size, most), nil)
 	}
 	buf = f.Finish(buf, len(dst), start, transport.OpMessage)
 	return buf[len(dst):], buf, nil
 }
 
-// post gives the request m its id, enters it by enter, and sends it. Ids rise
-// on the wire by one (WAMP, "Session Scope IDs"), so one that was not sent is
-// given again.
-func (l *link) post(ctx context.Context, m wamp.Message, id *wamp.ID, enter func(wamp.ID)) error {
-	if err := l.speak(ctx); err != nil {
+// sendRequest gives the request m the next id, records it with enter, and sends it. Request
+// ids are consecutive on the wire (WAMP, "Session Scope IDs"), so the id of a
+// request that was not sent is used again.
+func (l *link) sendRequest(ctx context.Context, m wamp.Message, id *wamp.ID, enter func(wamp.ID)) error {
+	if err := l.lockSend(ctx); err != nil {
 		return err
 	}
-	defer l.release()
-	frame, buf, err := l.numbered(m, id, enter)
+	defer l.unlockWrite()
+	frame, buf, err := l.assignID(m, id, enter)
 	if err != nil {
 		return err
 	}
 	return l.put(frame, buf)
 }
 
-func (l *link) numbered(m wamp.Message, id *wamp.ID, enter func(wamp.ID)) (frame, buf []byte, err error) {
-	// Only who may write changes lastRequest.
+func (l *link) assignID(m wamp.Message, id *wamp.ID, enter func(wamp.ID)) (frame, buf []byte, err error) {
+	// lastRequest changes under the write lock only.
 	*id = l.lastRequest + 1
 	if frame, buf, err = l.encode(l.buf[:0], m); err != nil {
 		return nil, nil, err
@@ -248,17 +249,17 @@ func (l *link) numbered(m wamp.Message, id *wamp.ID, enter func(wamp.ID)) (frame
 	return frame, buf, nil
 }
 
-// wait is the answer to a request.
-type wait struct {
+// pendingAnswer is the answer that a request waits for.
+type pendingAnswer struct {
 	done chan struct{}
 	id   wamp.ID
 	err  error
 }
 
-// ask posts a request and returns its answer to come. then is called with a
-// good answer on the goroutine that reads, before what comes behind it is read.
-func (l *link) ask(ctx context.Context, m wamp.Message, id *wamp.ID, then func(wamp.ID)) (*wait, error) {
-	w := &wait{done: make(chan struct{})}
+// startRequest sends a request and returns its pending answer. If the request succeeds, then
+// is called on the reading goroutine, before the next message is read.
+func (l *link) startRequest(ctx context.Context, m wamp.Message, id *wamp.ID, then func(wamp.ID)) (*pendingAnswer, error) {
+	w := &pendingAnswer{done: make(chan struct{})}
 	r := &request{kind: m.Type(), answer: func(id wamp.ID, err error) {
 		if err == nil && then != nil {
 			then(id)
@@ -266,19 +267,19 @@ func (l *link) ask(ctx context.Context, m wamp.Message, id *wamp.ID, then func(w
 		w.id, w.err = id, err
 		close(w.done)
 	}}
-	err := l.post(ctx, m, id, func(id wamp.ID) { l.requests[id] = r })
+	err := l.sendRequest(ctx, m, id, func(id wamp.ID) { l.requests[id] = r })
 	return w, err
 }
 
-// later sends a frame without waiting for it.
-func (l *link) later(o owed) {
+// enqueueReply queues a frame and returns at once.
+func (l *link) enqueueReply(o replyFrame) {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
 	if l.down {
 		return
 	}
-	if l.replyBytes += len(o.frame); l.replyBytes > mostReplies {
-		l.fail(errors.New("client: the router does not read the answers that it asks for"))
+	if l.replyBytes += len(o.frame); l.replyBytes > maxReplyBytes {
+		l.fail(errors.New("client: the router does not read the replies to its own requests"))
 		return
 	}
 	l.replies = append(l.replies, o)
@@ -288,13 +289,13 @@ func (l *link) later(o owed) {
 	}
 }
 
-func (l *link) laterMessage(m wamp.Message) {
+func (l *link) enqueueMessage(m wamp.Message) {
 	frame, _, err := l.encode(nil, m)
 	if err != nil {
 		l.s.report(err)
 		return
 	}
-	l.later(owed{frame, true})
+	l.enqueueReply(replyFrame{frame, true})
 }
 
 func (l *link) writeReplies() {
@@ -308,12 +309,12 @@ func (l *link) writeReplies() {
 			return
 		}
 		l.s.mu.Unlock()
-		if l.take(l.ctx) != nil {
+		if l.lockWrite(l.ctx) != nil {
 			return
 		}
 		var frames [][]byte
 		for _, o := range replies {
-			if !l.said || !o.message {
+			if !l.closeSent || !o.message {
 				frames = append(frames, o.frame)
 			}
 		}
@@ -321,7 +322,7 @@ func (l *link) writeReplies() {
 		if len(frames) > 0 {
 			_, err = l.conn.Write(frames, l.s.config.Limits.Stall)
 		}
-		l.release()
+		l.unlockWrite()
 		if err != nil {
 			l.fail(err)
 			return
@@ -329,15 +330,15 @@ func (l *link) writeReplies() {
 	}
 }
 
-// goodbye sends GOODBYE; the router's own ends read. If it does not come in
-// time, the connection is closed.
+// goodbye sends GOODBYE. The router's GOODBYE ends read. If it does not arrive in time,
+// the connection is closed.
 func (l *link) goodbye() {
-	if l.leaving.Swap(true) {
+	if l.goodbyeSent.Swap(true) {
 		return
 	}
 	l.s.mu.Lock()
 	if !l.down {
-		l.farewell = time.AfterFunc(l.s.config.Limits.Goodbye, func() { l.fail(os.ErrDeadlineExceeded) })
+		l.goodbyeTimer = time.AfterFunc(l.s.config.Limits.Goodbye, func() { l.fail(os.ErrDeadlineExceeded) })
 	}
 	l.s.mu.Unlock()
 	_ = l.send(l.ctx, &wamp.Goodbye{Reason: wamp.CloseNormal})

@@ -35,8 +35,8 @@ func (o *PublishOptions) wire(a wamp.Attributes) wamp.PublishOptions {
 }
 
 // subject is what the payload belongs to.
-func (o *PublishOptions) subject(topic wamp.URI) subject {
-	return subject{Subject: wamp.Subject{
+func (o *PublishOptions) subject(topic wamp.URI) sealContext {
+	return sealContext{Subject: wamp.Subject{
 		Type: wamp.TypePublish, URI: topic, Originator: true, ToSelf: o.ExcludeMe == wamp.False,
 		Listed: o.Exclude != nil || o.Eligible != nil || o.ExcludeAuthID != nil ||
 			o.ExcludeAuthRole != nil || o.EligibleAuthID != nil || o.EligibleAuthRole != nil,
@@ -71,9 +71,9 @@ func (s *Session) Publish(ctx context.Context, topic wamp.URI, args []any, kwarg
 	}
 	m.Payload, m.Options = payload, o.wire(attributes)
 	if !o.Acknowledge {
-		return 0, l.post(ctx, m, &m.Request, nil)
+		return 0, l.sendRequest(ctx, m, &m.Request, nil)
 	}
-	w, err := l.ask(ctx, m, &m.Request, nil)
+	w, err := l.startRequest(ctx, m, &m.Request, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -2,10 +2,10 @@ package client
 
 import "sync"
 
-// queue holds what waits for one consumer, within the limits of the session.
+// queue holds the items that wait for one consumer, within the limits of the session.
 type queue[T any] struct {
-	most, mostBytes int
-	ready           chan struct{} // has a token after a push
+	maxItems, maxBytes int
+	ready              chan struct{} // has a token after a push
 
 	mu    sync.Mutex
 	items []queued[T]
@@ -18,14 +18,15 @@ type queued[T any] struct {
 }
 
 func newQueue[T any](l *Limits) *queue[T] {
-	return &queue[T]{most: l.Queue, mostBytes: l.QueueBytes, ready: make(chan struct{}, 1)}
+	return &queue[T]{maxItems: l.Queue, maxBytes: l.QueueBytes, ready: make(chan struct{}, 1)}
 }
 
-// push adds v and reports whether there was room for it. last is added in any case.
+// push adds v and reports whether there was room for it. If last is true, v is always
+// added.
 func (q *queue[T]) push(v T, size int, last bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if n := len(q.items); n > 0 && !last && (n >= q.most || q.bytes+size > q.mostBytes) {
+	if n := len(q.items); n > 0 && !last && (n >= q.maxItems || q.bytes+size > q.maxBytes) {
 		return false
 	}
 	q.items = append(q.items, queued[T]{v, size})
@@ -37,7 +38,7 @@ func (q *queue[T]) push(v T, size int, last bool) bool {
 	return true
 }
 
-// pop takes the first item, if there is one. Its room is free from then on.
+// pop removes and returns the first item, if there is one.
 func (q *queue[T]) pop() (v T, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// read reads until the connection ends, and returns why.
+// read reads until the connection ends, and returns the reason.
 func (l *link) read() error {
 	limits := &l.s.config.Limits
 	decoder := codec.NewDecoder()
@@ -34,7 +34,7 @@ func (l *link) read() error {
 				return errSilent
 			}
 			pinged = true
-			l.later(owed{frame: l.conn.Framing().AppendFrame(nil, transport.OpPing, nil)})
+			l.enqueueReply(replyFrame{frame: l.conn.Framing().AppendFrame(nil, transport.OpPing, nil)})
 			continue
 		}
 		pinged = false
@@ -50,7 +50,7 @@ func (l *link) read() error {
 		case transport.OpPing:
 			l.pong(frame.Body)
 		case transport.OpClose:
-			l.farewellFrame(frame.Body)
+			l.sendCloseFrame(frame.Body)
 			return errClosedByPeer
 		}
 	}
@@ -58,12 +58,12 @@ func (l *link) read() error {
 
 var errSilent = errors.New("client: the router does not answer pings")
 
-// broken is the end of a connection that can't be read any more.
+// broken ends a connection whose reading failed.
 func (l *link) broken(err error) error {
 	var bad *transport.ProtocolError
 	switch {
 	case errors.As(err, &bad) && bad.CloseCode != 0:
-		l.farewellFrame(transport.CloseBody(bad.CloseCode, bad.Text))
+		l.sendCloseFrame(transport.CloseBody(bad.CloseCode, bad.Text))
 	case errors.Is(err, io.EOF):
 		return errClosedByPeer
 	}
@@ -71,22 +71,22 @@ func (l *link) broken(err error) error {
 }
 
 func (l *link) pong(body []byte) {
-	l.later(owed{frame: l.conn.Framing().AppendFrame(nil, transport.OpPong, body)})
+	l.enqueueReply(replyFrame{frame: l.conn.Framing().AppendFrame(nil, transport.OpPong, body)})
 }
 
-// farewellFrame sends WebSocket's closing frame, if there is such a thing and
-// nobody else is stuck in writing.
-func (l *link) farewellFrame(body []byte) {
+// sendCloseFrame sends the Close frame of WebSocket, unless another goroutine is blocked in a
+// write. RawSocket has no such frame.
+func (l *link) sendCloseFrame(body []byte) {
 	frame := l.conn.Framing().AppendFrame(nil, transport.OpClose, body)
 	ctx, cancel := context.WithTimeout(l.ctx, l.s.config.Limits.Goodbye)
 	defer cancel()
-	if len(frame) > 0 && l.take(ctx) == nil {
+	if len(frame) > 0 && l.lockWrite(ctx) == nil {
 		_, _ = l.conn.Write([][]byte{frame}, l.s.config.Limits.Goodbye)
-		l.release()
+		l.unlockWrite()
 	}
 }
 
-// message treats one message. An error ends the connection.
+// message handles one message. An error ends the connection.
 func (l *link) message(m wamp.Message) error {
 	switch m := m.(type) {
 	case *wamp.Event:
@@ -98,57 +98,57 @@ func (l *link) message(m wamp.Message) error {
 	case *wamp.Result:
 		return l.result(m)
 	case *wamp.Error:
-		return l.errored(m)
+		return l.requestFailed(m)
 	case *wamp.Published:
-		return l.answered(wamp.TypePublish, m.Request, m.Publication)
+		return l.requestDone(wamp.TypePublish, m.Request, m.Publication)
 	case *wamp.Subscribed:
-		return l.answered(wamp.TypeSubscribe, m.Request, m.Subscription)
+		return l.requestDone(wamp.TypeSubscribe, m.Request, m.Subscription)
 	case *wamp.Unsubscribed:
 		if m.Request == 0 {
 			l.revokeSubscription(m.Details)
 			return nil
 		}
-		return l.answered(wamp.TypeUnsubscribe, m.Request, 0)
+		return l.requestDone(wamp.TypeUnsubscribe, m.Request, 0)
 	case *wamp.Registered:
-		return l.answered(wamp.TypeRegister, m.Request, m.Registration)
+		return l.requestDone(wamp.TypeRegister, m.Request, m.Registration)
 	case *wamp.Unregistered:
 		if m.Request == 0 {
 			l.revokeRegistration(m.Details)
 			return nil
 		}
-		return l.answered(wamp.TypeUnregister, m.Request, 0)
+		return l.requestDone(wamp.TypeUnregister, m.Request, 0)
 	case *wamp.Goodbye:
-		return l.dismissed(m)
+		return l.goodbyeReceived(m)
 	case *wamp.Abort:
 		return &Error{URI: m.Reason, Message: m.Details.Message}
 	}
-	return l.abort(violation(m.Type().String() + " is not for a client, or not at this time"))
+	return l.abort(violation(m.Type().String() + " is not expected by a client now"))
 }
 
-// errored treats an ERROR, by the request that it answers.
-func (l *link) errored(m *wamp.Error) error {
+// requestFailed handles an ERROR, by the request that it answers.
+func (l *link) requestFailed(m *wamp.Error) error {
 	if m.RequestType == wamp.TypeCall {
 		return l.callFailed(m)
 	}
-	r, err := l.answering(m.RequestType, m.Request)
+	r, err := l.takeRequest(m.RequestType, m.Request)
 	if r != nil {
-		r.answer(0, l.s.refused(m))
+		r.answer(0, l.s.requestError(m))
 	}
 	return err
 }
 
-// answered treats the good answer to a request.
-func (l *link) answered(kind wamp.MessageType, request, id wamp.ID) error {
-	r, err := l.answering(kind, request)
+// requestDone handles the positive answer to a request.
+func (l *link) requestDone(kind wamp.MessageType, request, id wamp.ID) error {
+	r, err := l.takeRequest(kind, request)
 	if r != nil {
 		r.answer(id, nil)
 	}
 	return err
 }
 
-// answering takes out the request that is answered: nil if nobody waits for it
-// any more. An answer to what was never asked is a violation.
-func (l *link) answering(kind wamp.MessageType, id wamp.ID) (*request, error) {
+// takeRequest removes and returns the request that is answered, or nil if nobody waits for it
+// any more. An answer to a request that was never made is a violation.
+func (l *link) takeRequest(kind wamp.MessageType, id wamp.ID) (*request, error) {
 	l.s.mu.Lock()
 	r := l.requests[id]
 	asked := id <= l.lastRequest
@@ -157,31 +157,32 @@ func (l *link) answering(kind wamp.MessageType, id wamp.ID) (*request, error) {
 	}
 	l.s.mu.Unlock()
 	if !asked || r != nil && r.kind != kind {
-		return nil, l.abort(violation("an answer to a request that was not made"))
+		return nil, l.abort(violation("answer to a request that was not made"))
 	}
 	return r, nil
 }
 
-// dismissed treats GOODBYE (WAMP, "Session Closing"): the answer to our own, or
-// one to be answered.
-func (l *link) dismissed(m *wamp.Goodbye) error {
+// goodbyeReceived handles GOODBYE (WAMP, "Session Closing"): the answer to ours, or one that
+// must be answered.
+func (l *link) goodbyeReceived(m *wamp.Goodbye) error {
 	reason := &Error{URI: m.Reason, Message: m.Details.Message}
-	ours := l.leaving.Swap(true)
+	ours := l.goodbyeSent.Swap(true)
 	if !ours {
-		l.blame(reason) // for whoever has something to say from here on
+		l.setCause(reason) // requests from here on fail with this reason
 		ctx, cancel := context.WithTimeout(l.ctx, l.s.config.Limits.Goodbye)
 		_ = l.send(ctx, &wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
 		cancel()
 	}
-	l.farewellFrame(transport.CloseBody(1000, ""))
+	l.sendCloseFrame(transport.CloseBody(1000, ""))
 	if !ours {
 		l.drain()
 	}
 	return reason
 }
 
-// drain reads until the router has closed the connection, for a while: a close
-// with something left to read could destroy what is on its way to the router.
+// drain reads until the router has closed the connection, or until a timeout. Closing
+// a socket with unread data resets the connection, which can discard the GOODBYE that
+// is still in flight.
 func (l *link) drain() {
 	_ = l.conn.SetReadDeadline(time.Now().Add(l.s.config.Limits.Goodbye))
 	for {
@@ -191,7 +192,7 @@ func (l *link) drain() {
 	}
 }
 
-// undecodable is the violation that a decoder found.
+// undecodable is the error of a message that cannot be decoded.
 func undecodable(err error) *Error {
 	var refusal *wamp.Refusal
 	if errors.As(err, &refusal) {

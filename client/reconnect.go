@@ -9,26 +9,26 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Reconnect says how a lost connection is made again: after a delay that starts
-// at Min, doubles with each failure up to Max, and of which a random half is
-// left out. A connection that lasts for Max starts over.
+// Reconnect says how a session reconnects after its connection is lost. The delay before
+// an attempt starts at Min and doubles with each failure up to Max; a random part of
+// up to half of it is left out. After a connection that lasted for Max, the delay
+// starts at Min again.
 //
-// Subscriptions and registrations are then made again; one that the router
-// refuses ends, and is reported as a *RestoreError. A procedure that is still
-// registered (by the lost session, if the router has not noticed yet) is tried
-// for as long as the connection lasts. Calls in flight fail; events in between
-// are missed.
+// Subscriptions and registrations are then restored. If the router refuses one, it ends
+// and is reported as a *RestoreError. If a procedure is still registered, possibly by the
+// lost session, the registration is tried again for as long as the connection lasts.
+// Calls in flight fail, and events in between are missed.
 //
-// There is no reconnect after Close, after the router closed the session with
-// wamp.close.killed, or refused it for what will not change: no such realm, an
-// authentication or authorization that failed.
+// There is no reconnect after Close, after the router has closed the session with
+// wamp.close.killed, or after it has refused the session for a permanent reason: no such
+// realm, or a failed authentication or authorization.
 type Reconnect struct {
 	Min, Max time.Duration // Defaults 250 ms and 30 s
 	// Attempts is how many may fail in a row; 0 is any number.
 	Attempts int
 }
 
-// backoff counts the attempts. Nil means that there are none.
+// backoff counts failed attempts. Nil means no reconnect.
 type backoff struct {
 	Reconnect
 	failed int
@@ -44,9 +44,9 @@ func (r *Reconnect) backoff() *backoff {
 	return b
 }
 
-// again reports whether a loss of that cause, after a connection that lasted
-// for that long, is to be followed by an attempt.
-func (b *backoff) again(cause error, lasted time.Duration) bool {
+// shouldRetry reports whether to reconnect after a connection that was lost for that cause and
+// had lasted for that long.
+func (b *backoff) shouldRetry(cause error, lasted time.Duration) bool {
 	if b == nil || permanent(cause) {
 		return false
 	}
@@ -70,7 +70,7 @@ func (b *backoff) delay() time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// permanent reports whether the router will say the same next time.
+// permanent reports whether another attempt would fail for the same reason.
 func permanent(cause error) bool {
 	var e *Error
 	if !errors.As(cause, &e) {
@@ -85,8 +85,7 @@ func permanent(cause error) bool {
 	return false
 }
 
-// reconnect makes a new connection. It returns nil, and the last error, if that
-// is given up.
+// reconnect makes a new connection. If it gives up, it returns nil and the last error.
 func (s *Session) reconnect(b *backoff, cause error) (*link, error) {
 	for {
 		select {
@@ -105,7 +104,7 @@ func (s *Session) reconnect(b *backoff, cause error) (*link, error) {
 		s.mu.Lock()
 		s.cause = err
 		s.mu.Unlock()
-		if cause = err; !b.again(err, 0) {
+		if cause = err; !b.shouldRetry(err, 0) {
 			return nil, cause
 		}
 	}
@@ -120,17 +119,17 @@ func (s *Session) adopt(l *link) bool {
 		l.cancel(ErrClosed)
 		return false
 	}
-	l.again = true
+	l.isReconnect = true
 	s.link = l
 	return true
 }
 
-// restore makes all subscriptions and registrations again.
+// restore restores all subscriptions and registrations.
 func (s *Session) restore(l *link) {
-	topics, registrations := s.holdAll()
+	topics, registrations := s.acquireAll()
 	for _, t := range topics {
 		s.resubscribe(l, t)
-		s.leaveTopic(t)
+		s.releaseTopic(t)
 	}
 	b := s.config.Reconnect.backoff()
 	for len(registrations) > 0 {
@@ -138,7 +137,7 @@ func (s *Session) restore(l *link) {
 		for _, reg := range registrations {
 			err := s.reregister(l, reg)
 			switch {
-			case err == nil || l.over():
+			case err == nil || l.isClosed():
 			case errors.Is(err, ErrURI(wamp.ErrProcedureExists)):
 				taken = append(taken, reg)
 			default:
@@ -153,13 +152,14 @@ func (s *Session) restore(l *link) {
 			}
 		}
 	}
-	if !l.over() {
-		s.tell(Connected, nil)
+	if !l.isClosed() {
+		s.notifyState(Connected, nil)
 	}
 }
 
-// holdAll returns what is to be restored, the topics held.
-func (s *Session) holdAll() (topics []*topic, registrations []*Registration) {
+// acquireAll returns the topics and registrations to restore. releaseTopic must follow for each
+// topic.
+func (s *Session) acquireAll() (topics []*topic, registrations []*Registration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.topics {
@@ -176,7 +176,7 @@ func (s *Session) holdAll() (topics []*topic, registrations []*Registration) {
 // router refuses, they are told. The end of the connection is no refusal: the
 // next one is where it will be tried again.
 func (s *Session) resubscribe(l *link, t *topic) {
-	if t.take(l.ctx) != nil {
+	if t.acquire(l.ctx) != nil {
 		return
 	}
 	defer t.release()
@@ -191,7 +191,7 @@ func (s *Session) resubscribe(l *link, t *topic) {
 		<-w.done
 		err = w.err
 	}
-	if err == nil || l.over() {
+	if err == nil || l.isClosed() {
 		return
 	}
 	s.mu.Lock()

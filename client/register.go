@@ -95,9 +95,9 @@ func (s *Session) Register(ctx context.Context, procedure wamp.URI, handler Hand
 
 // register asks for the registration. It is there before the first invocation
 // is read.
-func (l *link) register(ctx context.Context, reg *Registration) (*wait, error) {
+func (l *link) register(ctx context.Context, reg *Registration) (*pendingAnswer, error) {
 	m := &wamp.Register{Procedure: reg.wire, Options: reg.options}
-	return l.ask(ctx, m, &m.Request, func(id wamp.ID) {
+	return l.startRequest(ctx, m, &m.Request, func(id wamp.ID) {
 		l.s.mu.Lock()
 		defer l.s.mu.Unlock()
 		reg.link, reg.id = l, id
@@ -162,7 +162,7 @@ func (reg *Registration) withdraw() error {
 		return nil
 	}
 	m := &wamp.Unregister{Registration: id}
-	return l.undo(m, &m.Request, func(wamp.ID) {
+	return l.remove(m, &m.Request, func(wamp.ID) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(l.registered, id)

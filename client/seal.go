@@ -7,37 +7,37 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// content is what a payload carries.
-type content struct {
+// plaintext is what a payload carries.
+type plaintext struct {
 	args   []any
 	kwargs map[string]any
 	sealed bool
 	origin *wamp.Origin
 }
 
-// subject is what a payload belongs to.
-type subject struct {
+// sealContext is what a payload belongs to.
+type sealContext struct {
 	wamp.Subject
 	// sealed tells that the payload answers a sealed one.
 	sealed bool
 }
 
 // failure reports whether the payload is that of an ERROR.
-func (on *subject) failure() bool { return on.Type == wamp.TypeError }
+func (on *sealContext) failure() bool { return on.Type == wamp.TypeError }
 
-// routersOwn reports whether the router speaks for itself under this error URI.
-func routersOwn(uri wamp.URI) bool {
+// isRouterURI reports whether the router speaks for itself under this error URI.
+func isRouterURI(uri wamp.URI) bool {
 	return uri.Reserved() || strings.HasPrefix(string(uri), "blindfold.")
 }
 
-// clearOnly reports whether the payload is between this session and the router,
+// neverSealed reports whether the payload is between this session and the router,
 // so that nobody is there to seal it for.
-func (on *subject) clearOnly() bool { return !on.failure() && on.URI.Reserved() }
+func (on *sealContext) neverSealed() bool { return !on.failure() && on.URI.Reserved() }
 
 // seal makes the payload to send: sealed if the URI has a key, else clear. An
 // error means that nothing may be sent.
-func (l *link) seal(on subject, args []any, kwargs map[string]any) (p wamp.Payload, a wamp.Attributes, sealed bool, err error) {
-	if sealer := l.s.config.Sealer; sealer != nil && !on.clearOnly() {
+func (l *link) seal(on sealContext, args []any, kwargs map[string]any) (p wamp.Payload, a wamp.Attributes, sealed bool, err error) {
+	if sealer := l.s.config.Sealer; sealer != nil && !on.neverSealed() {
 		var data []byte
 		a, data, sealed, err = sealer.Seal(&on.Subject, args, kwargs)
 		switch {
@@ -78,54 +78,54 @@ func (l *link) carries(form wamp.Form, a *wamp.Attributes, topic bool) bool {
 
 // open returns what a received payload carries. The error is a *SealError, or
 // an *Error if a clear payload can't be decoded.
-func (s *Session) open(on subject, a *wamp.Attributes, p *wamp.Payload) (content, error) {
+func (s *Session) open(on sealContext, a *wamp.Attributes, p *wamp.Payload) (plaintext, error) {
 	if p.Opaque() {
 		return s.unseal(on, a, p)
 	}
 	if err := s.acceptClear(on); err != nil {
-		return content{}, err
+		return plaintext{}, err
 	}
 	args, kwargs, err := p.Decode()
 	if err != nil {
-		return content{}, invalid(uriOf(err, wamp.ErrInvalidArgument), "the payload can't be decoded", err)
+		return plaintext{}, invalid(uriOf(err, wamp.ErrInvalidArgument), "the payload can't be decoded", err)
 	}
-	return content{args: args, kwargs: kwargs}, nil
+	return plaintext{args: args, kwargs: kwargs}, nil
 }
 
-func (s *Session) unseal(on subject, a *wamp.Attributes, p *wamp.Payload) (content, error) {
+func (s *Session) unseal(on sealContext, a *wamp.Attributes, p *wamp.Payload) (plaintext, error) {
 	refused := &SealError{URI: on.URI, Opening: true, Reason: wamp.ErrNoPayloadCodec}
 	sealer := s.config.Sealer
 	if sealer == nil {
 		refused.Err = ErrNoSealer
-		return content{}, refused
+		return plaintext{}, refused
 	}
 	data, ok := codec.Binary(p)
 	if !ok {
 		refused.Err = ErrNotOneBinary
-		return content{}, refused
+		return plaintext{}, refused
 	}
 	args, kwargs, err := sealer.Open(&on.Subject, a, data)
 	if err != nil {
 		refused.Reason, refused.Err = uriOf(err, wamp.ErrDecryptError), err
-		return content{}, refused
+		return plaintext{}, refused
 	}
-	return content{args: args, kwargs: kwargs, sealed: true, origin: on.Origin}, nil
+	return plaintext{args: args, kwargs: kwargs, sealed: true, origin: on.Origin}, nil
 }
 
 // acceptClear decides on a payload that came in the clear. That of a URI which
 // has a key was put in by someone who does not have it.
-func (s *Session) acceptClear(on subject) error {
+func (s *Session) acceptClear(on sealContext) error {
 	switch {
-	case s.config.AllowClear, on.clearOnly(), on.failure() && routersOwn(on.URI), !on.sealed && !s.keyed(on):
+	case s.config.AllowClear, on.neverSealed(), on.failure() && isRouterURI(on.URI), !on.sealed && !s.hasKey(on):
 		return nil
 	}
 	return &SealError{URI: on.URI, Opening: true, Reason: wamp.ErrCleartextRefused, Err: ErrClear}
 }
 
-// keyed reports whether the payload must be sealed.
-func (s *Session) keyed(on subject) bool {
+// hasKey reports whether the payload must be sealed.
+func (s *Session) hasKey(on sealContext) bool {
 	sealer := s.config.Sealer
-	return sealer != nil && !on.clearOnly() && sealer.Keyed(&on.Subject)
+	return sealer != nil && !on.neverSealed() && sealer.Keyed(&on.Subject)
 }
 
 // scramble returns the URI or pattern to send.
@@ -146,14 +146,14 @@ func (s *Session) scramble(uri wamp.URI, match wamp.Match) (wamp.URI, error) {
 
 // errorURI returns the error URI to send.
 func (s *Session) errorURI(uri wamp.URI) (wamp.URI, error) {
-	if routersOwn(uri) {
+	if isRouterURI(uri) {
 		return uri, nil
 	}
 	return s.scramble(uri, wamp.MatchExact)
 }
 
-// restored returns what a URI from the router stands for.
-func (s *Session) restored(uri wamp.URI) (wamp.URI, error) {
+// restoreURI returns what a URI from the router stands for.
+func (s *Session) restoreURI(uri wamp.URI) (wamp.URI, error) {
 	if s.config.Scrambler == nil || uri.Reserved() {
 		return uri, nil
 	}
@@ -164,19 +164,19 @@ func (s *Session) restored(uri wamp.URI) (wamp.URI, error) {
 	return plain, nil
 }
 
-// refused makes an error of an ERROR of the router, which it does not seal.
-func (s *Session) refused(m *wamp.Error) *Error {
+// requestError makes an error of an ERROR of the router, which it does not seal.
+func (s *Session) requestError(m *wamp.Error) *Error {
 	e := &Error{URI: m.Error, Message: m.Details.Message}
 	if !m.Payload.Opaque() {
 		if args, kwargs, err := m.Payload.Decode(); err == nil {
 			e.Args, e.Kwargs = args, kwargs
 		}
 	}
-	return e.explained()
+	return e.withMessage()
 }
 
-// explained takes the message from the arguments, if there is no other.
-func (e *Error) explained() *Error {
+// withMessage takes the message from the arguments, if there is no other.
+func (e *Error) withMessage() *Error {
 	if e.Message == "" && len(e.Args) > 0 {
 		e.Message, _ = e.Args[0].(string)
 	}
@@ -187,13 +187,13 @@ func (e *Error) explained() *Error {
 // sealed: for a genuine error the message is that of its arguments.
 func (s *Session) callError(m *wamp.Error, call *wamp.SealedCall) error {
 	uri := m.Error
-	if !routersOwn(uri) {
+	if !isRouterURI(uri) {
 		var err error
-		if uri, err = s.restored(uri); err != nil {
+		if uri, err = s.restoreURI(uri); err != nil {
 			return err
 		}
 	}
-	c, err := s.open(subject{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Originator: true, Call: call}}, &m.Details.Attributes, &m.Payload)
+	c, err := s.open(sealContext{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Originator: true, Call: call}}, &m.Details.Attributes, &m.Payload)
 	if err != nil {
 		return err
 	}
@@ -201,5 +201,5 @@ func (s *Session) callError(m *wamp.Error, call *wamp.SealedCall) error {
 	if c.sealed {
 		e.Message = ""
 	}
-	return e.explained()
+	return e.withMessage()
 }

@@ -9,18 +9,18 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Session is one client in one realm. It lives until Close, or until its
-// connection is lost and not made again. All methods may be called concurrently.
+// Session is one client in one realm. It ends with Close, or when its connection is
+// lost and there is no reconnect. All methods may be called concurrently.
 type Session struct {
 	config Config
-	// ctx ends when Close is called or the session has ended. Handlers of
-	// events get it.
+	// ctx ends when Close is called or the session has ended. It is passed to handlers
+	// of events.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when the session has ended
 
-	// mu guards all that follows, and the tables of the link. Nothing that
-	// waits is done under it.
+	// mu guards everything below, and the tables of the link. It is never held while
+	// waiting.
 	mu            sync.Mutex
 	link          *link // nil while there is no connection
 	closing       bool
@@ -30,17 +30,17 @@ type Session struct {
 	registrations map[*Registration]struct{}
 }
 
-// State is what a session is doing.
+// State is the state of a session's connection.
 type State uint8
 
 // The states.
 const (
-	// Connected: again, and what could be restored is.
+	// Connected: after a reconnect, with subscriptions and registrations restored.
 	Connected State = iota
-	// Reconnecting: the connection was lost and is being made anew.
+	// Reconnecting: the connection was lost, and the session tries to reconnect.
 	Reconnecting
-	// Ended: by Close (the error is nil), or because the connection was lost
-	// and is not made anew.
+	// Ended: by Close (the error is nil), or because the connection was lost and there
+	// is no further reconnect.
 	Ended
 )
 
@@ -81,10 +81,10 @@ func (s *Session) Err() error {
 	return s.err
 }
 
-// Close says GOODBYE, waits for the router's (up to Limits.Goodbye), and closes
-// the connection. What is in flight fails with ErrClosed. The contexts of
-// handlers end; Close does not wait for the handlers, so that they may call it.
-// The error is the loss of the connection if it came before Close.
+// Close sends GOODBYE, waits for the router's answer (up to Limits.Goodbye), and
+// closes the connection. Requests in flight fail with ErrClosed. The contexts of
+// handlers end. Close does not wait for handlers, so they may call it. If the
+// connection was lost before Close, Close returns that error.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	s.closing = true
@@ -98,7 +98,7 @@ func (s *Session) Close() error {
 	return s.Err()
 }
 
-// start sets the session going on its first connection.
+// start runs the session on its first connection.
 func (s *Session) start(l *link) {
 	s.mu.Lock()
 	s.link = l
@@ -106,17 +106,17 @@ func (s *Session) start(l *link) {
 	go s.run(l)
 }
 
-// run is the life of a session: it reads from one connection after the other.
+// run reads from one connection after the other until the session ends.
 func (s *Session) run(l *link) {
 	b := s.config.Reconnect.backoff()
 	for {
 		joined := time.Now()
 		cause := s.serve(l)
-		if !b.again(cause, time.Since(joined)) || s.ctx.Err() != nil {
+		if !b.shouldRetry(cause, time.Since(joined)) || s.ctx.Err() != nil {
 			s.end(cause)
 			return
 		}
-		s.tell(Reconnecting, cause)
+		s.notifyState(Reconnecting, cause)
 		if l, cause = s.reconnect(b, cause); l == nil {
 			s.end(cause)
 			return
@@ -124,11 +124,11 @@ func (s *Session) run(l *link) {
 	}
 }
 
-// serve reads from a connection until it is lost. A connection that is not the
-// first has its subscriptions and registrations restored meanwhile.
+// serve reads from a connection until it is lost. After a reconnect, another goroutine
+// restores the subscriptions and registrations at the same time.
 func (s *Session) serve(l *link) error {
 	restored := make(chan struct{})
-	if l.again {
+	if l.isReconnect {
 		go func() {
 			defer close(restored)
 			s.restore(l)
@@ -148,7 +148,7 @@ func (s *Session) serve(l *link) error {
 	return cause
 }
 
-// end ends the session for good.
+// end ends the session permanently.
 func (s *Session) end(cause error) {
 	s.mu.Lock()
 	var err error
@@ -158,11 +158,11 @@ func (s *Session) end(cause error) {
 	s.err = err
 	s.mu.Unlock()
 	s.cancel(cause)
-	s.tell(Ended, err)
+	s.notifyState(Ended, err)
 	close(s.done)
 }
 
-// current returns the connection of this moment.
+// current returns the present connection.
 func (s *Session) current() (*link, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +175,7 @@ func (s *Session) current() (*link, error) {
 	return s.link, nil
 }
 
-// lost is what a request fails with whose connection is lost.
+// lost returns the error of a request whose connection is lost.
 func (s *Session) lost(cause error, inFlight bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,23 +185,23 @@ func (s *Session) lost(cause error, inFlight bool) error {
 	return &DisconnectedError{InFlight: inFlight, Cause: cause}
 }
 
-func (s *Session) tell(state State, err error) {
+func (s *Session) notifyState(state State, err error) {
 	s.config.Logger.Debug("session", "state", state.String(), "reason", err)
 	if s.config.OnState != nil {
 		s.config.OnState(state, err)
 	}
 }
 
-// report tells an error that nobody waits for.
+// report passes an error that no caller waits for to Config.OnError, or logs it.
 func (s *Session) report(err error) {
 	if s.config.OnError != nil {
 		s.config.OnError(err)
 		return
 	}
-	// The text of an Error is the peer's, and may be what was sealed.
-	var peers *Error
-	if errors.As(err, &peers) {
-		s.config.Logger.Warn("session", "error", string(peers.URI))
+	// The text of an Error comes from the other client, and may have been sealed.
+	var theirs *Error
+	if errors.As(err, &theirs) {
+		s.config.Logger.Warn("session", "error", string(theirs.URI))
 		return
 	}
 	s.config.Logger.Warn("session", "error", err)

@@ -15,22 +15,22 @@ type SubscribeOptions struct {
 	GetRetained bool
 }
 
-// Event is one event. It is the handler's to keep.
+// Event is one event. The handler may keep it.
 type Event struct {
-	// Topic is what the event was published to. A sealed payload is bound to it.
+	// Topic is the topic of the publication. A sealed payload is bound to it.
 	Topic       wamp.URI
 	Publication wamp.ID
 	Args        []any
 	Kwargs      map[string]any
-	// Details are those of the router: not sealed, and with URIs as on the wire.
+	// Details come from the router. They are not sealed, and have URIs as on the wire.
 	Details wamp.EventDetails
-	// Sealed tells that the payload was opened by the Sealer.
+	// Sealed is true if the payload was opened by the Sealer.
 	Sealed bool
 	// Origin is who sealed it, when, and what is missing before it, if the Sealer
 	// tells.
 	Origin *wamp.Origin
-	// Lost is how many events of this subscription were dropped directly before
-	// this one, because the queue was full.
+	// Lost is how many events of this subscription were dropped directly before this
+	// one because the queue was full.
 	Lost uint64
 }
 
@@ -40,26 +40,25 @@ type EventHandler func(ctx context.Context, e *Event)
 
 // Subscription is one handler of one topic or pattern.
 //
-// Its events wait in a queue of their own (Limits.Queue, Limits.QueueBytes), so
-// that a slow handler holds up nothing else. Events that find it full are
-// dropped: Config.OnError gets an *OverflowError, and the next event that is
-// handled says how many were lost.
+// It has its own queue of events (Limits.Queue, Limits.QueueBytes), so that a slow
+// handler delays nothing else. If the queue is full, events are dropped:
+// Config.OnError gets an *OverflowError, and the next event says how many were lost.
 type Subscription struct {
 	s       *Session
 	t       *topic
 	handler EventHandler
-	events  *queue[arrival]
+	events  *queue[queuedEvent]
 
 	mu      sync.Mutex
-	running bool   // drain is at work
+	running bool   // drain is running
 	lost    uint64 // since the last event that was queued
 	ended   bool
 	done    chan struct{}
 	err     error
 }
 
-// arrival is an event in a queue.
-type arrival struct {
+// queuedEvent is an event in a queue.
+type queuedEvent struct {
 	m    *wamp.Event
 	lost uint64
 }
@@ -69,25 +68,25 @@ type topicKey struct {
 	match wamp.Match
 }
 
-// topic is one subscription on the wire, with all its handlers here: to a
-// router, a session subscribes to a topic once.
+// topic is one subscription on the wire with all its handlers. For the router, a
+// session subscribes to a topic only once.
 type topic struct {
 	topicKey
 	wire wamp.URI
-	// turn holds a token while someone subscribes or unsubscribes, so that the
-	// two don't overtake each other.
-	turn chan struct{}
+	// lock holds a token while a goroutine subscribes or unsubscribes, so that these
+	// requests do not overtake each other.
+	lock chan struct{}
 
 	// Session.mu guards what follows.
-	users int // who hold on to the topic, beside its subscriptions
+	users int // goroutines that use the topic
 	subs  []*Subscription
 	link  *link // where it is subscribed, as id
 	id    wamp.ID
 }
 
 // Subscribe subscribes a handler to a topic, or with Match to a pattern of
-// topics. No event is lost between the router's answer and Subscribe's return:
-// the handler may be called before.
+// topics. No event is lost between the router's answer and the return of Subscribe:
+// the handler may be called before Subscribe returns.
 func (s *Session) Subscribe(ctx context.Context, uri wamp.URI, handler EventHandler, o SubscribeOptions) (*Subscription, error) {
 	l, err := s.current()
 	if err != nil {
@@ -97,51 +96,51 @@ func (s *Session) Subscribe(ctx context.Context, uri wamp.URI, handler EventHand
 	if err != nil {
 		return nil, err
 	}
-	t := s.holdTopic(topicKey{uri, o.Match}, wire)
-	if err := t.take(ctx); err != nil {
-		s.leaveTopic(t)
+	t := s.acquireTopic(topicKey{uri, o.Match}, wire)
+	if err := t.acquire(ctx); err != nil {
+		s.releaseTopic(t)
 		return nil, err
 	}
-	sub := &Subscription{s: s, t: t, handler: handler, events: newQueue[arrival](&s.config.Limits), done: make(chan struct{})}
+	sub := &Subscription{s: s, t: t, handler: handler, events: newQueue[queuedEvent](&s.config.Limits), done: make(chan struct{})}
 	if !o.GetRetained && t.join(l, sub) {
 		t.release()
-		s.leaveTopic(t)
+		s.releaseTopic(t)
 		return sub, nil
 	}
 	w, err := l.subscribe(ctx, t, flag(o.GetRetained), sub)
 	if err != nil {
 		t.release()
-		s.leaveTopic(t)
+		s.releaseTopic(t)
 		return nil, err
 	}
 	select {
 	case <-w.done:
 		t.release()
-		s.leaveTopic(t)
+		s.releaseTopic(t)
 		if w.err != nil {
 			return nil, w.err
 		}
 		return sub, nil
 	case <-ctx.Done():
-		// The router's answer is still to come, and to be undone.
+		// The router has not answered yet. The subscription must be removed then.
 		sub.stop(ctx.Err())
 		go func() {
 			<-w.done
-			_ = sub.withdraw()
-			s.leaveTopic(t)
+			_ = sub.removeHandler()
+			s.releaseTopic(t)
 		}()
 		return nil, ctx.Err()
 	}
 }
 
-// subscribe asks for the subscription of t; whoever calls has t's turn. sub, if
-// any, is among its handlers before the first event is read.
-func (l *link) subscribe(ctx context.Context, t *topic, retained wamp.Flag, sub *Subscription) (*wait, error) {
+// subscribe sends SUBSCRIBE for t. The caller holds t.lock. sub, if not nil, is added to
+// the handlers before the first event is read.
+func (l *link) subscribe(ctx context.Context, t *topic, retained wamp.Flag, sub *Subscription) (*pendingAnswer, error) {
 	m := &wamp.Subscribe{Topic: t.wire, Options: wamp.SubscribeOptions{GetRetained: retained}}
 	if t.match != wamp.MatchExact {
 		m.Options.Match = t.match.String()
 	}
-	return l.ask(ctx, m, &m.Request, func(id wamp.ID) {
+	return l.startRequest(ctx, m, &m.Request, func(id wamp.ID) {
 		l.s.mu.Lock()
 		defer l.s.mu.Unlock()
 		t.link, t.id = l, id
@@ -152,19 +151,19 @@ func (l *link) subscribe(ctx context.Context, t *topic, retained wamp.Flag, sub 
 	})
 }
 
-func (s *Session) holdTopic(key topicKey, wire wamp.URI) *topic {
+func (s *Session) acquireTopic(key topicKey, wire wamp.URI) *topic {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.topics[key]
 	if t == nil {
-		t = &topic{topicKey: key, wire: wire, turn: make(chan struct{}, 1)}
+		t = &topic{topicKey: key, wire: wire, lock: make(chan struct{}, 1)}
 		s.topics[key] = t
 	}
 	t.users++
 	return t
 }
 
-func (s *Session) leaveTopic(t *topic) {
+func (s *Session) releaseTopic(t *topic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.users--; t.users == 0 && len(t.subs) == 0 && s.topics[t.topicKey] == t {
@@ -172,16 +171,16 @@ func (s *Session) leaveTopic(t *topic) {
 	}
 }
 
-func (t *topic) take(ctx context.Context) error {
+func (t *topic) acquire(ctx context.Context) error {
 	select {
-	case t.turn <- struct{}{}:
+	case t.lock <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (t *topic) release() { <-t.turn }
+func (t *topic) release() { <-t.lock }
 
 // join adds a handler to a topic that is subscribed already.
 func (t *topic) join(l *link, sub *Subscription) bool {
@@ -208,10 +207,9 @@ func (sub *Subscription) Err() error {
 	return sub.err
 }
 
-// Unsubscribe ends the subscription. The handler is not called any more, even
-// for events that have arrived already, except that a call which has begun is
-// not waited for. Where an error is returned, the subscription has ended here
-// all the same.
+// Unsubscribe ends the subscription. The handler is not called any more, not even for
+// events that have arrived already; a call that has started is not waited for. If an
+// error is returned, the subscription has still ended on this side.
 func (sub *Subscription) Unsubscribe(ctx context.Context) error {
 	if !sub.stop(nil) {
 		return nil
@@ -222,9 +220,9 @@ func (sub *Subscription) Unsubscribe(ctx context.Context) error {
 	s.mu.Unlock()
 	gone := make(chan error, 1)
 	go func() {
-		_ = t.take(context.Background()) // each holder's wait ends with its connection
-		gone <- sub.withdraw()
-		s.leaveTopic(t)
+		_ = t.acquire(context.Background()) // whoever holds the lock releases it when its connection ends
+		gone <- sub.removeHandler()
+		s.releaseTopic(t)
 	}()
 	select {
 	case err := <-gone:
@@ -246,9 +244,9 @@ func (sub *Subscription) stop(reason error) bool {
 	return true
 }
 
-// withdraw takes sub off its topic, and unsubscribes from the topic if it was
-// the last. Whoever calls has the topic's turn, which this gives back.
-func (sub *Subscription) withdraw() error {
+// removeHandler removes sub from its topic, and unsubscribes from the topic if it was the last
+// handler. The caller holds the topic's lock, which this releases.
+func (sub *Subscription) removeHandler() error {
 	s, t := sub.s, sub.t
 	defer t.release()
 	s.mu.Lock()
@@ -263,29 +261,29 @@ func (sub *Subscription) withdraw() error {
 		return nil
 	}
 	m := &wamp.Unsubscribe{Subscription: id}
-	return l.undo(m, &m.Request, func(wamp.ID) {
+	return l.remove(m, &m.Request, func(wamp.ID) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(l.topics, id)
 	})
 }
 
-// undo sends an UNSUBSCRIBE or UNREGISTER and waits for the answer, or for the
-// end of the connection, which does as well.
-func (l *link) undo(m wamp.Message, id *wamp.ID, then func(wamp.ID)) error {
-	w, err := l.ask(l.ctx, m, id, then)
+// remove sends an UNSUBSCRIBE or UNREGISTER, and waits for the answer or for the end of
+// the connection, which has the same effect.
+func (l *link) remove(m wamp.Message, id *wamp.ID, then func(wamp.ID)) error {
+	w, err := l.startRequest(l.ctx, m, id, then)
 	if err == nil {
 		<-w.done
 		err = w.err
 	}
-	if l.over() {
+	if l.isClosed() {
 		return nil
 	}
 	return err
 }
 
-// event queues an event for all handlers of its topic. One that belongs to no
-// subscription may have been under way while that ended.
+// event queues an event for all handlers of its topic. If there is no subscription, the
+// event was in flight when the subscription ended.
 func (l *link) event(m *wamp.Event) error {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
@@ -308,7 +306,7 @@ func (sub *Subscription) push(m *wamp.Event) {
 	if sub.ended {
 		return
 	}
-	if !sub.events.push(arrival{m, sub.lost}, m.Payload.WireSize(), false) {
+	if !sub.events.push(queuedEvent{m, sub.lost}, m.Payload.WireSize(), false) {
 		if sub.lost++; sub.lost == 1 {
 			go sub.s.report(&OverflowError{URI: sub.t.uri})
 		}
@@ -332,7 +330,7 @@ func (sub *Subscription) drain() {
 			return
 		}
 		sub.mu.Unlock()
-		e, err := sub.opened(a)
+		e, err := sub.openEvent(a)
 		if err != nil {
 			sub.s.report(err)
 			continue
@@ -341,13 +339,13 @@ func (sub *Subscription) drain() {
 	}
 }
 
-// opened makes the Event that the handler gets.
-func (sub *Subscription) opened(a arrival) (*Event, error) {
-	topic, err := sub.s.actual(sub.t.uri, sub.t.wire, sub.t.match, a.m.Details.Topic)
+// openEvent returns the Event for the handler.
+func (sub *Subscription) openEvent(a queuedEvent) (*Event, error) {
+	topic, err := sub.s.resolveURI(sub.t.uri, sub.t.wire, sub.t.match, a.m.Details.Topic)
 	if err != nil {
 		return nil, err
 	}
-	c, err := sub.s.open(subject{Subject: wamp.Subject{Type: wamp.TypePublish, URI: topic, Stored: a.m.Details.Retained}}, &a.m.Details.Attributes, &a.m.Payload)
+	c, err := sub.s.open(sealContext{Subject: wamp.Subject{Type: wamp.TypePublish, URI: topic, Stored: a.m.Details.Retained}}, &a.m.Details.Attributes, &a.m.Payload)
 	if err != nil {
 		return nil, err
 	}
@@ -355,17 +353,17 @@ func (sub *Subscription) opened(a arrival) (*Event, error) {
 		Details: a.m.Details, Sealed: c.sealed, Origin: c.origin, Lost: a.lost}, nil
 }
 
-// actual returns the topic or procedure that a message is about: what was asked
-// for, or for a pattern what the details name. The router has no say beyond the
-// pattern: it could otherwise choose a URI without a key.
-func (s *Session) actual(uri, wire wamp.URI, match wamp.Match, named wamp.URI) (wamp.URI, error) {
+// resolveURI returns the topic or procedure of a message: the URI that was subscribed or
+// registered, or, for a pattern, the URI in the details. That must match the pattern:
+// otherwise the router could choose a URI without a key.
+func (s *Session) resolveURI(uri, wire wamp.URI, match wamp.Match, named wamp.URI) (wamp.URI, error) {
 	switch {
 	case match == wamp.MatchExact && (named == "" || named == wire):
 		return uri, nil
 	case named == "" || !wire.Matches(match, named):
-		return "", violation("the details name no URI that matches the pattern")
+		return "", violation("the details contain no URI that matches the pattern")
 	}
-	return s.restored(named)
+	return s.restoreURI(named)
 }
 
 // revokeSubscription ends a subscription that the router took away (WAMP,
