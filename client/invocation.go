@@ -158,7 +158,7 @@ func (inv *Invocation) end() bool {
 	return true
 }
 
-// pending reports whether the invocation still can be answered.
+// pending reports whether the invocation can still be answered.
 func (inv *Invocation) pending() bool {
 	l := inv.l
 	l.s.mu.Lock()
@@ -166,7 +166,7 @@ func (inv *Invocation) pending() bool {
 	return !l.down && l.invocations[inv.id] == inv
 }
 
-// run calls the handler and answers.
+// run calls the handler and sends the answer.
 func (inv *Invocation) run(m *wamp.Invocation) {
 	defer inv.cancel(nil)
 	s := inv.l.s
@@ -201,7 +201,7 @@ func (inv *Invocation) run(m *wamp.Invocation) {
 	}
 }
 
-// maxTimeout is the longest timeout of a call that is heeded, in milliseconds.
+// maxTimeout is the longest timeout of a call that has an effect, in milliseconds.
 const maxTimeout = 365 * 24 * 3600 * 1000
 
 func (inv *Invocation) openInput(m *wamp.Invocation) (plaintext, error) {
@@ -209,19 +209,19 @@ func (inv *Invocation) openInput(m *wamp.Invocation) (plaintext, error) {
 	return inv.l.s.open(on, &m.Details.Attributes, &m.Payload)
 }
 
-// subject is what a message of the call belongs to.
+// subject returns the context that a message of the call is sealed in.
 func (inv *Invocation) subject(t wamp.MessageType, more bool) sealContext {
 	return sealContext{Subject: wamp.Subject{Type: t, URI: inv.Procedure, Progress: more, Call: &inv.call}, sealed: inv.Sealed}
 }
 
-// rejectUnopened answers an invocation that can't be opened, and reports it. The
-// answer tells the reason alone.
+// rejectUnopened answers an invocation that cannot be opened, and reports the error. The
+// answer has the error URI only.
 func (inv *Invocation) rejectUnopened(err error) {
 	inv.l.s.report(err)
 	inv.sendError(&Error{URI: reasonOf(err)}, false)
 }
 
-// reasonOf returns the URI under which err is told to a caller.
+// reasonOf returns the error URI that the caller gets for err.
 func reasonOf(err error) wamp.URI {
 	var mine *SealError
 	var plain *Error
@@ -256,17 +256,17 @@ func (inv *Invocation) Next(ctx context.Context) (args []any, kwargs map[string]
 	}
 }
 
-// More reports whether the caller has announced more arguments than the handler
-// has had.
+// More reports whether the caller has announced more arguments than the handler has
+// read.
 func (inv *Invocation) More() bool { return inv.more }
 
 // ErrNotProgressive is what Progress returns if the caller did not ask for
 // progressive results.
 var ErrNotProgressive = errors.New("client: the caller did not ask for progressive results")
 
-// ErrAnswered is what Progress returns once the invocation has its answer: its
-// handler has returned, or more inputs have come than could be queued.
-var ErrAnswered = errors.New("client: the invocation has its answer")
+// ErrAnswered is what Progress returns once the invocation is answered: its handler has
+// returned, or more inputs have arrived than could be queued.
+var ErrAnswered = errors.New("client: the invocation is already answered")
 
 // Progress sends a progressive result.
 func (inv *Invocation) Progress(args []any, kwargs map[string]any) error {
@@ -281,8 +281,8 @@ func (inv *Invocation) Progress(args []any, kwargs map[string]any) error {
 	return inv.yield(&Result{Args: args, Kwargs: kwargs}, true)
 }
 
-// yield sends a result. An error means that nothing was sent and the invocation
-// has no answer yet.
+// yield sends a result. If it fails, nothing was sent, and the invocation is not
+// answered yet.
 func (inv *Invocation) yield(r *Result, progress bool) error {
 	on := inv.subject(wamp.TypeYield, progress)
 	payload, attributes, _, err := inv.l.seal(on, r.Args, r.Kwargs)
@@ -294,8 +294,8 @@ func (inv *Invocation) yield(r *Result, progress bool) error {
 	return inv.answer(m, !progress)
 }
 
-// answer sends a message unless the invocation has its answer. What is not final
-// fails then.
+// answer sends a message, unless the invocation is answered already. In that case a
+// progressive result fails with ErrAnswered.
 func (inv *Invocation) answer(m wamp.Message, final bool) error {
 	l := inv.l
 	if err := l.lockSend(l.ctx); err != nil {
@@ -317,7 +317,7 @@ func (inv *Invocation) answer(m wamp.Message, final bool) error {
 	return l.put(frame, buf)
 }
 
-// fail answers with the error of a handler, or of the sending of its result.
+// fail answers with the error of a handler, or with the error of sending its result.
 func (inv *Invocation) fail(ctx context.Context, err error) {
 	var own *Error
 	var sealing *SealError
@@ -344,8 +344,8 @@ func (inv *Invocation) fail(ctx context.Context, err error) {
 	inv.sendError(e, true)
 }
 
-// sendError sends an ERROR. What can't be sealed under its URI, though the
-// procedure's payload is, goes without arguments, and so does what is too large.
+// sendError sends an ERROR. It is sent without arguments if they are too large, or if
+// the call was sealed and the error URI has no key.
 func (inv *Invocation) sendError(e *Error, explain bool) {
 	l := inv.l
 	if !inv.pending() {
@@ -359,7 +359,7 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 		uri, m.Error = wamp.ErrRuntime, wamp.ErrRuntime
 	}
 	on := sealContext{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Call: &inv.call}, sealed: inv.isSecret()}
-	// Where the URI has a key, the caller takes no error that is not sealed.
+	// If the URI has a key, the caller accepts only a sealed error.
 	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0 || l.s.hasKey(on)) {
 		if m.Payload, m.Details.Attributes, _, err = l.seal(on, e.Args, e.Kwargs); err != nil {
 			l.s.report(err)
@@ -372,8 +372,7 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 	}
 }
 
-// isSecret reports whether what the handler was given, or would have returned, is
-// none of the router's business.
+// isSecret reports whether the call or its result is sealed, so that the error must be too.
 func (inv *Invocation) isSecret() bool {
 	if inv.Sealed {
 		return true

@@ -7,13 +7,13 @@ import (
 )
 
 // PublishOptions are the options of a publication. The zero value is WAMP's
-// default. The lists of receivers are nil if absent; an empty Eligible admits
-// nobody.
+// default. The lists of receivers are nil if absent; an empty Eligible means no
+// receivers.
 type PublishOptions struct {
-	// Acknowledge makes Publish wait until the router has taken the event, and
-	// return its refusal. Without it, a refusal is not told.
+	// Acknowledge makes Publish wait until the router has accepted or refused the event.
+	// Without it, Publish does not return the router's refusal.
 	Acknowledge bool
-	// ExcludeMe is wamp.False to get one's own event.
+	// ExcludeMe is wamp.False if this session should receive its own event.
 	ExcludeMe  wamp.Flag
 	DiscloseMe bool
 	Retain     bool
@@ -34,7 +34,7 @@ func (o *PublishOptions) wire(a wamp.Attributes) wamp.PublishOptions {
 	}
 }
 
-// subject is what the payload belongs to.
+// subject returns the context that the payload is sealed in.
 func (o *PublishOptions) subject(topic wamp.URI) sealContext {
 	return sealContext{Subject: wamp.Subject{
 		Type: wamp.TypePublish, URI: topic, Originator: true, ToSelf: o.ExcludeMe == wamp.False,
@@ -51,11 +51,11 @@ func flag(v bool) wamp.Flag {
 }
 
 // Publish publishes an event. args and kwargs are values as wamp.Payload.Decode
-// returns them, and others that codec.EncodePayload or the Sealer takes; they
-// are not kept. The publication id is 0 without Acknowledge.
+// returns them, and others that codec.EncodePayload or the Sealer accepts. They
+// are not kept. Without Acknowledge the publication id is 0.
 //
-// Where the context ends while Publish waits for the acknowledgement, the event
-// may have been published.
+// If the context ends while Publish waits for the acknowledgement, the event may have
+// been published.
 func (s *Session) Publish(ctx context.Context, topic wamp.URI, args []any, kwargs map[string]any, o PublishOptions) (publication wamp.ID, err error) {
 	l, err := s.current()
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Session) Publish(ctx context.Context, topic wamp.URI, args []any, kwarg
 	}
 }
 
-// forget gives up waiting for an answer.
+// forget stops waiting for the answer to a request.
 func (l *link) forget(request wamp.ID) {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()

@@ -172,9 +172,8 @@ func (s *Session) acquireAll() (topics []*topic, registrations []*Registration) 
 	return topics, registrations
 }
 
-// resubscribe subscribes to a topic, if there still is someone for it. If the
-// router refuses, they are told. The end of the connection is no refusal: the
-// next one is where it will be tried again.
+// resubscribe subscribes to a topic, if it still has handlers. If the router refuses,
+// their subscriptions end. If the connection ends, the next one tries again.
 func (s *Session) resubscribe(l *link, t *topic) {
 	if t.acquire(l.ctx) != nil {
 		return
@@ -208,7 +207,7 @@ func (s *Session) resubscribe(l *link, t *topic) {
 func (s *Session) reregister(l *link, reg *Registration) error {
 	s.mu.Lock()
 	_, needed := s.registrations[reg]
-	needed = needed && reg.link != l // one may be made while the others are restored
+	needed = needed && reg.link != l // Register may have been called since the reconnect
 	s.mu.Unlock()
 	if !needed {
 		return nil
@@ -219,7 +218,7 @@ func (s *Session) reregister(l *link, reg *Registration) error {
 	}
 	<-w.done
 	select {
-	case <-reg.done: // Unregister came meanwhile
+	case <-reg.done: // Unregister was called in the meantime
 		_ = reg.withdraw()
 		return nil
 	default:

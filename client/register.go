@@ -14,24 +14,24 @@ type RegisterOptions struct {
 	// Invoke is the policy of a shared registration: "single" (the default),
 	// "roundrobin", "random", "first" or "last".
 	Invoke string
-	// Concurrency is how many invocations the router may have in flight at
-	// this session, where it heeds that; 0 is any number.
+	// Concurrency is how many invocations the router may have in flight at this
+	// session, if it supports that; 0 means any number.
 	Concurrency     uint64
 	DiscloseCaller  bool
 	ForceReregister bool
-	// ForwardTimeout leaves the timeouts of calls to this session: they end the
-	// handler's context.
+	// ForwardTimeout makes this session, not the router, enforce the timeouts of calls:
+	// they end the handler's context.
 	ForwardTimeout bool
 }
 
-// Handler handles one invocation, on a goroutine of its own. ctx ends when the
-// call is cancelled, times out or loses its connection.
+// Handler handles one invocation, on its own goroutine. ctx ends when the call is
+// canceled, times out, or the connection is lost.
 //
-// What it returns is the call's result; a nil Result is an empty one. An *Error
+// The returned Result is the result of the call; nil is an empty result. An *Error
 // answers with its URI, Args and Kwargs. Any other error answers with
-// wamp.error.runtime_error and its text, or, after the end of ctx and with its
-// error, with wamp.error.canceled or wamp.error.timeout. A panic is not
-// recovered.
+// wamp.error.runtime_error and its text. If ctx has ended and the handler returns the
+// error of ctx, the answer is wamp.error.canceled or wamp.error.timeout. A panic is not
+// recovered: it ends the process.
 type Handler func(ctx context.Context, inv *Invocation) (*Result, error)
 
 // Registration is a procedure, or a pattern of procedures, that a handler serves.
@@ -44,7 +44,7 @@ type Registration struct {
 	handler   Handler
 
 	// Session.mu guards these.
-	link *link // where it is registered, as id
+	link *link // the connection on which it is registered under id
 	id   wamp.ID
 
 	mu    sync.Mutex
@@ -83,7 +83,7 @@ func (s *Session) Register(ctx context.Context, procedure wamp.URI, handler Hand
 		}
 		return reg, nil
 	case <-ctx.Done():
-		// The router's answer is still to come, and to be undone.
+		// The router has not answered yet. The registration must be removed then.
 		reg.stop(ctx.Err())
 		go func() {
 			<-w.done
@@ -93,8 +93,7 @@ func (s *Session) Register(ctx context.Context, procedure wamp.URI, handler Hand
 	}
 }
 
-// register asks for the registration. It is there before the first invocation
-// is read.
+// register sends REGISTER. reg is recorded before the first invocation is read.
 func (l *link) register(ctx context.Context, reg *Registration) (*pendingAnswer, error) {
 	m := &wamp.Register{Procedure: reg.wire, Options: reg.options}
 	return l.startRequest(ctx, m, &m.Request, func(id wamp.ID) {
@@ -120,9 +119,9 @@ func (reg *Registration) Err() error {
 	return reg.err
 }
 
-// Unregister ends the registration. Invocations that have begun are finished.
-// Where an error is returned, the registration is not made again after a
-// reconnect, but the router may still hold it.
+// Unregister ends the registration. Invocations that have started are finished. If it
+// returns an error, the router may still hold the registration, but it is not restored
+// after a reconnect.
 func (reg *Registration) Unregister(ctx context.Context) error {
 	if !reg.stop(nil) {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// plaintext is what a payload carries.
+// plaintext is the decoded content of a payload.
 type plaintext struct {
 	args   []any
 	kwargs map[string]any
@@ -15,27 +15,26 @@ type plaintext struct {
 	origin *wamp.Origin
 }
 
-// sealContext is what a payload belongs to.
+// sealContext is the context that a payload is sealed or opened in.
 type sealContext struct {
 	wamp.Subject
-	// sealed tells that the payload answers a sealed one.
+	// sealed is true if the payload belongs to a sealed call.
 	sealed bool
 }
 
 // failure reports whether the payload is that of an ERROR.
 func (on *sealContext) failure() bool { return on.Type == wamp.TypeError }
 
-// isRouterURI reports whether the router speaks for itself under this error URI.
+// isRouterURI reports whether the router itself sends errors with this URI.
 func isRouterURI(uri wamp.URI) bool {
 	return uri.Reserved() || strings.HasPrefix(string(uri), "blindfold.")
 }
 
-// neverSealed reports whether the payload is between this session and the router,
-// so that nobody is there to seal it for.
+// neverSealed reports whether the payload is for the router itself, or comes from it.
 func (on *sealContext) neverSealed() bool { return !on.failure() && on.URI.Reserved() }
 
-// seal makes the payload to send: sealed if the URI has a key, else clear. An
-// error means that nothing may be sent.
+// seal returns the payload to send: sealed if the URI has a key, else clear. If it fails,
+// nothing may be sent.
 func (l *link) seal(on sealContext, args []any, kwargs map[string]any) (p wamp.Payload, a wamp.Attributes, sealed bool, err error) {
 	if sealer := l.s.config.Sealer; sealer != nil && !on.neverSealed() {
 		var data []byte
@@ -58,13 +57,13 @@ func (l *link) seal(on sealContext, args []any, kwargs map[string]any) (p wamp.P
 		return p, wamp.Attributes{}, false, &SealError{URI: on.URI, Reason: wamp.ErrNoPayloadCodec, Err: ErrNotSealed}
 	}
 	if p, err = codec.EncodePayload(l.serializer(), args, kwargs); err != nil {
-		return p, wamp.Attributes{}, false, invalid(uriOf(err, wamp.ErrInvalidArgument), "the arguments can't be encoded", err)
+		return p, wamp.Attributes{}, false, invalid(uriOf(err, wamp.ErrInvalidArgument), "the arguments cannot be encoded", err)
 	}
 	return p, wamp.Attributes{}, false, nil
 }
 
-// carries reports whether the router announces the form. One that does not may
-// drop the message without a word, or mangle it.
+// carries reports whether the router announces the form. A router that does not may
+// drop the message silently, or alter it.
 func (l *link) carries(form wamp.Form, a *wamp.Attributes, topic bool) bool {
 	r := l.welcome.Roles.Dealer
 	if topic {
@@ -76,8 +75,8 @@ func (l *link) carries(form wamp.Form, a *wamp.Attributes, topic bool) bool {
 	return r.Has(wamp.PayloadTransparency) || a.EncAlgo == "cryptobox" && r.Has(wamp.PayloadEncryptionCryptobox)
 }
 
-// open returns what a received payload carries. The error is a *SealError, or
-// an *Error if a clear payload can't be decoded.
+// open returns the content of a received payload. The error is a *SealError, or an
+// *Error if a clear payload cannot be decoded.
 func (s *Session) open(on sealContext, a *wamp.Attributes, p *wamp.Payload) (plaintext, error) {
 	if p.Opaque() {
 		return s.unseal(on, a, p)
@@ -87,7 +86,7 @@ func (s *Session) open(on sealContext, a *wamp.Attributes, p *wamp.Payload) (pla
 	}
 	args, kwargs, err := p.Decode()
 	if err != nil {
-		return plaintext{}, invalid(uriOf(err, wamp.ErrInvalidArgument), "the payload can't be decoded", err)
+		return plaintext{}, invalid(uriOf(err, wamp.ErrInvalidArgument), "the payload cannot be decoded", err)
 	}
 	return plaintext{args: args, kwargs: kwargs}, nil
 }
@@ -131,7 +130,7 @@ func (s *Session) hasKey(on sealContext) bool {
 // scramble returns the URI or pattern to send.
 func (s *Session) scramble(uri wamp.URI, match wamp.Match) (wamp.URI, error) {
 	if !uri.Valid(match) {
-		return "", invalid(wamp.ErrInvalidURI, "not a URI, or not a pattern of this kind", nil)
+		return "", invalid(wamp.ErrInvalidURI, "not a valid URI, or not a valid pattern for this match policy", nil)
 	}
 	if s.config.Scrambler == nil || uri.Reserved() {
 		return uri, nil
@@ -152,19 +151,19 @@ func (s *Session) errorURI(uri wamp.URI) (wamp.URI, error) {
 	return s.scramble(uri, wamp.MatchExact)
 }
 
-// restoreURI returns what a URI from the router stands for.
+// restoreURI returns the clear URI of a URI from the router.
 func (s *Session) restoreURI(uri wamp.URI) (wamp.URI, error) {
 	if s.config.Scrambler == nil || uri.Reserved() {
 		return uri, nil
 	}
 	plain, ok := s.config.Scrambler.Restore(uri)
 	if !ok {
-		return "", invalid(wamp.ErrInvalidURI, "what the scrambled URI stands for is not known here", nil)
+		return "", invalid(wamp.ErrInvalidURI, "a scrambled URI is not known here", nil)
 	}
 	return plain, nil
 }
 
-// requestError makes an error of an ERROR of the router, which it does not seal.
+// requestError converts an ERROR of the router itself, which is never sealed.
 func (s *Session) requestError(m *wamp.Error) *Error {
 	e := &Error{URI: m.Error, Message: m.Details.Message}
 	if !m.Payload.Opaque() {
@@ -175,7 +174,7 @@ func (s *Session) requestError(m *wamp.Error) *Error {
 	return e.withMessage()
 }
 
-// withMessage takes the message from the arguments, if there is no other.
+// withMessage sets the message to the first argument, if there is no other message.
 func (e *Error) withMessage() *Error {
 	if e.Message == "" && len(e.Args) > 0 {
 		e.Message, _ = e.Args[0].(string)
@@ -183,7 +182,7 @@ func (e *Error) withMessage() *Error {
 	return e
 }
 
-// callError makes an error of the ERROR that ended a call. The details are not
+// callError converts the ERROR that ended a call. The details are not
 // sealed: for a genuine error the message is that of its arguments.
 func (s *Session) callError(m *wamp.Error, call *wamp.SealedCall) error {
 	uri := m.Error
