@@ -108,7 +108,8 @@ func (r *Role) Narrowings() (out []Narrowing) {
 		one := &compiled.sorted[i]
 		var n Narrowing
 		for action := range actions {
-			if one.said[action] {
+			// Nobody may publish or register below "wamp.", whatever is allowed.
+			if one.said[action] || one.uri.Reserved() && (action == router.ActionPublish || action == router.ActionRegister) {
 				continue
 			}
 			if wider := one.allowedBelow(action, compiled.sorted[i+1:]); wider != nil {

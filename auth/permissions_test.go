@@ -315,6 +315,7 @@ func TestNarrowings(t *testing.T) {
 			"[{0 [publish] com..x wildcard}]"},
 		"denied in words":       {[]Permission{allow("com.", wamp.MatchPrefix, router.ActionCall), deny("com.no.", wamp.MatchPrefix, router.ActionCall)}, "[]"},
 		"in a rule of its like": {[]Permission{allow("com.", wamp.MatchPrefix, router.ActionCall), deny("com.no.", wamp.MatchPrefix, router.ActionCall), allow("com.no.", wamp.MatchPrefix)}, "[]"},
+		"the router's own":      {[]Permission{allow("", wamp.MatchPrefix, everything...), allow("wamp.", wamp.MatchPrefix, router.ActionCall)}, "[{1 [subscribe]  prefix}]"},
 		"elsewhere":             {[]Permission{allow("com.", wamp.MatchPrefix, router.ActionCall), allow("org.", wamp.MatchPrefix, router.ActionPublish)}, "[]"},
 		"denied in between": {[]Permission{allow("", wamp.MatchPrefix, router.ActionCall), deny("com.", wamp.MatchPrefix, router.ActionCall), allow("com.x", wamp.MatchExact, router.ActionPublish)},
 			"[]"},

@@ -327,6 +327,9 @@ func (a *ProcedureAuthorizer) Authorize(ctx context.Context, who *wamp.Peer, act
 	if d, ok := a.decisions.get(question); ok {
 		return d, nil
 	}
+	if err := ctx.Err(); err != nil {
+		return router.Decision{}, err
+	}
 	options := map[string]any{}
 	if match != wamp.MatchExact {
 		options["match"] = match.String()

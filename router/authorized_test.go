@@ -144,3 +144,58 @@ func TestChangesWithinATurn(t *testing.T) {
 		})
 	}
 }
+
+// overtaken allows what it is asked for, but while it is asked a reload takes that away.
+type overtaken struct {
+	r     *Router
+	after Config
+}
+
+func (o *overtaken) Authorize(ctx context.Context, _ *wamp.Peer, _ Action, _ wamp.URI, _ wamp.Match) (Decision, error) {
+	return Decision{Allow: true}, o.r.Reload(o.after)
+}
+
+// A reload that looks at a session just before it gets a subscription or registration
+// takes it away all the same.
+func TestReloadWhileASessionSubscribes(t *testing.T) {
+	overtaking := &overtaken{after: Config{Realms: []RealmConfig{{Name: "realm1", Authorizers: []Authorizer{nobody{}}}}}}
+	r, err := New(Config{Realms: []RealmConfig{{Name: "realm1", Authorizers: []Authorizer{overtaking}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overtaking.r = r
+	alice := attach(r, wamp.CBOR, transport.FramingRaw)
+	for _, m := range []wamp.Message{&wamp.Subscribe{Request: 1, Topic: "com.topic"}, &wamp.Register{Request: 2, Procedure: "com.procedure"}} {
+		r.realms["realm1"].setHooks(&RealmConfig{Authorizers: []Authorizer{overtaking}})
+		say(alice, frame(t, wamp.CBOR, m))
+		if stats := r.Stats()[0]; stats.Subscriptions+stats.Registrations > 0 || len(alice.subscriptions)+len(alice.registrations) > 0 {
+			t.Errorf("%s: it is there: %+v", m.Type(), stats)
+		}
+	}
+}
+
+// undecided allows once, and says that it does not know if it is given no time.
+type undecided struct{ asked int }
+
+func (u *undecided) Authorize(ctx context.Context, _ *wamp.Peer, _ Action, _ wamp.URI, _ wamp.Match) (Decision, error) {
+	u.asked++
+	return Decision{Allow: u.asked == 1}, ctx.Err()
+}
+
+// What an authorizer can't decide at once stays over a reload.
+func TestReloadDoesNotWait(t *testing.T) {
+	authorizer := &undecided{}
+	config := Config{Realms: []RealmConfig{{Name: "realm1", Authorizers: []Authorizer{authorizer}}}}
+	r, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := attach(r, wamp.CBOR, transport.FramingRaw)
+	say(alice, frame(t, wamp.CBOR, &wamp.Subscribe{Request: 1, Topic: "com.topic"}))
+	if err := r.Reload(config); err != nil {
+		t.Fatal(err)
+	}
+	if authorizer.asked != 2 || len(alice.subscriptions) != 1 {
+		t.Errorf("asked %d times, %d subscriptions", authorizer.asked, len(alice.subscriptions))
+	}
+}

@@ -385,25 +385,39 @@ func (b *batch) intercepted(realm *realm) *wamp.Refusal {
 }
 
 // authorized asks the authorizers whether a session may do something. Of the
-// decision, Disclose and Standing are all their doing.
+// decision, Disclose and Cacheable are all their doing.
 func (b *batch) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (Decision, *wamp.Refusal) {
+	d, refusal, err := s.decision(context.Background(), action, uri, match)
+	if err != nil {
+		b.router.log.Warn("authorizer failed", "realm", s.peer.Realm, "error", err)
+		refusal = authorizationFailed
+	}
+	return d, refusal
+}
+
+// decision is what the authorizers say together, unless one of them returns an error.
+func (s *session) decision(ctx context.Context, action Action, uri wamp.URI, match wamp.Match) (Decision, *wamp.Refusal, error) {
 	all := Decision{Allow: true, Cacheable: true}
 	if s.internal {
-		return all, nil
+		return all, nil, nil
 	}
-	for _, a := range s.realm.hooks.Load().authorizers {
-		d, err := a.Authorize(context.Background(), &s.peer, action, uri, match)
+	hooks := s.realm.hooks.Load()
+	for _, a := range hooks.authorizers {
+		d, err := a.Authorize(ctx, &s.peer, action, uri, match)
 		if err != nil {
-			b.router.log.Warn("authorizer failed", "realm", s.peer.Realm, "error", err)
-			return Decision{}, authorizationFailed
+			return Decision{}, nil, err
 		}
 		if !d.Allow {
-			return Decision{}, notAuthorized
+			return Decision{}, notAuthorized, nil
 		}
 		all.Disclose = all.Disclose || d.Disclose
+		all.Explicit = all.Explicit || d.Explicit
 		all.Cacheable = all.Cacheable && d.Cacheable
 	}
-	return all, nil
+	if match == wamp.MatchExact && !all.Explicit && hooks.needsExplicit(action, uri) {
+		return Decision{}, needsExplicitPermission, nil
+	}
+	return all, nil, nil
 }
 
 var (

@@ -192,6 +192,7 @@ func admits(o *wamp.PublishOptions, to *wamp.Peer) bool {
 // Subscribing again yields the same subscription.
 func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refusal {
 	b.begin(s, m.Topic, m)
+	hooks := s.realm.hooks.Load()
 	match, refusal := br.subscribable(b, s, m)
 	if refusal != nil {
 		return s.refuse(b, wamp.TypeSubscribe, m.Request, true, refusal)
@@ -229,6 +230,9 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	}
 	b.routed(s, 0)
 	s.realm.meta.events.publish(b, s)
+	if s.realm.hooks.Load() != hooks { // Reload may have looked at the session before
+		s.revokeForbidden(b)
+	}
 	return nil
 }
 

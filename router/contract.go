@@ -129,7 +129,8 @@ func (a Action) String() string {
 
 // Authorizer says who may do what; all of a realm's must agree. It is asked for
 // every PUBLISH and CALL, so what takes long should be remembered; see also
-// Decision.Standing.
+// Decision.Cacheable. After a reload it is asked about what sessions hold, with a
+// context that has ended: an error then means that this is no time to find out.
 type Authorizer interface {
 	Authorize(ctx context.Context, who *wamp.Peer, action Action, uri wamp.URI, match wamp.Match) (Decision, error)
 }
@@ -139,9 +140,10 @@ type Decision struct {
 	Allow bool
 	// Disclose makes the router disclose who published or called, asked or not.
 	Disclose bool
-	// Explicit says that what allows it is about the router's own names ("wamp."
-	// and what begins with it). The router's procedures that act on other
-	// sessions ask for that.
+	// Explicit says that what allows it is about exactly this URI, or about the
+	// router's own names ("wamp." and what begins with it), and not about everything.
+	// The router's procedures that act on other sessions ask for that, and
+	// RealmConfig.ReservedProcedures do.
 	Explicit bool
 	// Cacheable says that the same question will get the same answer as long as
 	// the Authorizer is in place. Then it may be asked once for many messages in

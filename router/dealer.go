@@ -69,7 +69,7 @@ func (d *dealer) admit(b *batch, from *session, m *wamp.Call) (reg *registration
 		if refusal != nil {
 			return nil, false, refusal
 		}
-		called.registration, _ = d.procedures.Best(m.Procedure)
+		called.registration = d.find(from.realm.hooks.Load(), m.Procedure)
 		if called.disclose = decision.Disclose; decision.Cacheable {
 			called.routeKey = now
 		}
@@ -89,7 +89,7 @@ func (d *dealer) invoke(b *batch, from *session, m *wamp.Call, reg *registration
 		if refusal = d.tryCallees(b, from, m, reg, disclose); refusal != noSuchProcedure {
 			break
 		}
-		now, _ := d.procedures.Best(m.Procedure)
+		now := d.find(from.realm.hooks.Load(), m.Procedure)
 		if now == reg && now.callees.Load() == asked {
 			break // its last callee is about to leave
 		}

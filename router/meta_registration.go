@@ -21,21 +21,26 @@ var registrationProcedures = map[wamp.URI]metaProcedure{
 
 var registrations = metaTable[*registration]{
 	tables: func(m *realm) (*uriindex.Index[*registration], *sync.Map) { return m.dealer.procedures, &m.dealer.byID },
-	match: func(x *uriindex.Index[*registration], procedure wamp.URI) any {
-		if reg, ok := x.Best(procedure); ok {
+	match: func(m *realm, procedure wamp.URI) any {
+		if reg := m.dealer.find(m.hooks.Load(), procedure); reg != nil {
 			return idOf(reg)
 		}
 		return nil
 	},
 	// Invocations that the callee has already got go on.
 	revoke: func(c *metaCall, reg *registration, s *session, reason string) bool {
-		if !c.realm.dealer.removeCallee(reg, s) {
-			return false
-		}
-		s.sendRevocation(c.batch, reg, reason)
-		return true
+		return s.endRegistration(c.batch, reg, reason)
 	},
 	unknown: &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRegistration, Text: "there is no such registration"},
+}
+
+// endRegistration is endSubscription for a registration.
+func (s *session) endRegistration(b *batch, reg *registration, reason string) bool {
+	if !s.realm.dealer.removeCallee(reg, s) {
+		return false
+	}
+	s.sendRevocation(b, reg, reason)
+	return true
 }
 
 func (reg *registration) key() (wamp.Match, wamp.ID) { return reg.match, reg.id }

@@ -21,9 +21,9 @@ var subscriptionProcedures = map[wamp.URI]metaProcedure{
 
 var subscriptions = metaTable[*subscription]{
 	tables: func(m *realm) (*uriindex.Index[*subscription], *sync.Map) { return m.broker.topics, &m.broker.byID },
-	match: func(x *uriindex.Index[*subscription], topic wamp.URI) any {
+	match: func(m *realm, topic wamp.URI) any {
 		var ids []any
-		for _, sub := range x.All(nil, topic) {
+		for _, sub := range m.broker.topics.All(nil, topic) {
 			ids = append(ids, idOf(sub))
 		}
 		if ids == nil {
@@ -32,18 +32,25 @@ var subscriptions = metaTable[*subscription]{
 		return ids
 	},
 	revoke: func(c *metaCall, sub *subscription, s *session, reason string) bool {
-		s.mu.Lock()
-		me := s.subscriptions.get(sub.id)
-		s.mu.Unlock()
-		if me == nil || !c.realm.broker.remove(me) {
-			return false
-		}
-		if s.peer.Roles.Subscriber.Has(wamp.SubscriptionRevocation) {
-			c.batch.send(s, &wamp.Unsubscribed{Details: wamp.Revocation{Subscription: sub.id, Reason: reason}})
-		}
-		return true
+		return s.endSubscription(c.batch, sub, reason)
 	},
 	unknown: &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription, Text: "there is no such subscription"},
+}
+
+// endSubscription ends a session's part in a subscription, and tells it if it announced
+// that it understands (WAMP, "Subscription Revocation"). It reports false if the session
+// has no part. It notes events; the caller publishes them.
+func (s *session) endSubscription(b *batch, sub *subscription, reason string) bool {
+	s.mu.Lock()
+	me := s.subscriptions.get(sub.id)
+	s.mu.Unlock()
+	if me == nil || !s.realm.broker.remove(me) {
+		return false
+	}
+	if s.peer.Roles.Subscriber.Has(wamp.SubscriptionRevocation) {
+		b.send(s, &wamp.Unsubscribed{Details: wamp.Revocation{Subscription: sub.id, Reason: reason}})
+	}
+	return true
 }
 
 func (sub *subscription) key() (wamp.Match, wamp.ID) { return sub.match, sub.id }

@@ -13,7 +13,7 @@ import (
 type metaTable[T listable] struct {
 	tables func(m *realm) (*uriindex.Index[T], *sync.Map) // by URI or pattern, and by id
 	// match answers which of them match a URI: nil, an id, or a list.
-	match func(x *uriindex.Index[T], uri wamp.URI) any
+	match func(m *realm, uri wamp.URI) any
 	// revoke revokes a session's part, and tells it of that if it understands. It
 	// reports false if the session has no part.
 	revoke  func(c *metaCall, one T, s *session, reason string) bool
@@ -61,8 +61,7 @@ func (table *metaTable[T]) matches(c *metaCall) *wamp.Refusal {
 	if refusal != nil {
 		return refusal
 	}
-	all, _ := table.tables(c.realm)
-	c.result = []any{table.match(all, wamp.URI(uri))}
+	c.result = []any{table.match(c.realm, wamp.URI(uri))}
 	return nil
 }
 

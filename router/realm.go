@@ -22,6 +22,11 @@ type RealmConfig struct {
 	Authorizers []Authorizer
 	// Interceptors see every message that is routed, in this order.
 	Interceptors []Interceptor
+	// ReservedProcedures are those that the authenticators and authorizers call (see
+	// Local). Registering and calling them needs an explicit permission
+	// (Decision.Explicit), force_reregister is refused, and calls of them go to exact
+	// registrations only.
+	ReservedProcedures []wamp.URI
 
 	// NoMeta turns the meta API off: procedures that tell about sessions,
 	// subscriptions and registrations, and their events. What the fields below
@@ -105,7 +110,7 @@ func (m *realm) addFeatures(c *RealmConfig) {
 	add(!c.NoMeta, broker, wamp.SessionMetaAPI)
 	add(!c.NoMeta, dealer, wamp.SessionMetaAPI)
 	add(!c.NoMeta, broker, wamp.SubscriptionMetaAPI)
-	add(!c.NoMeta, broker, wamp.SubscriptionRevocation)
+	add(true, broker, wamp.SubscriptionRevocation) // by a reload, at least
 	add(!c.NoMeta, dealer, wamp.RegistrationMetaAPI)
 	add(true, dealer, wamp.RegistrationRevocation) // by force_reregister, at least
 	add(len(c.TrustLevels) > 0, broker, wamp.PublicationTrustlevels)

@@ -58,6 +58,7 @@ func (reg *registration) isCallee(callee *session, asked *[]*session) bool {
 // be.
 func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal {
 	b.begin(s, m.Procedure, m)
+	hooks := s.realm.hooks.Load()
 	match, refusal := d.registrable(b, s, m)
 	if refusal != nil {
 		return s.refuse(b, wamp.TypeRegister, m.Request, true, refusal)
@@ -105,6 +106,9 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 		l.assignWaiting(s)
 	}
 	s.realm.meta.events.publish(b, s)
+	if s.realm.hooks.Load() != hooks { // Reload may have looked at the session before
+		s.revokeForbidden(b)
+	}
 	return nil
 }
 
@@ -173,6 +177,9 @@ func (d *dealer) registrable(b *batch, s *session, m *wamp.Register) (wamp.Match
 		return match, unknownInvoke
 	}
 	_, refusal := b.authorized(s, ActionRegister, m.Procedure, match)
+	if refusal == nil && m.Options.ForceReregister == wamp.True && s.realm.hooks.Load().reserved[m.Procedure] {
+		refusal = noForceForReserved
+	}
 	return match, refusal
 }
 

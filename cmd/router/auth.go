@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/hex"
+	"maps"
 	"slices"
 
 	"github.com/blindfold-wamp/blindfold/auth"
@@ -310,6 +312,51 @@ func (r *realmConfig) authorizer(callers *realmCallers) (router.Authorizer, erro
 		}
 	}
 	return by, nil
+}
+
+// reserved are the procedures that the realm's authenticators and authorizers ask.
+func (r *realmConfig) reserved() (out []wamp.URI) {
+	for _, m := range r.methods {
+		if m.procedure != "" {
+			out = append(out, m.procedure)
+		}
+	}
+	return slices.Concat(out, slices.Collect(maps.Values(r.asked)))
+}
+
+// warnReserved warns where nobody, or anybody, may register a procedure that is asked.
+func (r *realmConfig) warnReserved(v value) {
+	for _, m := range r.methods {
+		if m.procedure != "" {
+			r.warnRegistrable(m.value, m.procedure)
+		}
+	}
+	for _, role := range r.roles {
+		if procedure, ok := r.asked[role.Name]; ok {
+			r.warnRegistrable(v, procedure)
+		}
+	}
+}
+
+func (r *realmConfig) warnRegistrable(v value, procedure wamp.URI) {
+	const ask = "only an entry of permissions for exactly this URI allows that"
+	permissions, err := auth.NewPermissions(r.roles)
+	if err != nil {
+		return
+	}
+	may := func(role string) bool {
+		who := wamp.Peer{AuthRole: role}
+		d, _ := permissions.Authorize(context.Background(), &who, router.ActionRegister, procedure, wamp.MatchExact)
+		return d.Allow && d.Explicit
+	}
+	switch {
+	case r.anonymous != "" && may(r.anonymous):
+		v.warn("anybody may register %s, which the router asks, and so decide for it: the role %s of anonymous sessions allows it", procedure, r.anonymous)
+	case !slices.ContainsFunc(r.roles, func(role auth.Role) bool {
+		return may(role.Name) || r.asked[role.Name] != "" && r.asked[role.Name] != procedure
+	}):
+		v.warn("nobody may register %s, which the router asks: "+ask, procedure)
+	}
 }
 
 // warnUnbound warns of methods that require a channel binding where no listener has TLS.

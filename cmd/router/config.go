@@ -229,6 +229,7 @@ func readRealm(v value) (r realmConfig) {
 	}
 	r.checkCredentials(credentials)
 	r.checkRoles(v)
+	r.warnReserved(v)
 	return r
 }
 

@@ -87,10 +87,28 @@ realms:
           - {uri: com.no., match: prefix, allow: [subscribe]}
           - {uri: com.not., match: prefix, allow: [subscribe], deny: [publish, call]}
 `, `FILE:8: realms[0].roles[0].permissions[1]: refuses publish, call, which prefix "com." allows: the most specific entry decides about all actions. If this is intended, add deny: [publish, call]`},
+		"an authenticator that nobody may be": {`
+realms:
+  - name: a
+    roles: [{name: r, permissions: [{uri: com., match: prefix, allow: [register]}]}]
+    auth: {ticket: {procedure: com.a}}
+`, `FILE:5: realms[0].auth.ticket: nobody may register com.a, which the router asks: only an entry of permissions for exactly this URI allows that`},
+		"an authenticator that anybody may be": {`
+realms:
+  - name: a
+    anonymous: {role: r}
+    roles: [{name: r, permissions: [{uri: com.a, allow: [register]}]}]
+    auth: {ticket: {procedure: com.a}}
+`, `FILE:6: realms[0].auth.ticket: anybody may register com.a, which the router asks, and so decide for it: the role r of anonymous sessions allows it`},
+		"an authorizer that nobody may be": {`
+realms:
+  - name: a
+    roles: [{name: r, authorizer: com.a}, {name: s, permissions: [{uri: com.a, allow: [call]}]}]
+`, `FILE:3: realms[0]: nobody may register com.a, which the router asks: only an entry of permissions for exactly this URI allows that`},
 		"a binding without TLS": {`
 realms:
   - name: a
-    roles: [{name: r}]
+    roles: [{name: r, permissions: [{uri: com.a, allow: [register]}]}]
     auth: {scram: {procedure: com.a, channel_binding: optional}, cryptosign: {channel_binding: required}}
     principals: [{authid: joe, role: r, cryptosign: ["545efb0a2192db8d43f118e9bf9aee081466e1ef36c708b96ee6f62dddad9122"]}]
 `, `FILE:5: realms[0].auth.cryptosign: requires a channel binding, but no listener has tls: nobody can log in`},

@@ -124,6 +124,8 @@ func (s *server) realmsOf(c *config) ([]router.RealmConfig, error) {
 			Authenticators: r.authenticators(r.static, callers),
 			Authorizers:    []router.Authorizer{authorizer},
 			Interceptors:   []router.Interceptor{interceptor},
+
+			ReservedProcedures: r.reserved(),
 		}
 		r.advanced.apply(&rc, s.log)
 		out = append(out, rc)
