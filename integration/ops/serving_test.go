@@ -115,7 +115,7 @@ realms:
       - {authid: bob, role: user, ticket: {env: BLINDFOLD_TEST_TICKET}}
       - {authid: carol, role: asked, ticket: {value: written here}}
     roles:
-      - {name: anonymous, permissions: [{uri: "", match: prefix, allow: [register, publish]}]}
+      - {name: anonymous, permissions: [{uri: "", match: prefix, allow: [publish]}, {uri: com.example.authorize, allow: [register]}]}
       - {name: user, permissions: [{uri: com.example., match: prefix, allow: [publish]}]}
       - {name: asked, authorizer: com.example.authorize}
 `, dir))
