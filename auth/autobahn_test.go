@@ -15,6 +15,7 @@ import (
 
 	"github.com/blindfold-wamp/blindfold/auth/answer"
 	"github.com/blindfold-wamp/blindfold/auth/proof"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -32,10 +33,7 @@ func startAutobahn(t *testing.T) *python {
 	t.Helper()
 	const interpreter = "/usr/bin/python3"
 	if err := exec.Command(interpreter, "-c", "import autobahn, nacl, argon2, passlib, cryptography").Run(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("Autobahn|Python is missing: apt-get install python3-autobahn python3-nacl python3-argon2 python3-passlib")
-		}
-		t.Skip("needs the Debian packages python3-autobahn python3-nacl python3-argon2 python3-passlib")
+		testenv.SkipMissing(t, "Autobahn|Python is not installed: apt-get install python3-autobahn python3-nacl python3-argon2 python3-passlib")
 	}
 	cmd := exec.CommandContext(t.Context(), interpreter, "testdata/answers.py")
 	cmd.Stderr = os.Stderr

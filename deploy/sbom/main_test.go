@@ -15,6 +15,8 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/goleak"
+
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -22,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The document of each of our programs is one that CycloneDX's schema takes, and
 // lists what "go version -m" does: no module more, none less.
 func TestListsWhatTheBinaryHolds(t *testing.T) {
+	testenv.SkipSlow(t, "a minute, as it builds everything with -trimpath")
 	t.Setenv("SOURCE_DATE_EPOCH", "")
 	schema := cycloneDXSchema(t)
 	for _, pkg := range []string{"cmd/router", "cmd/seal"} {

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 // pages serves the pages and modules that browsers load.
@@ -32,7 +33,7 @@ func pages(t *testing.T) *httptest.Server {
 // openTab opens a page in a real browser of its own.
 func openTab(t *testing.T, address string) context.Context {
 	t.Helper()
-	program := routertest.Tool(t, "chromium", "chromium")
+	program := testenv.Tool(t, "chromium", "chromium")
 	limited, stop := context.WithTimeout(context.Background(), 5*patience)
 	allocator, free := chromedp.NewExecAllocator(limited, append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.Flag("no-proxy-server", true))...)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/blindfold-wamp/blindfold/cryptobox"
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -37,16 +38,16 @@ var names = []string{"go", "asyncio", "twisted", "debian", "node", "wampy", "bro
 func inPython(t *testing.T, interpreter, network string, s setup) *peer {
 	t.Helper()
 	if _, err := os.Stat(interpreter); err != nil {
-		routertest.SkipMissing(t, "the Python clients are not installed: make clients")
+		testenv.SkipMissing(t, "the Python clients are not installed: make clients")
 	}
 	return process(t, s.name, interpreter, "peers/peer.py", s.url, s.serializer.String(), s.form.String(), s.name, s.keyring, network)
 }
 
 func inNode(t *testing.T, client string, s setup) *peer {
 	t.Helper()
-	node := routertest.Tool(t, "node", "nodejs")
+	node := testenv.Tool(t, "node", "nodejs")
 	if _, err := os.Stat(modules + "/@blindfold/seal"); err != nil {
-		routertest.SkipMissing(t, "the JavaScript clients are not installed: make clients")
+		testenv.SkipMissing(t, "the JavaScript clients are not installed: make clients")
 	}
 	absolute, err := filepath.Abs("peers")
 	routertest.NoError(t, err)

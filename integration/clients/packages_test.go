@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 // The packages' own tests, vectors among them, and their types.
@@ -14,7 +15,7 @@ import (
 func TestPythonPackage(t *testing.T) {
 	for _, python := range []string{newPython, debianPython} {
 		if _, err := os.Stat(python); err != nil {
-			routertest.SkipMissing(t, "the Python clients are not installed: make clients")
+			testenv.SkipMissing(t, "the Python clients are not installed: make clients")
 		}
 		interpreter, err := filepath.Abs(python)
 		routertest.NoError(t, err)
@@ -26,9 +27,9 @@ func TestPythonPackage(t *testing.T) {
 }
 
 func TestJavaScriptPackage(t *testing.T) {
-	npm := routertest.Tool(t, "npm", "npm")
+	npm := testenv.Tool(t, "npm", "npm")
 	if _, err := os.Stat("../../js/node_modules/esbuild"); err != nil {
-		routertest.SkipMissing(t, "the JavaScript package is not installed: make clients")
+		testenv.SkipMissing(t, "the JavaScript package is not installed: make clients")
 	}
 	run(t, "../../js", npm, "test")
 }

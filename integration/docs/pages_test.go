@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 // docs are the pages of docs/, by their paths from here.
@@ -208,7 +209,7 @@ func TestDocsNameEveryAlert(t *testing.T) {
 
 // The service unit is one that systemd understands, and hardened.
 func TestServiceUnit(t *testing.T) {
-	analyze := routertest.Tool(t, "systemd-analyze", "systemd")
+	analyze := testenv.Tool(t, "systemd-analyze", "systemd")
 	unit, err := os.ReadFile("../../deploy/systemd/blindfold.service")
 	if err != nil {
 		t.Fatal(err)

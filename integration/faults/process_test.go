@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -108,7 +109,10 @@ func TestStoppedClient(t *testing.T) {
 	bob.Subscribe(quiet, wamp.MatchExact)
 	bob.Subscribe(busy, wamp.MatchExact)
 
-	stopped := 10 * time.Second
+	stopped := time.Second
+	if testenv.All() {
+		stopped = 10 * time.Second
+	}
 	zoe.signal(syscall.SIGSTOP)
 	yan.signal(syscall.SIGSTOP)
 	over := time.After(stopped)
@@ -192,11 +196,11 @@ func TestCalleeProcessKilledInMidCall(t *testing.T) {
 func TestHalfOpenNetwork(t *testing.T) {
 	for _, program := range []string{"unshare", "nsenter", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
-			routertest.SkipMissing(t, program+" is needed (util-linux, iproute2)")
+			testenv.SkipMissing(t, program+" is needed (util-linux, iproute2)")
 		}
 	}
 	if out, err := exec.Command("unshare", "--user", "--map-root-user", "--net", "true").CombinedOutput(); err != nil {
-		routertest.SkipMissing(t, "no network namespace can be made here: "+string(out))
+		testenv.SkipMissing(t, "no network namespace can be made here: "+string(out))
 	}
 	seal := routertest.SealBinary(t) // now, as Alice must not be silent for long
 	p := routertest.StartProcess(t, `

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -161,9 +162,9 @@ func TestStoppedServer(t *testing.T) {
 	for range n {
 		alice.Send(&wamp.Publish{Request: alice.NextID(), Topic: routertest.Topic, Payload: alice.Clear("x")})
 	}
-	stopped := 10 * time.Second
-	if testing.Short() {
-		stopped = time.Second
+	stopped := time.Second
+	if testenv.All() {
+		stopped = 10 * time.Second
 	}
 	time.Sleep(stopped) // nothing happens meanwhile that could be awaited
 	if err := p.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
@@ -333,9 +334,7 @@ func TestReload(t *testing.T) {
 
 // The binary is the same, bit for bit, wherever it is built.
 func TestReproducibleBuild(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds twice")
-	}
+	testenv.SkipSlow(t, "half a minute, as it builds twice")
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
@@ -39,6 +40,7 @@ type hostileRow struct {
 	Serializer string
 	Session    bool
 	Unread     bool
+	Slow       bool
 	Allocates  int // over what every row may, in bytes
 	Steps      []hostileStep
 	Expect     string
@@ -94,6 +96,9 @@ func TestHostileCorpus(t *testing.T) {
 			over := []string{row.Transport}
 			if row.Transport == "any" {
 				over = []string{"rawsocket", "websocket"}
+			}
+			if row.Slow && !testenv.All() {
+				continue
 			}
 			for _, row.Transport = range over {
 				name := strings.TrimSuffix(filepath.Base(file), ".yaml") + "/" + row.Transport + " " + row.Serializer + " " + row.Name

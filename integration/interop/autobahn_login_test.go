@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -112,7 +113,7 @@ func pythonLogin(t *testing.T, url string, s wamp.Serializer, realm string, atte
 func TestAutobahnLogsIn(t *testing.T) {
 	needAutobahn(t)
 	if out, err := exec.Command(debianPython, "-c", "import argon2, passlib").CombinedOutput(); err != nil {
-		routertest.SkipMissing(t, "Autobahn|Python has no SCRAM: apt-get install python3-argon2 python3-passlib\n"+string(out))
+		testenv.SkipMissing(t, "Autobahn|Python has no SCRAM: apt-get install python3-argon2 python3-passlib\n"+string(out))
 	}
 	seed := hex.EncodeToString(loginSeed)
 	attempts := []attempt{

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 // debianPython is the interpreter that Debian's packages are for.
@@ -23,7 +24,7 @@ func needAutobahn(t *testing.T) {
 	t.Helper()
 	check := exec.Command(debianPython, "-c", "import autobahn.wamp.cryptobox as c, cbor2, msgpack; assert c.HAS_CRYPTOBOX")
 	if out, err := check.CombinedOutput(); err != nil {
-		routertest.SkipMissing(t, "Autobahn|Python with cryptobox is not installed: apt-get install python3-autobahn python3-nacl python3-trie python3-cbor2 python3-msgpack\n"+string(out))
+		testenv.SkipMissing(t, "Autobahn|Python with cryptobox is not installed: apt-get install python3-autobahn python3-nacl python3-trie python3-cbor2 python3-msgpack\n"+string(out))
 	}
 }
 

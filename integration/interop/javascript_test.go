@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -18,10 +19,10 @@ import (
 func needJavaScript(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		routertest.SkipMissing(t, "Node.js is not installed: apt-get install nodejs npm")
+		testenv.SkipMissing(t, "Node.js is not installed: apt-get install nodejs npm")
 	}
 	if _, err := os.Stat(filepath.Join("js", "node_modules", name)); err != nil {
-		routertest.SkipMissing(t, "the package "+name+" is not installed: npm ci --ignore-scripts, in integration/interop/js")
+		testenv.SkipMissing(t, "the package "+name+" is not installed: npm ci --ignore-scripts, in integration/interop/js")
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 // browser is a tab of a real one. It notes what went wrong on its pages, and
@@ -35,7 +36,7 @@ type browser struct {
 
 func openBrowser(t *testing.T) *browser {
 	t.Helper()
-	program := routertest.Tool(t, "chromium", "chromium")
+	program := testenv.Tool(t, "chromium", "chromium")
 	limited, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	allocator, free := chromedp.NewExecAllocator(limited, append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.Flag("no-proxy-server", true))...)

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -25,7 +26,7 @@ import (
 const deployPrometheus = "../../deploy/prometheus/"
 
 func TestPromtoolAcceptsTheRules(t *testing.T) {
-	promtool := routertest.Tool(t, "promtool", "prometheus")
+	promtool := testenv.Tool(t, "promtool", "prometheus")
 	for _, args := range [][]string{
 		{"check", "config", "prometheus.yml"},
 		{"check", "rules", "--lint=all", "--lint-fatal", "blindfold.rules.yml"},
@@ -72,7 +73,7 @@ type promServer struct {
 
 func startPrometheus(t *testing.T, target, rules string) *promServer {
 	t.Helper()
-	program := routertest.Tool(t, "prometheus", "prometheus")
+	program := testenv.Tool(t, "prometheus", "prometheus")
 	dir := t.TempDir()
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -233,9 +234,7 @@ func (o *operated) everyday(rounds int, stop func() bool) {
 // What an operator looks at works: panels of the dashboard show something, no
 // alert fires while nothing is wrong, and each one fires when its cause is there.
 func TestPrometheusSeesTheRouter(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute and a half")
-	}
+	testenv.SkipSlow(t, "a minute and a half")
 	text, err := os.ReadFile(deployPrometheus + "blindfold.rules.yml")
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/blindfold-wamp/blindfold/internal/memorytest"
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 // buildSabotaged builds the sabotaged routers.
@@ -66,6 +67,7 @@ func newKeyring(t *testing.T) (file string, key []byte) {
 // Every sabotaged router is found out, by the check that is there for it. What
 // else may fail is what cannot but fail with it.
 func TestVerifySabotaged(t *testing.T) {
+	testenv.SkipSlow(t, "two minutes")
 	for _, s := range []struct {
 		binary, name string
 		messages     int

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
 // verdict is what seal verify --json prints.
@@ -82,7 +83,7 @@ var allChecks = []string{"byte identity", "non-interference", "memory", "residue
 func needStrace(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
-		routertest.SkipMissing(t, "strace is not installed: apt-get install strace")
+		testenv.SkipMissing(t, "strace is not installed: apt-get install strace")
 	}
 }
 
@@ -101,6 +102,7 @@ func TestVerifyRouter(t *testing.T) {
 
 // What could not be run is told, counts, and never passes.
 func TestVerifyNotRun(t *testing.T) {
+	testenv.SkipSlow(t, "ten seconds")
 	router := filepath.Join(filepath.Dir(routertest.SealBinary(t)), "router")
 	t.Run("without strace", func(t *testing.T) {
 		v := verify(t, []string{"PATH=" + t.TempDir()}, "--messages", "6", "--exec", router)
@@ -128,13 +130,14 @@ func needOthersMemory(t *testing.T) {
 	t.Helper()
 	scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 	if err == nil && strings.TrimSpace(string(scope)) != "0" && os.Geteuid() != 0 {
-		t.Skip("kernel.yama.ptrace_scope forbids it: run as root, or set it to 0")
+		testenv.SkipMissing(t, "kernel.yama.ptrace_scope forbids it: run as root, or set it to 0")
 	}
 }
 
 // A router that runs already: all but what came in before can be checked, if one
 // knows its process; and another process is not taken for it.
 func TestVerifyPID(t *testing.T) {
+	testenv.SkipSlow(t, "ten seconds")
 	needOthersMemory(t)
 	server := routertest.StartProcess(t, routertest.Config)
 	pid := strconv.Itoa(server.Cmd.Process.Pid)

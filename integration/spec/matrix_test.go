@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/nacl/box"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
@@ -150,12 +151,12 @@ func (x *exchange) finish(t testing.TB, call *wamp.Call, invocation *wamp.Invoca
 
 // TestMatrix sends sealed payloads of 0 B to 1 MiB every way, over every
 // transport, in every serializer and form, and compares every byte. The number
-// of messages is BLINDFOLD_MATRIX_MESSAGES, or 5,000 (500 with the race
-// detector).
+// of messages is BLINDFOLD_MATRIX_MESSAGES, or 5,000 where every test must run, and
+// 500 elsewhere and with the race detector.
 func TestMatrix(t *testing.T) {
-	total := 5000
-	if routertest.RaceEnabled { // which makes copying a megabyte slow
-		total = 500
+	total := 500
+	if testenv.All() && !routertest.RaceEnabled { // which makes copying a megabyte slow
+		total = 5000
 	}
 	if s := os.Getenv("BLINDFOLD_MATRIX_MESSAGES"); s != "" {
 		var err error

@@ -2,22 +2,11 @@ package routertest
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
-
-// SkipMissing skips the test because something is not installed; in CI it fails.
-func SkipMissing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
 
 // Context returns a context that ends after Timeout, or with the test.
 func Context(t testing.TB) context.Context {
@@ -54,16 +43,6 @@ func WaitUntil(t *testing.T, what string, holds func() bool) {
 			t.Fatalf("in vain: %s", what)
 		}
 	}
-}
-
-// Tool finds a program, or skips the test; in CI that is a failure.
-func Tool(t *testing.T, name, debian string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		SkipMissing(t, name+" is missing: apt-get install "+debian)
-	}
-	return path
 }
 
 // EachPayload runs a subtest for each serializer, with a clear payload and with an

@@ -1,4 +1,4 @@
-package faults
+package arch
 
 import (
 	"go/ast"
@@ -22,21 +22,21 @@ import (
 // Linux's time namespaces have the other clocks only, and Go's programs don't ask
 // the C library, which faketime replaces. Certificates are valid by the wall clock
 // by definition.)
-func TestWallClockJumps(t *testing.T) {
+func TestDurationsAreMonotonic(t *testing.T) {
 	stripping := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "In", "Round", "Truncate", "Date", "Parse", "ParseInLocation",
 		"MarshalBinary", "MarshalJSON", "MarshalText", "AppendFormat"}
 	allowed := map[string]string{
-		"router/kept.go keep UTC":                      "when an event was published, as it is shown",
-		"router/kept.go keep Truncate":                 "the same",
-		"router/history_disk.go appendKept UnixMilli":  "the same, in a file",
-		"router/history_disk.go restoreKept UnixMilli": "the same, read again",
-		"router/history_disk.go restoreKept UTC":       "the same",
-		"router/slow.go cutOff Unix":                   "a deadline that has passed, whatever the clock says",
-		"router/meta_events.go timestamp UTC":          "shown by the meta API",
-		"router/meta_history.go read Parse":            "a time that a client asks for",
-		"transport/dial.go dialed Unix":                "a deadline that has passed",
-		"auth/cra.go Authenticate UTC":                 "shown to the client in the challenge, and not looked at again",
-		"dashboard/recorder.go envelope UnixMilli":     "shown on the page",
+		"router/eventstore/event.go New UTC":          "when an event was published, as it is shown",
+		"router/eventstore/event.go New Truncate":     "the same",
+		"router/eventstore/event.go Append UnixMilli": "the same, in a file",
+		"router/eventstore/event.go Parse UnixMilli":  "the same, read again",
+		"router/eventstore/event.go Parse UTC":        "the same",
+		"router/slow.go disconnectSlow Unix":          "a deadline that has passed, whatever the clock says",
+		"router/meta_events.go timestamp UTC":         "shown by the meta API",
+		"router/meta_history.go read Parse":           "a time that a client asks for",
+		"transport/dial.go dialed Unix":               "a deadline that has passed",
+		"auth/cra.go Authenticate UTC":                "shown to the client in the challenge, and not looked at again",
+		"dashboard/recorder.go envelope UnixMilli":    "shown on the page",
 	}
 	seen := map[string]bool{}
 	for _, folder := range []string{"router", "transport", "auth", "client", "cmd/router", "metrics", "passthrough", "dashboard", "wamp"} {
