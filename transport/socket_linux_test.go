@@ -78,3 +78,10 @@ func TestPollKeepsError(t *testing.T) {
 		}
 	}
 }
+
+func netConnOf(c *conn) net.Conn {
+	if s, ok := c.stream.(*socket); ok {
+		return s.conn
+	}
+	return c.stream.(*netStream).conn
+}

@@ -37,10 +37,3 @@ func testTLS(t testing.TB) (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
 		&tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
 }
-
-func netConnOf(c *conn) net.Conn {
-	if s, ok := c.stream.(*socket); ok {
-		return s.conn
-	}
-	return c.stream.(*netStream).conn
-}
