@@ -113,11 +113,14 @@ func (l *concurrency) invoke(d *dealer, b *batch, from *session, m *wamp.Call) *
 	return l.wait(d, b, from, m, refusedBy, refusal)
 }
 
+// waitingSize is what a call that waits takes in memory beside what its caller sent.
+const waitingSize = 512
+
 // wait lets a call wait. The batch has its INVOCATION.
 func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, refusedBy []*session, refusal *wamp.Refusal) *wamp.Refusal {
 	w := &waitingCall{inv: d.newInvocation(from, m, l.reg), message: b.invocation, refusedBy: refusedBy, refusal: refusal}
 	w.message.Payload = m.Payload.Clone()
-	w.inv.concurrency = l
+	w.inv.concurrency, w.inv.kept = l, waitingSize+sizeOf(&w.message.Details)+m.Payload.WireSize()
 	l.mu.Lock()
 	switch {
 	case len(l.callees) == 0: // they have left since they were asked
@@ -210,6 +213,7 @@ func (l *concurrency) assign(b *batch, w *waitingCall, callee *session) bool {
 	refusal := l.deliverLocked(b, w, callee)
 	l.reg.mu.RUnlock()
 	if refusal == nil {
+		w.inv.forgetKept()
 		return true
 	}
 	l.releaseSlot(callee)

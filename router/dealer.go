@@ -178,7 +178,7 @@ func (d *dealer) deliverInvocation(b *batch, from *session, m *wamp.Call, inv *i
 			return calleeLacksProgressive
 		}
 		first := b.invocation.Details
-		inv.first = &first
+		inv.first, inv.kept = &first, sizeOf(&first)
 	}
 	if refusal := inv.start(); refusal != nil {
 		return refusal

@@ -19,6 +19,7 @@ type invocation struct {
 	moreExpected bool
 	first        *wamp.InvocationDetails
 	timer        timer
+	kept         int // bytes that are kept for it: see keep
 
 	// concurrency is nil unless the registration's callees have limited concurrency.
 	// Then callee is nil while the call waits, until its INVOCATION is put; it is
@@ -49,12 +50,62 @@ func (inv *invocation) addToCaller() *wamp.Refusal {
 	if refusal := overLimit(len(caller.calls), caller.router.limits().Calls, tooManyCalls); refusal != nil {
 		return refusal
 	}
+	if refusal := inv.keep(); refusal != nil {
+		return refusal
+	}
 	if caller.calls == nil {
 		caller.calls = make(map[wamp.ID]*invocation)
 	}
 	caller.calls[inv.request] = inv
 	return nil
 }
+
+// keep counts what is kept for the call against what the caller, and all sessions, may
+// have waiting: half of the latter, so that the rest stays for the queues. caller.mu is
+// held.
+func (inv *invocation) keep() *wamp.Refusal {
+	caller, r := inv.caller, inv.caller.router
+	switch {
+	case inv.kept == 0:
+	case caller.kept+inv.kept > r.limits().Queue:
+		return tooMuchKept
+	case r.queued.Add(int64(inv.kept)) > int64(r.limits().QueueTotal)/2:
+		r.queued.Add(-int64(inv.kept))
+		return tooMuchKeptByAll
+	}
+	caller.kept += inv.kept
+	return nil
+}
+
+// sizeOf returns the bytes of the texts in an INVOCATION's details that a caller chooses.
+func sizeOf(d *wamp.InvocationDetails) int {
+	a := &d.Attributes
+	return len(d.TransactionHash) + len(a.EncAlgo) + len(a.EncKey) + len(a.EncSerializer) +
+		len(a.PPTScheme) + len(a.PPTSerializer) + len(a.PPTCipher) + len(a.PPTKeyID)
+}
+
+// forgetKept says that nothing is kept for the call any more.
+func (inv *invocation) forgetKept() {
+	inv.caller.mu.Lock()
+	defer inv.caller.mu.Unlock()
+	inv.forget()
+}
+
+// forget is forgetKept where caller.mu is held.
+func (inv *invocation) forget() {
+	if inv.kept > 0 {
+		inv.caller.kept -= inv.kept
+		inv.caller.router.queued.Add(-int64(inv.kept))
+		inv.kept = 0
+	}
+}
+
+var (
+	tooMuchKept = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueue,
+		Text: "this session's calls that wait for a callee hold as many bytes as they may (limits.queue): call again later"}
+	tooMuchKeptByAll = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueueTotal,
+		Text: "calls that wait for a callee hold as many bytes of the router as they may (limits.queue_total): call again later"}
+)
 
 // addInvocation enters an invocation into the table of its callee, under a new
 // id, unless the callee is gone.
@@ -128,6 +179,7 @@ func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 	ended := inv.caller.calls[inv.request] == inv
 	if ended {
 		delete(inv.caller.calls, inv.request)
+		inv.forget()
 		if inv.first != nil {
 			// Under the lock: the caller's next part finds the call, or this.
 			inv.caller.endedCalls.add(inv.request)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -123,6 +124,15 @@ func TestWhoReadsIsNotCutOff(t *testing.T) {
 			if len(reader.invocations) != 29 {
 				t.Errorf("%d calls were assigned", len(reader.invocations))
 			}
+		},
+		"retained events": func(t *testing.T, r *Router, reader, sender *session) {
+			r.order[0].retained = newRetained(&RetainedLimits{})
+			for i := range 20 {
+				m := publish(growing(t, 300_000))
+				m.Topic, m.Options.Retain = wamp.URI(fmt.Sprintf("com.t%d", i)), wamp.True
+				say(sender, frame(t, wamp.MsgPack, m))
+			}
+			say(reader, frame(t, wamp.JSON, &wamp.Subscribe{Request: 1, Topic: "com.", Options: wamp.SubscribeOptions{Match: "prefix", GetRetained: wamp.True}}))
 		},
 		"a large event for many": func(t *testing.T, r *Router, reader, sender *session) {
 			limits := DefaultLimits()

@@ -42,6 +42,7 @@ type session struct {
 	subscriptions    subscriptionSet
 	registrations    map[wamp.ID]*registration
 	calls            map[wamp.ID]*invocation // by CALL.Request, made by this session
+	kept             int                     // bytes that are kept for calls
 	invocations      map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
 	lastInvocationID wamp.ID                 // the INVOCATION.Request given out last
 	details          map[string]any          // by wamp.session.modify_details; replaced, not changed
