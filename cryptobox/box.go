@@ -10,8 +10,8 @@ import (
 
 const (
 	nonceSize = 24
-	// Overhead is how much longer a payload is than its plaintext, in bytes:
-	// the nonce and the authenticator.
+	// Overhead is the size of nonce and authenticator: how many bytes a payload is
+	// longer than its plaintext.
 	Overhead = nonceSize + box.Overhead
 )
 
@@ -20,15 +20,15 @@ const (
 //
 //	nonce (24 random bytes) ‖ crypto_box(plaintext)
 //
-// and the plaintext compact UTF-8 JSON, {"uri":…,"args":…,"kwargs":…}, with
-// binaries as WAMP has them in JSON (U+0000 and base64). A string that begins
-// with U+0000 has no place there and is refused.
+// and the plaintext is compact UTF-8 JSON, {"uri":…,"args":…,"kwargs":…}, with
+// binaries as in WAMP's JSON serializer (U+0000 and base64). A string that begins with
+// U+0000 cannot be represented and is refused.
 //
 // Box is a client.Sealer. It may be used concurrently.
 type Box struct {
 	Keys *KeyRing
-	// RequireKey refuses to seal for a URI without a key, which otherwise is
-	// reported as none of this sealer's business and goes out in the clear.
+	// RequireKey refuses to seal for a URI without a key. Otherwise such a payload is
+	// sent in the clear.
 	RequireKey bool
 }
 
@@ -36,29 +36,40 @@ type Box struct {
 func (s *Box) Keyed(on *wamp.Subject) bool { return s.RequireKey || len(s.Keys.lookup(on.URI)) > 0 }
 
 // Seal returns the sealed args and kwargs. sealed is false, with a nil error, if
-// and only if uri has no key and RequireKey is not set. A URI that has a key is
-// sealed or it is an error.
+// and only if the URI has no key and RequireKey is not set. If the URI has a key, the
+// payload is sealed or the call fails.
 func (s *Box) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
-	k, err := sealingKey(s.Keys, on.URI, on.Originator, s.RequireKey)
+	k, payload, err := sealContent(s.Keys, s.RequireKey, on, args, kwargs, (*content).marshalJSON)
 	if k == nil {
 		return attrs, nil, false, err
 	}
+	return boxAttributes, payload, true, nil
+}
+
+// sealContent seals args and kwargs with the key of on, as the plaintext that marshal
+// returns. k is nil after an error, and if on has no key and needs none.
+func sealContent(ring *KeyRing, require bool, on *wamp.Subject, args []any, kwargs map[string]any,
+	marshal func(*content) ([]byte, error)) (k *Key, payload []byte, err error) {
+	k, err = sealingKey(ring, on.URI, on.Originator, require)
+	if k == nil {
+		return nil, nil, err
+	}
 	c, err := normalContent(string(on.URI), args, kwargs)
 	if err != nil {
-		return attrs, nil, false, err
+		return nil, nil, err
 	}
-	plaintext, err := c.marshalJSON()
+	plaintext, err := marshal(&c)
 	if err != nil {
-		return attrs, nil, false, err
+		return nil, nil, err
 	}
-	return boxAttributes, seal(k.side(on.Originator), newNonce(), plaintext), true, nil
+	return k, seal(k.side(on.Originator), newNonce(), plaintext), nil
 }
 
 var boxAttributes = wamp.Attributes{EncAlgo: "cryptobox", EncSerializer: "json"}
 
 // Open returns the args and kwargs of a payload that was sealed for its URI. Its
-// errors are ErrNoKey, ErrDecrypt and ErrURIMismatch. What it returns shares no
-// memory with payload.
+// errors are ErrNoKey, ErrDecrypt and ErrURIMismatch. The results share no memory with
+// payload.
 func (s *Box) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
 	if attrs.EncAlgo != boxAttributes.EncAlgo || attrs.EncSerializer != boxAttributes.EncSerializer {
 		return nil, nil, ErrNoKey.because("not a cryptobox payload with JSON inside")
@@ -71,7 +82,7 @@ func (s *Box) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (ar
 	if err := c.unmarshalJSON(plaintext); err != nil {
 		return nil, nil, err
 	}
-	// Without this the router could pass what was sealed for one URI as another's.
+	// Without this check the router could move a payload to another URI.
 	if c.uri == nil || *c.uri != string(on.URI) {
 		return nil, nil, ErrURIMismatch
 	}
@@ -88,7 +99,7 @@ func sealingKey(ring *KeyRing, uri wamp.URI, originator, require bool) (*Key, er
 		}
 	}
 	if len(keys) > 0 {
-		return nil, ErrNoKey.because("the private half of this side is missing")
+		return nil, ErrNoKey.because("the private key of this side is missing (the originator publishes and calls, the responder subscribes and registers)")
 	}
 	if require {
 		return nil, ErrNoKey
@@ -117,7 +128,7 @@ func seal(shared *[keySize]byte, nonce [nonceSize]byte, plaintext []byte) []byte
 	return box.SealAfterPrecomputation(payload, plaintext, &nonce, shared)
 }
 
-// open returns the plaintext by the first of keys that fits.
+// open returns the plaintext, decrypted with the first key that fits.
 func open(keys []*Key, originator bool, payload []byte) ([]byte, error) {
 	if len(keys) == 0 {
 		return nil, ErrNoKey

@@ -3,7 +3,7 @@ package cryptobox
 import "github.com/blindfold-wamp/blindfold/internal/values"
 
 // marshalCBOR returns the hash table of WAMP's "Payload Passthru Mode", "Message
-// Structure", with the URI beside args and kwargs.
+// Structure", with the URI in addition to args and kwargs.
 func (c *content) marshalCBOR() ([]byte, error) {
 	m := map[string]any{"uri": *c.uri, "args": c.args, "kwargs": c.kwargs}
 	if c.args == nil {
@@ -14,15 +14,14 @@ func (c *content) marshalCBOR() ([]byte, error) {
 	}
 	b, err := values.Encoding.Marshal(m)
 	if err != nil {
-		return nil, ErrValue.because("no CBOR for it")
+		return nil, ErrValue.because("it cannot be represented in CBOR")
 	}
 	return b, nil
 }
 
-var errPlainCBOR = ErrDecrypt.because("what is inside is not the CBOR of this form")
+var errPlainCBOR = ErrDecrypt.because("the content is not the CBOR of this form")
 
-// unmarshalCBOR is the opposite of marshalCBOR, for CBOR of any encoder and
-// unknown members.
+// unmarshalCBOR reverses marshalCBOR. It accepts CBOR of any encoder, and unknown members.
 func (c *content) unmarshalCBOR(data []byte) error {
 	var m map[string]any
 	if err := values.Decoding.Unmarshal(data, &m); err != nil || m == nil {
@@ -33,7 +32,7 @@ func (c *content) unmarshalCBOR(data []byte) error {
 		switch err {
 		case nil:
 		case values.ErrRange:
-			return ErrDecrypt.because("a number inside is out of range")
+			return ErrDecrypt.because("a number in the content is out of range")
 		default:
 			return errPlainCBOR
 		}

@@ -1,27 +1,25 @@
 // Package cryptobox encrypts WAMP payloads from end to end: Curve25519 boxes
 // (NaCl crypto_box: X25519, XSalsa20, Poly1305) with keys selected by URI. It is
-// compatible with the KeyRing of Autobahn|Python, and knows no router: Box,
-// Passthru and Forms are sealers to plug into a client.
+// compatible with the KeyRing of Autobahn|Python. It does not depend on a router: Box,
+// Passthru and Forms are values for client.Config.Sealer.
 //
-// A KeyRing holds the keys. Box seals in the transparency form (enc_algo, what
-// Autobahn and Crossbar speak), Passthru in the passthru form (ppt_scheme, the
-// WAMP specification), Forms opens either. A Scrambler, independent of these,
-// hides the URIs themselves.
+// A KeyRing holds the keys. Box seals in the transparency form (enc_algo, used by
+// Autobahn and Crossbar), Passthru in the passthru form (ppt_scheme, the WAMP
+// specification), and Forms opens both. A Scrambler, independent of these, hides the
+// URIs themselves.
 //
-// # What it keeps, and what not
+// # Security properties
 //
-// Who has neither of the private keys can neither read a payload nor make one
-// that opens, and a payload opens only under the URI that it was sealed for. A
-// URI that has a key is never sent in the clear, whatever fails: an error, and
-// nothing is sent.
+// Without one of the two private keys, nobody can read a payload or create one that
+// opens. A payload opens only under the URI that it was sealed for. If a URI has a key,
+// its payloads are never sent in the clear: if sealing fails, nothing is sent.
 //
-// The format is Autobahn's, with its limits. It has no forward secrecy: a private
-// key that gets out opens what was recorded before. Whoever holds the originator's
-// and a responder's public key and one of the private keys can seal as either of
-// the two, since a box has one secret for both directions; so a router that
-// passes a payload back to the peer that sealed it, or delivers it again, is not
-// noticed: where that matters, put a counter and a direction in the arguments.
-// Sizes, times and, without a Scrambler, URIs are the router's to see.
+// The format is Autobahn's, with its limits. It has no forward secrecy: with a leaked
+// private key, payloads recorded before can be opened. A box has one secret for both
+// directions, so each side can seal as either of the two. A payload that the router
+// returns to its sender, or delivers twice, is not detected: if that matters, put a
+// direction and a counter into the arguments. The router sees sizes, times and, without
+// a Scrambler, URIs.
 //
 // # The keyring file
 //
@@ -42,11 +40,10 @@
 //	  ]
 //	}
 //
-// Each entry of keys is one key; of those with the same prefix the first is the
-// newest. Keys are 32 bytes in standard base64 with padding. Of each half, the
-// public key may be left out where the private one is there, and at least one
-// half has its private key. The entries of scramble, if there are any, are the keys
-// of a Scrambler, one for a prefix. Unknown and duplicate members are errors, and so is
-// another version. The file's mode is 0600; one that is open to the group or to
-// others is refused.
+// Each entry of keys is one key. Among keys with the same prefix, the first is the
+// newest. Keys are 32 bytes in standard base64 with padding. A half may omit the public
+// key if it has the private one, and at least one half must have its private key. The
+// entries of scramble, if any, are the keys of a Scrambler, one per prefix. Unknown and
+// duplicate members and other versions are errors. The file has mode 0600. A file that
+// is accessible by the group or by others is refused.
 package cryptobox

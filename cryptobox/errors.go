@@ -2,11 +2,11 @@ package cryptobox
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// Error says why something was not sealed, opened or scrambled. Its text never
-// repeats what a peer sent, nor any part of a key or a payload.
+// Error says why something was not sealed, opened or scrambled. Its text never repeats
+// what a peer sent, and contains no part of a key or a payload.
 //
-// errors.Is(err, ErrDecrypt) and its like tell the kinds apart; errors.As gives
-// the URI to report to the peer.
+// errors.Is(err, ErrDecrypt) and so on distinguish the kinds. errors.As gives the URI to
+// report to the peer.
 type Error struct {
 	// URI is the WAMP error URI of this kind of failure.
 	URI wamp.URI
@@ -16,15 +16,15 @@ type Error struct {
 
 // The kinds of failure, by their URI.
 var (
-	// ErrNoKey: no key is known for the URI, or not the half that this side
-	// needs, or the payload is of an algorithm that the sealer does not speak.
+	// ErrNoKey: there is no key for the URI, or the private key of this side is missing,
+	// or the sealer does not support the payload's algorithm.
 	ErrNoKey = &Error{wamp.ErrNoPayloadCodec, "no key for this URI"}
-	// ErrDecrypt: no key that belongs to the URI opens the payload, or what was
-	// in it is not what this form carries.
+	// ErrDecrypt: no key of the URI opens the payload, or its content does not have the
+	// format of this form.
 	ErrDecrypt = &Error{wamp.ErrDecryptError, "payload cannot be decrypted"}
-	// ErrURIMismatch: the payload is genuine, and was sealed for another URI.
+	// ErrURIMismatch: the payload is genuine, but was sealed for another URI.
 	ErrURIMismatch = &Error{wamp.ErrTrustedURIMismatch, "payload was sealed for another URI"}
-	// ErrValue: a value has no counterpart in the form's plaintext. Nothing was
+	// ErrValue: a value cannot be represented in the form's plaintext. Nothing was
 	// sealed.
 	ErrValue = &Error{wamp.ErrInvalidArgument, "value cannot be sealed"}
 	// ErrURI: a URI or pattern cannot be scrambled.

@@ -2,11 +2,11 @@ package cryptobox
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// Forms seals in one form and opens both, by what a payload declares to be: for
-// a peer whose counterparts do not all speak the same. It is a client.Sealer and
-// may be used concurrently.
+// Forms seals in one form and opens both, depending on the form that a payload declares.
+// It is for clients whose peers use different forms. It is a client.Sealer and may be
+// used concurrently.
 type Forms struct {
-	// Form is the one to seal in: that of Passthru, or else of Box.
+	// Form is the form to seal in: wamp.FormPassthru, or else that of Box.
 	Form     wamp.Form
 	Box      Box
 	Passthru Passthru

@@ -15,8 +15,8 @@ import (
 )
 
 // marshalJSON returns {"uri":…,"args":…,"kwargs":…} as Autobahn writes it: compact,
-// in this order, not escaped beyond need, absent args and kwargs as null. Entries
-// of dicts are sorted.
+// in this order, with minimal escaping, absent args and kwargs as null. Entries of
+// dicts are sorted.
 func (c *content) marshalJSON() ([]byte, error) {
 	b := append(make([]byte, 0, 256), `{"uri":`...)
 	b, err := appendJSON(b, *c.uri)
@@ -52,7 +52,7 @@ func appendJSON(b []byte, v any) (_ []byte, err error) {
 	case float64:
 		return appendFloat(b, v)
 	case string:
-		// The other side would take it for a binary.
+		// The other side would read it as a binary.
 		if strings.HasPrefix(v, "\x00") {
 			return nil, ErrValue.because("a string that begins with U+0000 is a binary in JSON")
 		}
@@ -89,11 +89,11 @@ func appendJSON(b []byte, v any) (_ []byte, err error) {
 	panic("cryptobox: not a normal value")
 }
 
-// appendFloat writes a number as Python does: with as few digits as tell it from
-// its neighbours, and so that a float is told from an integer.
+// appendFloat writes a number as Python does: with as few digits as needed to
+// distinguish it from its neighbours, and always recognizable as a float.
 func appendFloat(b []byte, f float64) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, ErrValue.because("NaN and infinities have no JSON")
+		return nil, ErrValue.because("NaN and infinities cannot be represented in JSON")
 	}
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-4 || abs >= 1e16) {
 		return strconv.AppendFloat(b, f, 'e', -1, 64), nil
@@ -106,10 +106,10 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 	return b, nil
 }
 
-var errPlainJSON = ErrDecrypt.because("what is inside is not the JSON of this form")
+var errPlainJSON = ErrDecrypt.because("the content is not the JSON of this form")
 
-// unmarshalJSON is the opposite of marshalJSON, for any order, any whitespace
-// and unknown members.
+// unmarshalJSON reverses marshalJSON. It accepts any order, any whitespace and unknown
+// members.
 func (c *content) unmarshalJSON(text []byte) error {
 	// The decoder refuses invalid UTF-8 and duplicate names.
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
@@ -186,12 +186,12 @@ func readJSON(d *jsontext.Decoder, depth int) (any, error) {
 	return nil, errPlainJSON
 }
 
-// readNumber never rounds an integer: Python's have no bounds, Go's do.
+// readNumber never rounds an integer. Python's integers have no bounds, Go's do.
 func readNumber(s string) (any, error) {
 	if strings.ContainsAny(s, ".eE") {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {
-			return nil, ErrDecrypt.because("a number inside is out of range")
+			return nil, ErrDecrypt.because("a number in the content is out of range")
 		}
 		return f, nil
 	}
@@ -200,7 +200,7 @@ func readNumber(s string) (any, error) {
 	}
 	u, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return nil, ErrDecrypt.because("a number inside is out of range")
+		return nil, ErrDecrypt.because("a number in the content is out of range")
 	}
 	return u, nil
 }
@@ -212,7 +212,7 @@ func readText(s string) (any, error) {
 	}
 	b, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, ErrDecrypt.because("a binary inside is not base64")
+		return nil, ErrDecrypt.because("a binary in the content is not base64")
 	}
 	return b, nil
 }

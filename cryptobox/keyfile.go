@@ -27,7 +27,7 @@ type fileRing struct {
 	Format  string    `json:"format"`
 	Version int       `json:"version"`
 	Keys    []fileKey `json:"keys"`
-	// Scramble is left out where there is none.
+	// Scramble is omitted if empty.
 	Scramble []fileScramble `json:"scramble,omitzero"`
 }
 
@@ -47,8 +47,8 @@ type fileHalf struct {
 	Public  string `json:"public,omitzero"`
 }
 
-// ParseKeyRing returns the keyring of a keyring file's content. Its errors name
-// the entry at fault, and nothing that stands in it.
+// ParseKeyRing returns the keyring in the content of a keyring file. Its errors name the
+// wrong entry, but nothing of its content.
 func ParseKeyRing(content []byte) (*KeyRing, error) {
 	var f fileRing
 	if err := json.Unmarshal(content, &f, json.RejectUnknownMembers(true)); err != nil {
@@ -94,7 +94,7 @@ func (e *fileScramble) into(ring *KeyRing) error {
 		return err
 	}
 	if ring.Scrambles(prefix) {
-		return errors.New("\"prefix\" has a scramble key already")
+		return errors.New("\"prefix\" has two scramble keys")
 	}
 	return ring.SetScramble(prefix, key)
 }
@@ -104,7 +104,7 @@ func readPrefix(text *string) (wamp.URI, error) {
 	case text == nil:
 		return "", errors.New("\"prefix\" is missing")
 	case !validPrefix(wamp.URI(*text)):
-		return "", errors.New("\"prefix\" cannot begin a URI")
+		return "", errors.New("\"prefix\": no valid URI begins so")
 	}
 	return wamp.URI(*text), nil
 }
@@ -136,8 +136,8 @@ func (h *fileHalf) half() (half Half, err error) {
 	return half, err
 }
 
-// locate says where in content err is, and leaves out what the library would
-// quote: it could be a key.
+// locate returns err with its line in content, and without the text that the library
+// quotes: that could be a key.
 func locate(content []byte, err error) error {
 	offset, what := int64(-1), "not a keyring file of this format"
 	var syntactic *jsontext.SyntacticError
@@ -155,8 +155,8 @@ func locate(content []byte, err error) error {
 	return fmt.Errorf("line %d: %s", line, what)
 }
 
-// Encode returns the content of a keyring file: it holds the private keys. The
-// same keys always give the same bytes.
+// Encode returns the content of a keyring file, with the private keys. The same keys
+// always give the same bytes.
 func (r *KeyRing) Encode() []byte {
 	f := fileRing{Format: fileFormat, Version: fileVersion, Keys: []fileKey{}}
 	t := r.keys.load()
@@ -173,7 +173,7 @@ func (r *KeyRing) Encode() []byte {
 	}
 	content, err := json.Marshal(f, jsontext.WithIndent("  "))
 	if err != nil {
-		// Strings that ParseKeyRing and check let in are always valid UTF-8.
+		// ParseKeyRing and check accept only valid UTF-8.
 		panic("cryptobox: " + err.Error())
 	}
 	return append(content, '\n')
@@ -183,9 +183,8 @@ func (h Half) file() fileHalf {
 	return fileHalf{Private: h.Private.Encode(), Public: h.Public.String()}
 }
 
-// LoadKeyRing reads a keyring file. It refuses one that its group or others may
-// read or write: what it holds must be the owner's alone. (On Windows, where
-// these bits mean nothing, it cannot tell.)
+// LoadKeyRing reads a keyring file. It refuses a file that its group or others may read
+// or write. (On Windows, these bits have no meaning, and it cannot check.)
 func LoadKeyRing(path string) (*KeyRing, error) {
 	content, err := readOwn("keyring", path)
 	if err != nil {
@@ -198,8 +197,8 @@ func LoadKeyRing(path string) (*KeyRing, error) {
 	return ring, nil
 }
 
-// LoadPrivateKey reads a file with the base64 text of one private key, which may
-// have space around it. It refuses what LoadKeyRing does.
+// LoadPrivateKey reads a file with the base64 text of one private key; surrounding white
+// space is ignored. Like LoadKeyRing it refuses files that others may read or write.
 func LoadPrivateKey(path string) (PrivateKey, error) {
 	content, err := readOwn("key", path)
 	if err != nil {
@@ -212,7 +211,7 @@ func LoadPrivateKey(path string) (PrivateKey, error) {
 	return key, nil
 }
 
-// readOwn reads a file that is the owner's alone.
+// readOwn reads a file that only its owner may access.
 func readOwn(what, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -224,7 +223,7 @@ func readOwn(what, path string) ([]byte, error) {
 		return nil, fmt.Errorf("cryptobox: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("cryptobox: %s %s is open to others than its owner (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", what, path, mode)
+		return nil, fmt.Errorf("cryptobox: %s %s is accessible by other users (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", what, path, mode)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
@@ -236,9 +235,8 @@ func readOwn(what, path string) ([]byte, error) {
 	return content, nil
 }
 
-// Save writes the keyring file with mode 0600. It replaces an existing file
-// whole or not at all, whatever happens meanwhile, and also where that file has
-// another mode.
+// Save writes the keyring file with mode 0600. An existing file, of any mode, is replaced
+// atomically.
 func (r *KeyRing) Save(path string) (err error) {
 	defer func() {
 		if err != nil {
@@ -274,7 +272,7 @@ func (r *KeyRing) Save(path string) (err error) {
 	return syncDir(dir)
 }
 
-// syncDir makes the renaming last through a power cut, where the system can.
+// syncDir makes the renaming survive a power failure, if the system supports that.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -120,7 +120,7 @@ func TestLoadRefusesOpenFiles(t *testing.T) {
 			if err := os.Chmod(path, mode); err != nil {
 				t.Fatal(err)
 			}
-			if err := load(path); err == nil || !strings.Contains(err.Error(), path+" is open to others than its owner") || !strings.Contains(err.Error(), "chmod 600") {
+			if err := load(path); err == nil || !strings.Contains(err.Error(), path+" is accessible by other users") || !strings.Contains(err.Error(), "chmod 600") {
 				t.Errorf("%s, mode %v: %v", filepath.Base(path), mode, err)
 			}
 		}

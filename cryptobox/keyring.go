@@ -10,26 +10,25 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// KeyRing holds keys by URI prefix. A URI belongs to the longest prefix that it
-// begins with, character by character ("com.app" is a prefix of "com.apple");
-// "" is the prefix of all URIs. These are the rules of Autobahn|Python's KeyRing.
+// KeyRing holds keys by URI prefix. A URI belongs to the longest prefix that it begins
+// with, by characters ("com.app" is a prefix of "com.apple"). "" is the prefix of all
+// URIs. These are the rules of Autobahn|Python's KeyRing.
 //
-// A prefix may hold several keys, for rotation: sealing uses the newest that has
-// the private half of the sealing side, opening tries all of them, newest first.
-// To rotate without a gap, Accept the new key at every peer, then Add it at every
-// peer, then Remove the old one when nothing sealed with it is under way any more.
+// A prefix may have several keys, for rotation. Sealing uses the newest key that has the
+// private key of the sealing side. Opening tries all keys, the newest first. To rotate
+// without a gap, Accept the new key at every client, then Add it at every client, then
+// Remove the old key when no payload sealed with it is in flight any more.
 //
-// The zero KeyRing is empty and ready. It may be used concurrently. Printed,
-// logged or marshalled it shows prefixes and public keys.
+// The zero KeyRing is empty and ready to use. It may be used concurrently. If it is
+// printed, logged or marshalled, it shows prefixes and public keys only.
 //
-// It keeps scramble keys as well, one for each prefix that has one; Scrambler
-// puts them to use.
+// It also keeps scramble keys, at most one per prefix; see Scrambler.
 type KeyRing struct {
 	keys     prefixes[[]*Key] // newest first; slices are never changed in place
 	scramble prefixes[ScrambleKey]
 }
 
-// Add makes key the newest of prefix.
+// Add makes key the newest key of prefix.
 func (r *KeyRing) Add(prefix wamp.URI, key *Key) error {
 	if err := check(prefix, key); err != nil {
 		return err
@@ -40,8 +39,8 @@ func (r *KeyRing) Add(prefix wamp.URI, key *Key) error {
 	return nil
 }
 
-// Accept makes key the oldest of prefix: it opens, and does not seal where there
-// is another. A key that is there already stays where it is.
+// Accept makes key the oldest key of prefix: it opens payloads, and seals only if there
+// is no other. A key that is there already keeps its position.
 func (r *KeyRing) Accept(prefix wamp.URI, key *Key) error {
 	if err := check(prefix, key); err != nil {
 		return err
@@ -54,7 +53,7 @@ func (r *KeyRing) Accept(prefix wamp.URI, key *Key) error {
 	return nil
 }
 
-// Set makes key the only one of prefix.
+// Set makes key the only key of prefix.
 func (r *KeyRing) Set(prefix wamp.URI, key *Key) error {
 	if err := check(prefix, key); err != nil {
 		return err
@@ -65,16 +64,16 @@ func (r *KeyRing) Set(prefix wamp.URI, key *Key) error {
 
 func check(prefix wamp.URI, key *Key) error {
 	if key == nil {
-		return errors.New("cryptobox: no key given")
+		return errors.New("cryptobox: the key is nil")
 	}
 	if !validPrefix(prefix) {
-		return errors.New("cryptobox: not a prefix of a URI")
+		return errors.New("cryptobox: no valid URI begins with this prefix")
 	}
 	return nil
 }
 
-// Remove takes those keys of prefix away that have the halves of key, whichever
-// side they serve.
+// Remove removes the keys of prefix that have the halves of key, whichever side they
+// serve.
 func (r *KeyRing) Remove(prefix wamp.URI, key *Key) {
 	if key == nil {
 		return
@@ -87,13 +86,13 @@ func (r *KeyRing) Remove(prefix wamp.URI, key *Key) {
 	})
 }
 
-// without returns a copy of keys that lacks what drop selects.
+// without returns a copy of keys without those that drop selects.
 func without(keys []*Key, drop func(*Key) bool) []*Key {
 	return slices.DeleteFunc(slices.Clone(keys), drop)
 }
 
-// RemovePrefix takes all keys of prefix away. Its URIs then belong to the next
-// shorter prefix, or to none: then they are sent in the clear.
+// RemovePrefix removes all keys of prefix. Its URIs then belong to the next shorter
+// prefix. If there is none, they are sent in the clear.
 func (r *KeyRing) RemovePrefix(prefix wamp.URI) {
 	r.keys.update(func(m map[wamp.URI][]*Key) { delete(m, prefix) })
 }
@@ -109,8 +108,8 @@ func (r *KeyRing) Scrambles(prefix wamp.URI) bool {
 	return ok
 }
 
-// Scrambler returns a new Scrambler with the scramble keys that r has now, or nil
-// if it has none.
+// Scrambler returns a new Scrambler with the present scramble keys of r, or nil if r has
+// none.
 func (r *KeyRing) Scrambler() *Scrambler {
 	t := r.scramble.load()
 	if len(t.values) == 0 {
@@ -129,11 +128,10 @@ func (r *KeyRing) Keys(prefix wamp.URI) []*Key {
 	return slices.Clone(r.keys.load().values[prefix])
 }
 
-// Covers reports whether uri has a key, on either side.
+// Covers reports whether uri has a key, for either side.
 func (r *KeyRing) Covers(uri wamp.URI) bool { return len(r.lookup(uri)) > 0 }
 
-// lookup returns the keys that uri belongs to, newest first. The caller must not
-// change them.
+// lookup returns the keys of uri, newest first. The caller must not change the slice.
 func (r *KeyRing) lookup(uri wamp.URI) []*Key {
 	if r == nil {
 		return nil
@@ -168,6 +166,6 @@ func (r *KeyRing) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String()
 // LogValue makes package log/slog log String.
 func (r *KeyRing) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// MarshalText makes encoders of text formats, JSON among them, write String. The
-// keys themselves are written by Encode and Save alone.
+// MarshalText makes encoders of text formats, such as JSON, write String. Only Encode and
+// Save write the keys themselves.
 func (r *KeyRing) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

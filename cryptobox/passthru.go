@@ -15,24 +15,23 @@ import (
 // ppt_scheme "wamp", ppt_serializer "cbor", ppt_cipher "xsalsa20poly1305", and
 // as ppt_keyid the KeyID of the receiving side's public key.
 //
-// The specification names the cipher and the plaintext, not how nonce and
-// ciphertext lie; the payload is laid out like Box's, nonce ‖ crypto_box. The
-// plaintext is deterministic CBOR (RFC 8949, 4.2.1) of the specification's hash
-// table with one entry more, "uri", which binds the payload to its URI:
+// The specification defines the cipher and the plaintext, but not the layout of nonce
+// and ciphertext. The layout here is that of Box, nonce ‖ crypto_box. The plaintext is
+// deterministic CBOR (RFC 8949, 4.2.1) of the specification's hash table with an
+// additional entry, "uri", which binds the payload to its URI:
 //
 //	{"uri": …, "args": […], "kwargs": {…}}
 //
-// A peer that knows only args and kwargs reads it all the same.
+// A client that knows only args and kwargs can still read it.
 //
 // Passthru is a client.Sealer. It may be used concurrently.
 type Passthru struct {
 	Keys *KeyRing
 	// RequireKey is as in Box.
 	RequireKey bool
-	// AllowUnbound opens payloads that name no URI inside, from senders that
-	// write only what the specification asks for. A router can then pass what
-	// was sealed for one URI of a key as another's. A payload that does name a
-	// URI must still name the right one.
+	// AllowUnbound opens payloads without a URI inside, from senders that write only
+	// what the specification demands. A router can then move them to another URI of
+	// the same key. A payload that has a URI must still have the right one.
 	AllowUnbound bool
 }
 
@@ -45,21 +44,13 @@ func (s *Passthru) Keyed(on *wamp.Subject) bool {
 
 // Seal is as in Box.
 func (s *Passthru) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
-	k, err := sealingKey(s.Keys, on.URI, on.Originator, s.RequireKey)
+	k, payload, err := sealContent(s.Keys, s.RequireKey, on, args, kwargs, (*content).marshalCBOR)
 	if k == nil {
-		return attrs, nil, false, err
-	}
-	c, err := normalContent(string(on.URI), args, kwargs)
-	if err != nil {
-		return attrs, nil, false, err
-	}
-	plaintext, err := c.marshalCBOR()
-	if err != nil {
 		return attrs, nil, false, err
 	}
 	attrs = passthruAttributes
 	attrs.PPTKeyID = k.receiver(!on.Originator).KeyID()
-	return attrs, seal(k.side(on.Originator), newNonce(), plaintext), true, nil
+	return attrs, payload, true, nil
 }
 
 // Open is as in Box.
@@ -78,7 +69,7 @@ func (s *Passthru) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte
 		return nil, nil, err
 	}
 	if c.uri == nil && !s.AllowUnbound {
-		return nil, nil, ErrURIMismatch.because("it names none")
+		return nil, nil, ErrURIMismatch.because("it contains none")
 	}
 	if c.uri != nil && *c.uri != string(on.URI) {
 		return nil, nil, ErrURIMismatch
@@ -86,7 +77,7 @@ func (s *Passthru) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte
 	return c.args, c.kwargs, nil
 }
 
-// receiver returns the public key of the side that opens.
+// receiver returns the public key of the side that opens the payload.
 func (k *Key) receiver(originator bool) PublicKey {
 	if originator {
 		return k.Originator()
@@ -94,9 +85,9 @@ func (k *Key) receiver(originator bool) PublicKey {
 	return k.Responder()
 }
 
-// named returns those of keys whose receiving public key id names: as KeyID
-// does, whatever its letters' case, or by the key itself in base64, as the
-// specification's examples do. No id names them all.
+// named returns the keys whose receiving public key has that id: its KeyID in any letter
+// case, or the key itself in base64 as in the specification's examples. An empty id
+// selects all keys.
 func named(keys []*Key, originator bool, id string) (out []*Key) {
 	if id == "" {
 		return keys
@@ -111,15 +102,15 @@ func named(keys []*Key, originator bool, id string) (out []*Key) {
 }
 
 // KeyID returns the identifier of k in the passthru form: "0x" and the last 20
-// bytes of the SHA-256 of k in hexadecimal, whose letters' case is the checksum
+// bytes of the SHA-256 of k in hexadecimal, with the letter case as the checksum
 // of EIP-55 (WAMP, "End-to-End Encryption Predefined Scheme").
 func (k PublicKey) KeyID() string {
 	sum := sha256.Sum256(k[:])
 	return "0x" + eip55(hex.EncodeToString(sum[len(sum)-20:]))
 }
 
-// eip55 sets the case of each letter of 40 lower-case hexadecimal digits by the
-// Keccak-256 of them all.
+// eip55 sets the case of the letters in 40 lower-case hexadecimal digits by the
+// Keccak-256 of these digits.
 func eip55(digits string) string {
 	h := sha3.NewLegacyKeccak256()
 	h.Write([]byte(digits))

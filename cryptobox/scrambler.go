@@ -13,19 +13,18 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// ScrambledLength is how many characters a scrambled component has, 5 bits each.
+// ScrambledLength is the number of characters of a scrambled component, 5 bits each.
 //
-// Two components that scramble alike would be one to the router. Among n
-// components that happens with a probability of at most n²/2^(bits+1) (birthday
-// bound): with 100 bits, for the 2^32 components of 2^32 URIs that each bring a
-// new one, 2^-37; and if every one of 2^32 URIs had 32 components that no other
-// has, 2^-27. A character less would be 32 times or so worse, a few more would
-// cost depth: within the 255 bytes of a URI, 20 characters leave room for 12
-// components.
+// If two components scramble to the same text, the router takes them for one. Among n
+// components the probability of that is at most n²/2^(bits+1) (birthday bound). With 100
+// bits it is 2^-37 for 2^32 URIs that have one new component each, and 2^-27 if each of
+// them has 32 new components. One character less would make it 32 times as likely. More
+// characters would limit the depth: 20 characters allow 12 components within the 255
+// bytes of a URI.
 const ScrambledLength = 20
 
-// seenComponents bounds the memory of a Scrambler: so many components at least,
-// and twice as many at most, can be turned back.
+// seenComponents bounds the memory of a Scrambler: it can restore at least so many
+// components, and at most twice as many.
 const seenComponents = 1 << 15
 
 // Scrambler hides URIs from the router, component by component: each is replaced
@@ -33,43 +32,42 @@ const seenComponents = 1 << 15
 //
 //	HMAC-SHA-256(key, component)
 //
-// wherever it stands in the URI, so that prefix and wildcard patterns still
-// match. What the router still sees: how many components a URI has, and which
-// URIs share which; it can tell a name that it guesses only with the key.
+// independent of its position in the URI, so that prefix and wildcard patterns still
+// match. The router still sees how many components a URI has, and which URIs share
+// components. Without the key it cannot check a name that it guesses.
 //
-// URIs that begin with "wamp." are the router's own and stay as they are, and so
-// do those that belong to no key. A URI belongs to the key of the longest prefix
-// that it begins with, as in a KeyRing. A pattern must belong to one key as a
-// whole: one that could match URIs of different keys, or of a key and of none,
-// is refused, since no single scrambled pattern would match them all.
+// URIs that begin with "wamp." belong to the router and stay as they are, and so do URIs
+// without a key. A URI belongs to the key of the longest prefix that it begins with, as
+// in a KeyRing. All URIs that a pattern can match must have the same key. Otherwise the
+// pattern is refused, because no single scrambled pattern would match them all.
 //
-// A prefix pattern works by whole components: "com.app" matches "com.app" and
-// "com.app.order" and, other than in the clear, not "com.apple"; "com.app."
-// matches what is below "com.app". The empty prefix matches all.
+// Prefix patterns match by whole components: "com.app" matches "com.app" and
+// "com.app.order" but, unlike in the clear, not "com.apple". "com.app." matches what is
+// below "com.app". The empty prefix matches everything.
 //
-// Everyone on a topic or procedure needs the same key; there is no rotation, as
-// two keys make two topics. Scrambling is independent of sealing: a sealed
-// payload is bound to the clear URI.
+// All clients of a topic or procedure need the same key. There is no rotation, because
+// two keys make two topics. Scrambling is independent of sealing: a sealed payload is
+// bound to the clear URI.
 //
-// The zero Scrambler has no keys and is ready. It may be used concurrently.
+// The zero Scrambler has no keys and is ready to use. It may be used concurrently.
 type Scrambler struct {
 	keys prefixes[ScrambleKey]
 
 	seen sync.Mutex
-	// Scrambled components and what they stand for, in two generations: when
-	// recent is full it becomes old, and the old one is forgotten.
+	// Scrambled components and their clear text, in two generations: when recent is
+	// full, it replaces old.
 	recent, old map[string]string
 	limit       int // of a generation; 0 is seenComponents
 }
 
-// Set makes key the one of prefix; the zero key removes it.
+// Set makes key the key of prefix; the zero key removes it.
 func (s *Scrambler) Set(prefix wamp.URI, key ScrambleKey) error {
 	return setScramble(&s.keys, prefix, key)
 }
 
 func setScramble(keys *prefixes[ScrambleKey], prefix wamp.URI, key ScrambleKey) error {
 	if !validPrefix(prefix) {
-		return errors.New("cryptobox: not a prefix of a URI")
+		return errors.New("cryptobox: no valid URI begins with this prefix")
 	}
 	keys.update(func(m map[wamp.URI]ScrambleKey) {
 		if m[prefix] = key; key.IsZero() {
@@ -79,9 +77,9 @@ func setScramble(keys *prefixes[ScrambleKey], prefix wamp.URI, key ScrambleKey) 
 	return nil
 }
 
-// Scramble returns the URI or pattern to send in place of uri, which is uri
-// itself if that is reserved or has no key. An error is an ErrURI: uri is not
-// valid, the pattern spans keys, or the result would be over 255 bytes.
+// Scramble returns the URI or pattern to send instead of uri. It is uri itself if uri is
+// reserved or has no key. An error is an ErrURI: uri is not valid, the pattern spans
+// several keys, or the result would be longer than 255 bytes.
 func (s *Scrambler) Scramble(uri wamp.URI, match wamp.Match) (wamp.URI, error) {
 	if !uri.Valid(match) {
 		return "", ErrURI.because("not a valid URI or pattern")
@@ -100,25 +98,24 @@ func (s *Scrambler) Scramble(uri wamp.URI, match wamp.Match) (wamp.URI, error) {
 	}
 	scrambled := scramble(key, uri)
 	if len(scrambled) > wamp.MaxURILength {
-		return "", ErrURI.because("too many components: scrambled it is over 255 bytes")
+		return "", ErrURI.because("too many components: scrambled it would be longer than 255 bytes")
 	}
 	s.remember(uri, scrambled)
 	return scrambled, nil
 }
 
-// Restore returns the clear URI of one that came from the router. It knows those
-// made of components that have passed through Scramble, at least the latest
-// 32768 different ones; to know the names that are to come under a pattern, pass
-// them through Scramble first. A URI that is sent in the clear is returned as it
-// is. ok is false for any other: what it stands for is not known.
+// Restore returns the clear URI of a URI from the router. It knows the components that
+// have passed through Scramble, at least the latest 32768 different ones. To recognize
+// URIs that match a pattern, pass them to Scramble first. A URI that is sent in the
+// clear is returned as it is. ok is false if the URI is not known.
 func (s *Scrambler) Restore(uri wamp.URI) (clear wamp.URI, ok bool) {
 	if uri.Reserved() {
 		return uri, true
 	}
 	keys := s.keys.load()
 	if clear, ok = s.recall(uri); ok {
-		// The router can put known components together as it likes: what comes out
-		// must be what Scramble turns into uri.
+		// The router can combine known components as it likes. The result must be a URI
+		// that Scramble turns into uri.
 		_, key, has := keys.longest(clear)
 		if has && clear.Valid(wamp.MatchExact) && !clear.Reserved() && scramble(key, clear) == uri {
 			return clear, true
@@ -130,7 +127,7 @@ func (s *Scrambler) Restore(uri wamp.URI) (clear wamp.URI, ok bool) {
 	return uri, true
 }
 
-// literal returns what every URI that the pattern matches begins with.
+// literal returns the text with which every URI that the pattern matches begins.
 func literal(uri wamp.URI, match wamp.Match) wamp.URI {
 	if match != wamp.MatchWildcard {
 		return uri
@@ -145,8 +142,8 @@ func literal(uri wamp.URI, match wamp.Match) wamp.URI {
 	return uri
 }
 
-// spans reports whether the pattern matches URIs of a longer prefix than the one
-// that start, what they all begin with, belongs to.
+// spans reports whether the pattern also matches URIs of a longer prefix than that of
+// start, the text with which they all begin.
 func spans(keys *prefixTable[ScrambleKey], pattern, start wamp.URI, match wamp.Match, scrambled bool) bool {
 	for prefix := range keys.values {
 		switch {
@@ -162,8 +159,8 @@ func spans(keys *prefixTable[ScrambleKey], pattern, start wamp.URI, match wamp.M
 	return false
 }
 
-// below returns what the URIs that a prefix pattern matches, other than itself,
-// begin with: a scrambled pattern works by whole components, a clear one by
+// below returns the text with which all URIs begin that a prefix pattern matches, except
+// for the prefix itself. A scrambled pattern matches by whole components, a clear one by
 // characters.
 func below(pattern wamp.URI, scrambled bool) string {
 	if scrambled && pattern != "" && !strings.HasSuffix(string(pattern), ".") {
@@ -188,7 +185,7 @@ func mayBegin(prefix, pattern wamp.URI) bool {
 	}
 }
 
-// scramble replaces every component that is not empty.
+// scramble replaces each component that is not empty.
 func scramble(key ScrambleKey, uri wamp.URI) wamp.URI {
 	var b strings.Builder
 	b.Grow(wamp.MaxURILength)
@@ -226,7 +223,7 @@ func looksScrambled(uri wamp.URI) bool {
 	return true
 }
 
-// remember notes what the components of scrambled stand for.
+// remember records the clear components of scrambled.
 func (s *Scrambler) remember(clear, scrambled wamp.URI) {
 	s.seen.Lock()
 	defer s.seen.Unlock()
@@ -240,7 +237,7 @@ func (s *Scrambler) remember(clear, scrambled wamp.URI) {
 	}
 }
 
-// recall puts the clear URI together.
+// recall returns the clear URI of a scrambled one.
 func (s *Scrambler) recall(scrambled wamp.URI) (wamp.URI, bool) {
 	s.seen.Lock()
 	defer s.seen.Unlock()
@@ -264,7 +261,7 @@ func (s *Scrambler) recall(scrambled wamp.URI) (wamp.URI, bool) {
 	return wamp.URI(b.String()), true
 }
 
-// note is called with seen held.
+// note records one component. The lock of seen is held.
 func (s *Scrambler) note(scrambled, clear string) {
 	if _, known := s.recent[scrambled]; known {
 		return
@@ -279,7 +276,7 @@ func (s *Scrambler) note(scrambled, clear string) {
 	if s.recent == nil {
 		s.recent = make(map[string]string)
 	}
-	// Copies: a component must not hold on to the frame that it came in.
+	// Copies: a component must not keep the frame alive that it came in.
 	s.recent[strings.Clone(scrambled)] = strings.Clone(clear)
 }
 

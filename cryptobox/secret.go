@@ -11,11 +11,11 @@ import (
 
 const keySize = 32
 
-var errKeyText = errors.New("cryptobox: a key is the standard base64, with padding, of 32 bytes")
+var errKeyText = errors.New("cryptobox: a key must be 32 bytes in standard base64 with padding")
 
-// hidden holds key bytes where nothing that works by reflection finds them, in a
-// closure. Methods that redact are not enough: package fmt calls none on an
-// unexported field of somebody's struct, and follows pointers under some verbs.
+// hidden holds key bytes in a closure, where code that uses reflection cannot find them.
+// Methods that redact are not enough: package fmt calls no methods of an unexported
+// struct field, and follows pointers for some verbs.
 type hidden func() *[keySize]byte
 
 func hide(b [keySize]byte) hidden { return func() *[keySize]byte { return &b } }
@@ -38,10 +38,10 @@ func parseSecret(text string) (secret, error) {
 }
 
 func parseKeyText(text string) (key [keySize]byte, err error) {
-	// Strict: a text has one key and a key one text.
+	// Strict: each key has exactly one text.
 	b, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) != keySize || base64.StdEncoding.EncodeToString(b) != text {
-		return key, errKeyText // not err: it tells where in the key it stumbled
+		return key, errKeyText // not err, which quotes the position in the key
 	}
 	copy(key[:], b)
 	return key, nil
@@ -79,15 +79,15 @@ func (s secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // purpose, call Encode.
 func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// PrivateKey is a Curve25519 private key. Printed, logged or marshalled it
-// redacts itself. The zero PrivateKey is no key.
+// PrivateKey is a Curve25519 private key. It redacts itself when it is printed, logged or
+// marshalled. The zero PrivateKey is no key.
 type PrivateKey struct{ secret }
 
 // PublicKey is a Curve25519 public key. The zero PublicKey is no key.
 type PublicKey [keySize]byte
 
-// ScrambleKey is a secret key of a Scrambler. Printed, logged or marshalled it
-// redacts itself. The zero ScrambleKey is no key.
+// ScrambleKey is a secret key of a Scrambler. It redacts itself when it is printed,
+// logged or marshalled. The zero ScrambleKey is no key.
 type ScrambleKey struct{ secret }
 
 // GenerateKey returns a new private key.
@@ -96,30 +96,30 @@ func GenerateKey() PrivateKey { return PrivateKey{newSecret()} }
 // GenerateScrambleKey returns a new key for a Scrambler.
 func GenerateScrambleKey() ScrambleKey { return ScrambleKey{newSecret()} }
 
-// ParsePrivateKey returns the key that Encode wrote, or generate_key of
-// Autobahn|Python: standard base64 with padding.
+// ParsePrivateKey parses the output of Encode, or of Autobahn|Python's generate_key:
+// standard base64 with padding.
 func ParsePrivateKey(text string) (PrivateKey, error) {
 	s, err := parseSecret(text)
 	return PrivateKey{s}, err
 }
 
-// ParseScrambleKey returns the key that Encode wrote.
+// ParseScrambleKey parses the output of Encode.
 func ParseScrambleKey(text string) (ScrambleKey, error) {
 	s, err := parseSecret(text)
 	return ScrambleKey{s}, err
 }
 
-// ParsePublicKey returns the key that PublicKey.String wrote, or generate_key of
-// Autobahn|Python: standard base64 with padding.
+// ParsePublicKey parses the output of PublicKey.String, or of Autobahn|Python's
+// generate_key: standard base64 with padding.
 func ParsePublicKey(text string) (PublicKey, error) {
 	k, err := parseKeyText(text)
 	return PublicKey(k), err
 }
 
-// Encode returns the key itself, in base64: whoever reads it has the key.
+// Encode returns the secret key itself, in base64.
 func (k PrivateKey) Encode() string { return k.encode() }
 
-// Encode returns the key itself, in base64: whoever reads it has the key.
+// Encode returns the secret key itself, in base64.
 func (k ScrambleKey) Encode() string { return k.encode() }
 
 // Equal reports, in constant time, whether k and other are the same key.

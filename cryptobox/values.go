@@ -7,14 +7,14 @@ import (
 	"github.com/blindfold-wamp/blindfold/internal/values"
 )
 
-// content is what a payload carries: the plaintext of both forms.
+// content is the content of a payload: the plaintext of both forms.
 type content struct {
-	uri    *string // nil where the plaintext names none
+	uri    *string // nil if the plaintext has none
 	args   []any
 	kwargs map[string]any
 }
 
-// normalContent returns what is to be sealed in normal values.
+// normalContent returns the content to seal, as normal values.
 func normalContent(uri string, args []any, kwargs map[string]any) (c content, err error) {
 	if !utf8.ValidString(uri) {
 		return c, ErrValue.because("the URI is not UTF-8")
@@ -26,8 +26,8 @@ func normalContent(uri string, args []any, kwargs map[string]any) (c content, er
 	return c, nil
 }
 
-// member takes the members uri, args and kwargs of a plaintext, in normal
-// values. Others are ignored, as Autobahn does.
+// member sets the member uri, args or kwargs of a plaintext from a normal value. Other
+// members are ignored, as in Autobahn.
 func (c *content) member(name string, v any) error {
 	ok := true
 	switch name {
@@ -46,12 +46,12 @@ func (c *content) member(name string, v any) error {
 		}
 	}
 	if !ok {
-		return ErrDecrypt.because("wrong type of \"" + name + "\" inside")
+		return ErrDecrypt.because("\"" + name + "\" in the content has the wrong type")
 	}
 	return nil
 }
 
-// binaryText is how binaries stand in JSON (WAMP, "Binary support in JSON").
+// binaryText returns a binary as a JSON string (WAMP, "Binary support in JSON").
 func binaryText(b []byte) string {
 	return "\x00" + base64.StdEncoding.EncodeToString(b)
 }
