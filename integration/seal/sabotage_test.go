@@ -93,6 +93,7 @@ func TestVerifySabotaged(t *testing.T) {
 		{"keyless", "alter-large", 100, []string{"byte identity", "non-interference"}},
 		{"keyless", "alter-late", 2000, []string{"byte identity"}},
 		{"keyless", "delegate", 100, []string{"memory", "residue", "ingress", "build"}},
+		{"keyless", "delegate-to-orphan", 100, []string{"memory", "residue", "ingress", "build"}},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			v := sabotage(t, nil, s.binary, s.name, "--messages", strconv.Itoa(s.messages))

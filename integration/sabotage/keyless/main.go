@@ -27,6 +27,7 @@ func main() {
 		"keep-in-temporary-file": keepInTemporaryFile,
 		"keep-in-removed-file":   keepInRemovedFile,
 		"delegate":               delegate,
+		"delegate-to-orphan":     delegateToOrphan,
 		"hide-key":               hideKey,
 		"take-in":                takeIn,
 	})

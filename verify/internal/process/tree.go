@@ -11,16 +11,26 @@ import (
 )
 
 // Tree returns a process and all that descend from it, that process first. What a
-// descendant of a router does, the router does.
+// descendant of a router does, the router does. One whose parent has ended has
+// another parent; while the process is traced (strace -f), it still has the same
+// tracer, and so belongs to it, too.
 func Tree(pid int) []int {
 	out := []int{pid}
+	tracer := tracerOf(pid)
 	entries, _ := os.ReadDir("/proc") // none but on Linux
 	parents := make(map[int]int)
 	for _, e := range entries {
-		if child, err := strconv.Atoi(e.Name()); err == nil && child != os.Getpid() {
-			if parent, alive := parentOf(child); alive {
-				parents[child] = parent
-			}
+		child, err := strconv.Atoi(e.Name())
+		if err != nil || child == os.Getpid() || child == pid {
+			continue
+		}
+		parent, alive := parentOf(child)
+		if !alive {
+			continue
+		}
+		parents[child] = parent
+		if tracer > 0 && tracerOf(child) == tracer {
+			out = append(out, child)
 		}
 	}
 	for i := 0; i < len(out); i++ {
@@ -31,6 +41,15 @@ func Tree(pid int) []int {
 		}
 	}
 	return out
+}
+
+// tracerOf returns the process that traces another one, 0 if none does.
+func tracerOf(pid int) int {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(status), "\nTracerPid:")
+	number, _, _ := strings.Cut(rest, "\n")
+	tracer, _ := strconv.Atoi(strings.TrimSpace(number))
+	return tracer
 }
 
 // Alive reports whether there is more of a process than its exit status.
