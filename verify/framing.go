@@ -16,19 +16,19 @@ type opaquePayload struct {
 	content    []byte
 }
 
-// Ways to write the same binary. A router that decodes and encodes again writes
+// Encodings of the same binary. A router that decodes and encodes again writes
 // them all alike.
 const (
-	usual   = iota // as this project's codec writes it
-	verbose        // legal, and longer than need be
-	spaced         // JSON: with white space; CBOR: in chunks, in lists of no length
+	shortest = iota // as this project's codec writes it
+	long            // legal, and longer than necessary
+	spaced          // JSON: with white space; CBOR: in chunks, in lists of indefinite length
 	encodingStyles
 )
 
-// frame makes an opaque payload of a binary.
+// frame encodes a binary as an opaque payload.
 func frame(s wamp.Serializer, form wamp.Form, style int, a wamp.Attributes, content []byte) opaquePayload {
 	o := opaquePayload{attributes: a, content: content}
-	if style == usual {
+	if style == shortest {
 		o.payload = codec.BinaryPayload(s, form, content)
 		return o
 	}
@@ -49,7 +49,7 @@ func frame(s wamp.Serializer, form wamp.Form, style int, a wamp.Attributes, cont
 	return o
 }
 
-// noTranscoder is the transcoder of payloads made here: nobody decodes them.
+// noTranscoder is the transcoder of payloads made here, which are never decoded.
 type noTranscoder wamp.Serializer
 
 func (c noTranscoder) Serializer() wamp.Serializer { return wamp.Serializer(c) }
@@ -63,9 +63,9 @@ func jsonBinary(style int, form wamp.Form, content []byte) []byte {
 	out := []byte(`"\u0000`)
 	for i, c := range []byte(text) {
 		switch {
-		case i == 0 && style == verbose: // JSON may escape any character
+		case i == 0 && style == long: // JSON may escape any character
 			out = fmt.Appendf(out, `\u%04x`, c)
-		case c == '/' && style == verbose:
+		case c == '/' && style == long:
 			out = append(out, '\\', c)
 		default:
 			out = append(out, c)
@@ -89,7 +89,7 @@ func msgpackBinary(style int, form wamp.Form, content []byte) []byte {
 			out = []byte{0xdd, 0, 0, 0, 1} // array 32
 		}
 	}
-	if style == verbose && len(content) <= 0xffff {
+	if style == long && len(content) <= 0xffff {
 		out = binary.BigEndian.AppendUint16(append(out, 0xc5), uint16(len(content))) // bin 16
 	} else {
 		out = binary.BigEndian.AppendUint32(append(out, 0xc6), uint32(len(content))) // bin 32
@@ -98,24 +98,24 @@ func msgpackBinary(style int, form wamp.Form, content []byte) []byte {
 }
 
 func cborBinary(style int, form wamp.Form, content []byte) []byte {
-	long := func(dst []byte, major byte, n int) []byte { // a length of eight bytes
+	eightByteLength := func(dst []byte, major byte, n int) []byte {
 		return binary.BigEndian.AppendUint64(append(dst, major<<5|27), uint64(n))
 	}
 	var out []byte
 	if form == wamp.FormPassthru {
 		if style == spaced {
-			out = append(out, 0x9f) // a list of no stated length
+			out = append(out, 0x9f) // a list of indefinite length
 		} else {
-			out = long(out, 4, 1)
+			out = eightByteLength(out, 4, 1)
 		}
 	}
 	if style != spaced {
-		return append(long(out, 2, len(content)), content...)
+		return append(eightByteLength(out, 2, len(content)), content...)
 	}
 	half := len(content) / 2
 	out = append(out, 0x5f) // a byte string in chunks
 	for _, chunk := range [][]byte{content[:half], content[half:]} {
-		out = append(long(out, 2, len(chunk)), chunk...)
+		out = append(eightByteLength(out, 2, len(chunk)), chunk...)
 	}
 	out = append(out, 0xff)
 	if form == wamp.FormPassthru {

@@ -8,12 +8,12 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// maxLost is after how many lost messages the comparison is given up: each
-// costs the timeout of a peer.
+// maxLost is after how many lost messages the comparison ends: each costs a peer's
+// timeout.
 const maxLost = 3
 
-// passes is how often each serializer and form has its turn: a router may change
-// its ways in the middle.
+// passes is how often each serializer and form is tried: a router may behave
+// differently after some time.
 const passes = 4
 
 // identity compares each payload's bytes on the wire at the sending and at the
@@ -21,15 +21,15 @@ const passes = 4
 func (t *tester) identity(c *Result) {
 	tally := &identityTally{want: t.o.Messages}
 	combinations := len(wamp.Serializers) * len(wamp.Forms)
-	turns := passes * combinations
-	n, share := 0, (t.o.Messages+turns-1)/turns
-	for turn := range turns {
-		s := wamp.Serializers[turn/len(wamp.Forms)%len(wamp.Serializers)]
-		form := wamp.Forms[turn%len(wamp.Forms)]
+	steps := passes * combinations
+	n, share := 0, (t.o.Messages+steps-1)/steps
+	for step := range steps {
+		s := wamp.Serializers[step/len(wamp.Forms)%len(wamp.Serializers)]
+		form := wamp.Forms[step%len(wamp.Forms)]
 		before := tally.compared
 		for tally.compared-before < share && tally.lost < maxLost && t.ctx.Err() == nil {
 			// Each pass goes from another of the router's URLs to another.
-			if err := t.compare(s, form, n+turn/combinations, share-(tally.compared-before), tally, c); err != nil {
+			if err := t.compare(s, form, n+step/combinations, share-(tally.compared-before), tally, c); err != nil {
 				tally.lost++
 				c.fail("a message was lost or refused: %v", err)
 			}
@@ -81,7 +81,7 @@ func (y *identityTally) add(t *tester, p *pair, h delivery, c *Result) {
 	y.sent, y.received = chain(y.sent, sent), chain(y.received, got)
 	if sent != got {
 		y.differ++
-		why := "the binary itself is the same, but was written anew"
+		why := "the binary itself is the same, but was encoded again"
 		if err := t.opens(p, h); err != nil {
 			why = "it cannot be opened: " + err.Error()
 		}

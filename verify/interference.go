@@ -62,10 +62,10 @@ func (t *tester) interference(c *Result) {
 		t.o.Progress(NonInterference, i+1, len(variants))
 	}
 	if t.metrics == "" {
-		c.note("metrics were not compared: --metrics is not given")
+		c.note("metrics were not compared: their URL is not known")
 	}
 	if len(t.logs) == 0 {
-		c.note("logs were not compared: --log is not given")
+		c.note("logs were not compared: where they are, is not known")
 	}
 	c.pass("genuine, random, flipped and zeroed payloads are treated alike; only the receiver objects")
 }
@@ -150,7 +150,7 @@ func (t *tester) observePair(p *pair, v variant, o *observed) error {
 		}
 		content = v.change(content)
 		t.addSealed(content)
-		return frame(p.serializer, p.form, usual, a, content), nil
+		return frame(p.serializer, p.form, shortest, a, content), nil
 	}
 	var broken error
 	show := func(h delivery) {

@@ -50,8 +50,8 @@ func (t *tester) scanTraffic(c *Result) error {
 		known = append(known, search.Ciphertext(o.content)...)
 	}
 	s := search.New(t.secrets.sealed(), known)
-	halt := t.background(fixed)
-	defer halt()
+	stop := t.background(fixed)
+	defer stop()
 	found := make(search.Hits) // in all scans
 	for n := range scans {
 		before := found.Of(search.CiphertextName)
@@ -69,7 +69,7 @@ func (t *tester) scanTraffic(c *Result) error {
 	if found.Of(search.CiphertextName) == 0 {
 		c.fail("void: not even the ciphertext is found in process %d: is it the router?", t.pid)
 	}
-	return halt()
+	return stop()
 }
 
 // unread makes a check not run if there was memory that could not be read.
@@ -103,18 +103,18 @@ func (t *tester) fixed() (map[fixedKey]opaquePayload, error) {
 				if err != nil {
 					return nil, err
 				}
-				out[k] = frame(s, form, usual, a, content)
+				out[k] = frame(s, form, shortest, a, content)
 			}
 		}
 	}
 	return out, nil
 }
 
-// background keeps traffic of fixed payloads going until halt is called. halt
-// returns an error if there was none, in the end, to scan by. A pair whose
-// traffic is disturbed gives up: what is lost is for other checks to tell.
-func (t *tester) background(fixed map[fixedKey]opaquePayload) (halt func() error) {
-	stop, done := make(chan struct{}), make(chan error, 1)
+// background keeps traffic of fixed payloads going until stop is called. stop
+// returns an error if no traffic was left at the end. A pair whose traffic is
+// disturbed ends: other checks report what was lost.
+func (t *tester) background(fixed map[fixedKey]opaquePayload) (stop func() error) {
+	stopping, done := make(chan struct{}), make(chan error, 1)
 	next := func(p *pair, uri wamp.URI, originator bool) (opaquePayload, error) {
 		return fixed[fixedKey{p.serializer, p.form, uri, originator}], nil
 	}
@@ -128,21 +128,21 @@ func (t *tester) background(fixed map[fixedKey]opaquePayload) (halt func() error
 				return err != nil
 			})
 			select {
-			case <-stop:
+			case <-stopping:
 				leaveAll(pairs)
 				done <- nil
 				return
 			default:
 			}
 			if len(pairs) == 0 {
-				<-stop
+				<-stopping
 				done <- err
 				return
 			}
 		}
 	}()
 	return sync.OnceValue(func() error {
-		close(stop)
+		close(stopping)
 		return <-done
 	})
 }

@@ -44,7 +44,7 @@ func (t *tester) sealFrame(s wamp.Serializer, form wamp.Form, uri wamp.URI, orig
 		return opaquePayload{}, err
 	}
 	t.addSealed(content)
-	return frame(s, form, usual, a, content), nil
+	return frame(s, form, shortest, a, content), nil
 }
 
 // mixedSerializers sends opaque payloads to receivers with another serializer.

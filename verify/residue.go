@@ -176,7 +176,8 @@ func (t *tester) sendMalformed(s wamp.Serializer, body []byte) error {
 	}
 }
 
-// provokeRefusals calls what nobody serves, with ciphertext and in the clear.
+// provokeRefusals calls a procedure that is not registered, with ciphertext and in
+// the clear.
 func (t *tester) provokeRefusals(content []byte) error {
 	p, err := t.join("mallory", t.urls[0], wamp.JSON)
 	if err != nil {
@@ -188,7 +189,7 @@ func (t *tester) provokeRefusals(content []byte) error {
 		return err
 	}
 	a := wamp.Attributes{EncAlgo: "cryptobox", EncSerializer: "json"}
-	for _, o := range []opaquePayload{frame(wamp.JSON, wamp.FormTransparency, usual, a, content), {payload: clear}} {
+	for _, o := range []opaquePayload{frame(wamp.JSON, wamp.FormTransparency, shortest, a, content), {payload: clear}} {
 		if _, err := p.call(t.base+"nobody", o); err != nil {
 			return err
 		}

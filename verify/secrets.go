@@ -45,7 +45,7 @@ func newSecrets(keyring string) (*secrets, error) {
 // load takes the keys of a keyring file, of which the first that has both
 // private halves seals.
 func (s *secrets) load(file string) error {
-	if _, err := cryptobox.LoadKeyRing(file); err != nil { // its checks, and its words
+	if _, err := cryptobox.LoadKeyRing(file); err != nil { // its checks and error texts
 		return err
 	}
 	content, err := os.ReadFile(file)
@@ -121,8 +121,8 @@ func random(n int) []byte {
 	return b
 }
 
-// newCanary returns a text that nobody else sends, and that JSON writers escape
-// in their different ways.
+// newCanary returns a text that is in no other message, and that JSON encoders
+// escape in their different ways.
 func newCanary() string {
 	half := func() string { return strings.ToLower(rand.Text())[:20] }
 	return half() + "é\"</" + half()

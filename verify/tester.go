@@ -79,7 +79,7 @@ func (t *tester) addText(text string) {
 	}
 }
 
-// addAnswer keeps a frame in which only the router's own words can be.
+// addAnswer keeps a frame that the router has made itself.
 func (t *tester) addAnswer(body []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

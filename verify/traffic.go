@@ -41,7 +41,7 @@ func (t *tester) newPair(tag string, s wamp.Serializer, form wamp.Form, n int) (
 	return p, nil
 }
 
-// uris returns a pair that has URIs, and nobody in it yet.
+// uris returns a pair that has URIs, and no peers yet.
 func (t *tester) uris(tag string, s wamp.Serializer, form wamp.Form) *pair {
 	base := t.base + wamp.URI(fmt.Sprintf("%s.%s.%s.", tag, s, form))
 	return &pair{form: form, serializer: s, topic: base + "topic", procedure: base + "procedure", failure: base + "error"}

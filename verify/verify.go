@@ -13,6 +13,9 @@
 //   - [Build]: its executable holds nothing that can decrypt.
 //   - [Refusals]: it refuses what it could only do by reading.
 //
+// A check that lacks what it needs, or that meets something which it cannot see
+// into, is not run; it has not passed then.
+//
 // What each check proves, and what not, is in docs/threat-model.md. The command
 // seal verify runs them; a program that embeds a router, or a test of any other
 // router, can do so with [Run].
@@ -79,8 +82,7 @@ type Target struct {
 	// Optional names checks that need not be run: Report.Err does not mind if they
 	// were not.
 	Optional []Check
-	// Progress, if it is set, is told how far a check has come. It is called by one
-	// goroutine at a time.
+	// Progress, if it is set, is called as a check proceeds, by one goroutine at a time.
 	Progress func(check Check, done, total int)
 }
 
@@ -115,7 +117,7 @@ func Run(ctx context.Context, target Target) (*Report, error) {
 		return nil, err
 	}
 	t.describe()
-	t.run(ByteIdentity, t.identity) // first: a router may change its ways with the traffic
+	t.run(ByteIdentity, t.identity) // first: a router may behave differently after much traffic
 	t.run(NonInterference, t.interference)
 	t.run(Refusals, t.refusals)
 	t.run(Memory, t.memory)

@@ -22,8 +22,8 @@ func ScanMemory(pid int, s *search.Scanner, found func(*search.Pattern)) (Memory
 	return scanMemory(pid, s, found)
 }
 
-// ScanTree searches the memory of a process and of all that descend from it. Those
-// that end meanwhile are passed over, but for the first.
+// ScanTree searches the memory of a process and of the others in its Tree. Those
+// that end during the scan are passed over; if the first ends, that is an error.
 func ScanTree(pid int, s *search.Scanner, found func(*search.Pattern)) (all Memory, err error) {
 	for _, one := range Tree(pid) {
 		m, err := ScanMemory(one, s, found)
