@@ -2,11 +2,11 @@ package router
 
 import (
 	"cmp"
-	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -199,7 +199,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	}
 	events := s.realm.meta.events.forURI(m.Topic, onSubscriptionCreate, onSubscribe)
 	var id wamp.ID
-	br.topics.Update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
+	if !br.topics.Update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
 		if !ok {
 			sub = newSubscription(m.Topic, match)
 		}
@@ -221,7 +221,9 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 		}
 		b.send(s, &wamp.Subscribed{Request: m.Request, Subscription: sub.id})
 		return sub, true
-	})
+	}) {
+		refusal = tooManyShapes
+	}
 	if refusal != nil {
 		return s.refuse(b, wamp.TypeSubscribe, m.Request, true, refusal)
 	}

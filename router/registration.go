@@ -67,7 +67,7 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 	var ousted *registration // by force_reregister
 	var revoked []*session   // its callees
 	var joined *registration
-	d.procedures.Update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
+	if !d.procedures.Update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
 		old := reg
 		if ok && m.Options.ForceReregister == wamp.True {
 			ok, ousted = false, old
@@ -94,7 +94,9 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 		b.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})
 		joined = reg
 		return reg, true
-	})
+	}) {
+		refusal = tooManyShapes
+	}
 	if refusal != nil {
 		return s.refuse(b, wamp.TypeRegister, m.Request, true, refusal)
 	}

@@ -341,6 +341,7 @@ func overLimit(n, limit int, refusal *wamp.Refusal) *wamp.Refusal {
 
 var (
 	tooManySubscriptions = limitReached(wamp.LimitSubscriptions, "this session holds as many subscriptions as it may")
+	tooManyShapes        = limitReached(wamp.LimitWildcardShapes, "the realm has as many shapes of wildcards of that many components as it may: leave at most two components open, or match a prefix")
 	tooManyRegistrations = limitReached(wamp.LimitRegistrations, "this session holds as many registrations as it may")
 	tooManyCalls         = limitReached(wamp.LimitCalls, "this session has as many calls in flight as it may")
 )

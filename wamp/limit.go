@@ -24,6 +24,7 @@ const (
 	LimitURI                Limit = "uri"                     // bytes or components
 	LimitSubscriptions      Limit = "subscriptions"           // of a session
 	LimitRegistrations      Limit = "registrations"           // of a session
+	LimitWildcardShapes     Limit = "wildcard_shapes"         // which components are open in the patterns of a realm
 	LimitCalls              Limit = "calls"                   // in flight, of a session
 	LimitWaitingCalls       Limit = "waiting_calls"           // for the callees of a registration that limit their concurrency
 	LimitMetaEvents         Limit = "meta_events"             // bytes of the meta API's events that wait: who makes the changes waits
@@ -36,6 +37,6 @@ var Limits = [...]Limit{
 	LimitHello, LimitFirstMessage, LimitMessage, LimitSessions, LimitConnections,
 	LimitAddressConnections, LimitConnectRate, LimitMessageRate, LimitBackpressure,
 	LimitQueue, LimitQueueTotal, LimitWriteTimeout, LimitPing, LimitNesting, LimitElements,
-	LimitURI, LimitSubscriptions, LimitRegistrations, LimitCalls,
+	LimitURI, LimitSubscriptions, LimitRegistrations, LimitWildcardShapes, LimitCalls,
 	LimitWaitingCalls, LimitMetaEvents, LimitTestaments, LimitRetained,
 }

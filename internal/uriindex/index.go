@@ -1,124 +1,150 @@
 // Package uriindex finds what is stored under a URI, or under a pattern that matches
-// it: the table behind subscriptions, registrations and rules.
+// it: the table behind subscriptions and registrations.
+//
+// # What a look-up costs
+//
+// Everything lies in one hash table. A look-up asks it once for the URI itself, once for
+// each length of a prefix in use, and once for each shape of a wildcard in use among
+// those of as many components as the URI has. The shape of a wildcard is which of its
+// components are open. So a look-up costs by what matches and by the shapes in use, and
+// not by how many patterns there are:
+//
+//   - prefixes: at most wamp.MaxURILength + 1 lengths (by characters, as WAMP defines
+//     prefixes);
+//   - wildcards: a pattern with up to freeOpen open components is always taken, of which
+//     n components have at most 1 + n + n(n-1)/2 shapes, so 529 for the 32 that a URI may
+//     have. With more open components, there are at most pooledShapes further shapes for
+//     each number of components, and a pattern of another shape is refused. Patterns of
+//     up to nine components can't reach that: all their shapes are fewer.
+//
+// So the worst case is 1 + 256 + 529 + pooledShapes look-ups in the table, of about
+// 10 to 50 ns each, whatever patterns an adversary chooses: the hash is keyed with a
+// random seed, and is the sum of one hash for each named component (A. Zobrist, "A New
+// Hashing Method with Application for Game Playing", 1970), so that the hash for the
+// next shape costs no walk over the URI.
+//
+// # What a pattern costs
+//
+// An entry of 64 bytes, 16 to 128 bytes of the table, and the URI itself: well below
+// 1 KiB, whatever its components are.
+//
+// # Concurrency
+//
+// Look-ups take no lock of the index: they find an entry without one, and wait only
+// for a change of that very entry. A change locks its entry, and a shard of the table
+// for as long as it takes to put the entry in or to take it out.
 package uriindex
 
 import (
 	"hash/maphash"
-	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Index finds what is stored under a URI or a pattern that matches it. Exact URIs
-// are looked up in sharded maps, whatever their number; prefixes cost one map
-// lookup for each distinct length in use (at most wamp.MaxURILength, by
-// characters, as WAMP defines prefixes); wildcards are a trie over components.
-// Lookups run concurrently with each other and take no lock that a change to
-// another shard holds.
+// Index finds what is stored under a URI or a pattern that matches it. All its
+// methods may be called concurrently.
 type Index[T any] struct {
-	seed   maphash.Seed
-	shards [64]indexShard[T]
-	// Changes counts updates. A caller that caches the answer to a lookup compares it
-	// with the value from before the lookup.
-	Changes  atomic.Uint64
-	patterns atomic.Int64 // prefixes and wildcards kept, so that realms without any don't look
-	prefix   prefixTable[T]
-	wildcard wildcardTrie[T]
+	seed maphash.Seed
+	// Changes counts updates. A caller that caches the answer to a look-up compares it
+	// with the value from before the look-up.
+	Changes atomic.Uint64
+	shapes  shapes
+	shards  [64]shard[T]
+	gone    *entry[T] // stands where an entry was
 }
 
-type indexShard[T any] struct {
-	mu sync.RWMutex
-	m  map[wamp.URI]T
-}
-
+// New returns an empty index.
 func New[T any]() *Index[T] {
-	return &Index[T]{seed: maphash.MakeSeed()}
-}
-
-func (x *Index[T]) shard(uri wamp.URI) *indexShard[T] {
-	return &x.shards[maphash.String(x.seed, string(uri))%uint64(len(x.shards))]
+	return &Index[T]{seed: maphash.MakeSeed(), gone: &entry[T]{match: noMatch}}
 }
 
 // Update replaces what is kept under (match, uri) by what change returns: it gets the
-// present value, if ok, and returns the new one and whether to keep any. Lookups
-// of the same shard or pattern table wait for it.
-func (x *Index[T]) Update(match wamp.Match, uri wamp.URI, change func(old T, ok bool) (value T, keep bool)) {
-	f := func(old T, ok bool) (T, bool) {
-		// Under the lock and before the change: a reader that sees the new count
-		// also sees the change.
-		x.Changes.Add(1)
-		return change(old, ok)
+// present value, if ok, and returns the new one and whether to keep any. Look-ups of what
+// is kept there wait for it. It reports false, without calling change, if uri is a
+// wildcard of one shape too many.
+func (x *Index[T]) Update(match wamp.Match, uri wamp.URI, change func(old T, ok bool) (value T, keep bool)) bool {
+	hash, shape, ok := x.key(match, uri)
+	if !ok {
+		return false
 	}
-	switch match {
-	case wamp.MatchPrefix, wamp.MatchWildcard:
-		x.patterns.Add(1) // before Changes: a reader that sees the new count also looks at patterns
-		table := x.prefix.update
-		if match == wamp.MatchWildcard {
-			table = x.wildcard.update
-		}
-		x.patterns.Add(table(uri, f) - 1)
-	default:
-		s := x.shard(uri)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		updateMap(&s.m, uri, f)
+	s := x.shard(hash)
+	e := s.hold(x, hash, shape, match, uri)
+	if e == nil {
+		return false
 	}
-}
-
-// updateMap applies f to one entry of *m and returns by how much *m grew.
-func updateMap[K comparable, T any](m *map[K]T, key K, f func(old T, ok bool) (T, bool)) int64 {
-	old, ok := (*m)[key]
-	value, keep := f(old, ok)
-	switch {
-	case keep:
-		if *m == nil {
-			*m = make(map[K]T)
-		}
-		(*m)[key] = value
-		if !ok {
-			return 1
-		}
-	case ok:
-		delete(*m, key)
-		return -1
+	e.mu.Lock()
+	// Under the lock, before the change, and after the entry can be found: a reader that
+	// sees the new count also sees the change.
+	x.Changes.Add(1)
+	value, keep := change(e.value, e.present)
+	if !keep {
+		var none T
+		value = none
 	}
-	return 0
+	e.value, e.present = value, keep
+	e.mu.Unlock()
+	s.release(x, e, shape)
+	return true
 }
 
 // Exact returns what is kept under exactly this URI.
-func (x *Index[T]) Exact(uri wamp.URI) (T, bool) {
-	s := x.shard(uri)
-	s.mu.RLock()
-	v, ok := s.m[uri]
-	s.mu.RUnlock()
-	return v, ok
+func (x *Index[T]) Exact(uri wamp.URI) (value T, ok bool) {
+	return x.literal(x.textHash(wamp.MatchExact, uri), wamp.MatchExact, uri)
 }
 
 // Get returns what is kept under (match, uri), a pattern taken literally.
-func (x *Index[T]) Get(match wamp.Match, uri wamp.URI) (T, bool) {
-	switch match {
-	case wamp.MatchPrefix:
-		return x.prefix.get(uri)
-	case wamp.MatchWildcard:
-		return x.wildcard.get(uri)
+func (x *Index[T]) Get(match wamp.Match, uri wamp.URI) (value T, ok bool) {
+	hash, _, ok := x.key(match, uri)
+	if !ok {
+		return value, false
 	}
-	return x.Exact(uri)
+	return x.literal(hash, match, uri)
+}
+
+func (x *Index[T]) literal(hash uint64, match wamp.Match, uri wamp.URI) (value T, ok bool) {
+	slots := x.shard(hash).slots.Load()
+	if slots == nil {
+		return value, false
+	}
+	for i := hash; ; i++ {
+		e := (*slots)[i%uint64(len(*slots))].Load()
+		if e == nil {
+			return value, false
+		}
+		if e.hash == hash && e.match == match && e.uri == uri {
+			return e.get()
+		}
+	}
+}
+
+// wildcard returns what is kept under the pattern that leaves open what mask says, and
+// has the URI's components otherwise.
+func (x *Index[T]) wildcard(hash uint64, mask uint32, uri wamp.URI) (value T, ok bool) {
+	slots := x.shard(hash).slots.Load()
+	if slots == nil {
+		return value, false
+	}
+	for i := hash; ; i++ {
+		e := (*slots)[i%uint64(len(*slots))].Load()
+		if e == nil {
+			return value, false
+		}
+		if e.hash == hash && e.match == wamp.MatchWildcard && leavesOpen(e.uri, mask, uri) {
+			return e.get()
+		}
+	}
 }
 
 // All appends to dst everything whose URI or pattern matches uri: the exact
-// one, then prefixes from the longest to the shortest, then wildcards in the
-// order of wildcardTrie.match.
+// one, then prefixes from the longest to the shortest, then wildcards by WAMP's
+// precedence: at each component, patterns that name it before those that leave it open.
 func (x *Index[T]) All(dst []T, uri wamp.URI) []T {
 	if v, ok := x.Exact(uri); ok {
 		dst = append(dst, v)
 	}
-	if x.patterns.Load() == 0 {
-		return dst
-	}
-	dst = x.prefix.match(dst, uri, false)
-	return x.wildcard.match(dst, uri, false)
+	dst = x.prefixes(dst, uri, false)
+	return x.wildcards(dst, uri, false)
 }
 
 // Best returns what matches uri best, by the precedence that WAMP sets for
@@ -128,13 +154,10 @@ func (x *Index[T]) Best(uri wamp.URI) (value T, ok bool) {
 	if v, ok := x.Exact(uri); ok {
 		return v, true
 	}
-	if x.patterns.Load() == 0 {
-		return value, false
-	}
 	var one [1]T
-	found := x.prefix.match(one[:0], uri, true)
+	found := x.prefixes(one[:0], uri, true)
 	if len(found) == 0 {
-		found = x.wildcard.match(found, uri, true)
+		found = x.wildcards(found, uri, true)
 	}
 	if len(found) == 0 {
 		return value, false
@@ -142,76 +165,17 @@ func (x *Index[T]) Best(uri wamp.URI) (value T, ok bool) {
 	return found[0], true
 }
 
-// Each calls f with everything kept, until f returns false. f must not change
-// the index.
-func (x *Index[T]) Each(f func(T) bool) {
-	for i := range x.shards {
-		s := &x.shards[i]
-		s.mu.RLock()
-		for _, v := range s.m {
-			if !f(v) {
-				s.mu.RUnlock()
-				return
-			}
-		}
-		s.mu.RUnlock()
+func (x *Index[T]) prefixes(dst []T, uri wamp.URI, first bool) []T {
+	lengths := x.shapes.prefixes.Load()
+	if lengths == nil {
+		return dst
 	}
-	x.prefix.mu.RLock()
-	defer x.prefix.mu.RUnlock()
-	for _, v := range x.prefix.m {
-		if !f(v) {
-			return
-		}
-	}
-	x.wildcard.mu.RLock()
-	defer x.wildcard.mu.RUnlock()
-	x.wildcard.root.each(f)
-}
-
-// prefixTable keeps values by prefix and knows which lengths are in use.
-type prefixTable[T any] struct {
-	mu      sync.RWMutex
-	m       map[wamp.URI]T
-	lengths [wamp.MaxURILength + 1]int32 // prefixes of each length
-	used    []uint8                      // lengths in use, longest first
-}
-
-func (p *prefixTable[T]) update(uri wamp.URI, f func(T, bool) (T, bool)) int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	grown := updateMap(&p.m, uri, f)
-	if grown == 0 {
-		return 0
-	}
-	n := &p.lengths[len(uri)]
-	before := *n
-	*n += int32(grown)
-	if before == 0 || *n == 0 {
-		p.used = p.used[:0:0]
-		for l := len(p.lengths) - 1; l >= 0; l-- {
-			if p.lengths[l] > 0 {
-				p.used = append(p.used, uint8(l))
-			}
-		}
-	}
-	return grown
-}
-
-func (p *prefixTable[T]) get(uri wamp.URI) (T, bool) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	v, ok := p.m[uri]
-	return v, ok
-}
-
-func (p *prefixTable[T]) match(dst []T, uri wamp.URI, first bool) []T {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, l := range p.used {
+	for _, l := range *lengths {
 		if int(l) > len(uri) {
 			continue
 		}
-		if v, ok := p.m[uri[:l]]; ok {
+		prefix := uri[:l]
+		if v, ok := x.literal(x.textHash(wamp.MatchPrefix, prefix), wamp.MatchPrefix, prefix); ok {
 			dst = append(dst, v)
 			if first {
 				break
@@ -221,118 +185,45 @@ func (p *prefixTable[T]) match(dst []T, uri wamp.URI, first bool) []T {
 	return dst
 }
 
-// wildcardTrie keeps values by pattern: one level for each component, "" being
-// the component that matches any one.
-type wildcardTrie[T any] struct {
-	mu   sync.RWMutex
-	root wildcardNode[T]
-}
-
-type wildcardNode[T any] struct {
-	next  map[string]*wildcardNode[T]
-	ends  bool // a pattern ends here, and value is what is kept under it
-	value T
-}
-
-func (w *wildcardTrie[T]) update(uri wamp.URI, f func(T, bool) (T, bool)) int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.root.update(string(uri), f)
-}
-
-// update recurses as deep as a URI has components, which URI.Valid bounds.
-func (n *wildcardNode[T]) update(rest string, f func(T, bool) (T, bool)) int64 {
-	component, rest, more := strings.Cut(rest, ".")
-	child := n.next[component]
-	if child == nil {
-		child = &wildcardNode[T]{}
+func (x *Index[T]) wildcards(dst []T, uri wamp.URI, first bool) []T {
+	if x.shapes.wildcardsInUse.Load() == 0 {
+		return dst
 	}
-	var grown int64
-	if more {
-		grown = child.update(rest, f)
-	} else {
-		grown = child.replace(f)
+	n := components(uri)
+	if n > wamp.MaxURIComponents {
+		return dst
 	}
-	switch {
-	case !child.ends && len(child.next) == 0:
-		delete(n.next, component)
-	case n.next[component] == nil:
-		if n.next == nil {
-			n.next = make(map[string]*wildcardNode[T])
-		}
-		n.next[component] = child
+	masks := x.shapes.wildcards[n].Load()
+	if masks == nil {
+		return dst
 	}
-	return grown
-}
-
-// replace applies f to the value of the pattern that ends here, and returns by
-// how much the number of patterns grew.
-func (n *wildcardNode[T]) replace(f func(T, bool) (T, bool)) int64 {
-	before := n.ends
-	value, keep := f(n.value, before)
-	if !keep {
-		var none T
-		value = none // or it would live as long as longer patterns do
-	}
-	n.value, n.ends = value, keep
-	switch {
-	case keep && !before:
-		return 1
-	case before && !keep:
-		return -1
-	}
-	return 0
-}
-
-func (w *wildcardTrie[T]) get(uri wamp.URI) (value T, ok bool) {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	node := &w.root
-	for rest, more := string(uri), true; more; {
-		var component string
-		component, rest, more = strings.Cut(rest, ".")
-		if node = node.next[component]; node == nil {
-			return value, false
-		}
-	}
-	return node.value, node.ends
-}
-
-// match visits patterns in the order of WAMP's precedence: at each component,
-// patterns that name it come before those that leave it open.
-func (w *wildcardTrie[T]) match(dst []T, uri wamp.URI, first bool) []T {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return w.root.match(dst, string(uri), first)
-}
-
-func (n *wildcardNode[T]) match(dst []T, rest string, first bool) []T {
-	component, rest, more := strings.Cut(rest, ".")
-	for _, key := range [2]string{component, ""} {
-		child := n.next[key]
-		if child == nil || (key == "" && component == "") {
-			continue
-		}
-		if more {
-			dst = child.match(dst, rest, first)
-		} else if child.ends {
-			dst = append(dst, child.value)
-		}
-		if first && len(dst) > 0 {
-			break
+	var hashes [wamp.MaxURIComponents]uint64
+	all := x.componentHashes(&hashes, uri)
+	for _, mask := range *masks {
+		if v, ok := x.wildcard(shapeHash(all, &hashes, n, mask), mask, uri); ok {
+			dst = append(dst, v)
+			if first {
+				break
+			}
 		}
 	}
 	return dst
 }
 
-func (n *wildcardNode[T]) each(f func(T) bool) bool {
-	if n.ends && !f(n.value) {
-		return false
-	}
-	for _, child := range n.next {
-		if !child.each(f) {
-			return false
+// Each calls f with everything kept, until f returns false. What is changed meanwhile
+// may be left out, or come twice.
+func (x *Index[T]) Each(f func(T) bool) {
+	for i := range x.shards {
+		slots := x.shards[i].slots.Load()
+		if slots == nil {
+			continue
+		}
+		for j := range *slots {
+			if e := (*slots)[j].Load(); e != nil {
+				if v, ok := e.get(); ok && !f(v) {
+					return
+				}
+			}
 		}
 	}
-	return true
 }

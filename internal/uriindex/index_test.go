@@ -2,9 +2,13 @@ package uriindex
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -14,7 +18,7 @@ func put(x *Index[string], match wamp.Match, uri wamp.URI) {
 	x.Update(match, uri, func(string, bool) (string, bool) { return match.String() + " " + string(uri), true })
 }
 
-func drop(x *Index[string], match wamp.Match, uri wamp.URI) {
+func dropped(x *Index[string], match wamp.Match, uri wamp.URI) {
 	x.Update(match, uri, func(string, bool) (string, bool) { return "", false })
 }
 
@@ -77,7 +81,7 @@ func TestIndexAgainstScan(t *testing.T) {
 			put(x, p.match, p.uri)
 			present[p] = true
 		} else {
-			drop(x, p.match, p.uri)
+			dropped(x, p.match, p.uri)
 			delete(present, p)
 		}
 		topic := uri(wamp.MatchExact)
@@ -98,11 +102,11 @@ func TestIndexAgainstScan(t *testing.T) {
 		}
 	}
 	for p := range present {
-		drop(x, p.match, p.uri)
+		dropped(x, p.match, p.uri)
 	}
 	x.Each(func(v string) bool { t.Errorf("%q is left", v); return true })
-	if n := x.patterns.Load(); n != 0 || len(x.wildcard.root.next) != 0 || len(x.prefix.used) != 0 {
-		t.Errorf("tables are not empty: %d patterns", n)
+	if !empty(x) {
+		t.Error("tables are not empty")
 	}
 }
 
@@ -163,9 +167,27 @@ func TestIndexForgets(t *testing.T) {
 			t.Errorf("%s: the longer pattern is gone, too: %q", match, v)
 		}
 	}
-	if n := x.patterns.Load(); n != 2 {
-		t.Errorf("%d patterns, not 2", n)
+	for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
+		dropped(x, match, "a..c")
 	}
+	if !empty(x) {
+		t.Error("tables are not empty")
+	}
+}
+
+// empty reports whether nothing is left of what was put.
+func empty[T any](x *Index[T]) bool {
+	for i := range x.shards {
+		if s := &x.shards[i]; s.slots.Load() != nil || s.live != 0 || s.used != 0 {
+			return false
+		}
+	}
+	for i := range x.shapes.wildcards {
+		if x.shapes.wildcards[i].Load() != nil || x.shapes.pooled[i] != 0 {
+			return false
+		}
+	}
+	return x.shapes.prefixes.Load() == nil && x.shapes.wildcardsInUse.Load() == 0 && len(x.shapes.counts) == 0
 }
 
 // Looking a topic up costs no allocation, whatever matches.
@@ -221,23 +243,201 @@ func BenchmarkIndex(b *testing.B) {
 }
 
 // A publisher keeps what it has found until the index has changed. So who has read
-// that it has must find the change, and not that there are no patterns yet.
-func TestIndexCountsPatternsFirst(t *testing.T) {
-	for _, match := range []wamp.Match{wamp.MatchPrefix, wamp.MatchWildcard} {
+// that it has must find the change.
+func TestIndexCountsBeforeTheChange(t *testing.T) {
+	for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
 		x := New[int]()
 		before := x.Changes.Load()
+		found := make(chan []int)
 		x.Update(match, "com.example", func(int, bool) (int, bool) {
-			if x.Changes.Load() == before || x.patterns.Load() == 0 {
-				t.Errorf("%s: %d changes, %d patterns", match, x.Changes.Load(), x.patterns.Load())
+			if x.Changes.Load() == before {
+				t.Errorf("%s: no change is counted", match)
 			}
+			go func() { found <- x.All(nil, "com.example") }()
 			return 1, true
 		})
-		if n := x.patterns.Load(); n != 1 {
-			t.Errorf("%s: %d patterns", match, n)
+		if got := <-found; !slices.Equal(got, []int{1}) {
+			t.Errorf("%s: who has seen the count finds %v", match, got)
 		}
-		x.Update(match, "com.example", func(int, bool) (int, bool) { return 0, false })
-		if n := x.patterns.Load(); n != 0 {
-			t.Errorf("%s: %d patterns after the last", match, n)
+	}
+}
+
+// A change makes nobody wait who asks for something else, or changes it.
+func TestIndexWaitsForTheVeryEntry(t *testing.T) {
+	for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
+		x := New[string]()
+		for i := range 1000 { // so that every shard has some
+			put(x, match, wamp.URI(fmt.Sprintf("com.example.t%d", i)))
 		}
+		x.Update(match, "com.example.mine", func(string, bool) (string, bool) {
+			for i := range 1000 {
+				topic := wamp.URI(fmt.Sprintf("com.example.t%d", i))
+				if got := x.All(nil, topic); len(got) == 0 {
+					t.Fatalf("%s: nothing matches %s", match, topic)
+				}
+				dropped(x, match, topic)
+			}
+			put(x, match, "com.example.yours")
+			return "mine", true
+		})
+	}
+}
+
+// Whatever wildcards an adversary chooses, the shapes that a look-up asks for are
+// bounded, and what anybody needs in practice is taken still.
+func TestIndexBoundsShapes(t *testing.T) {
+	x := New[int]()
+	one := func(int, bool) (int, bool) { return 1, true }
+	pattern := func(n int, mask uint32) wamp.URI {
+		parts := make([]string, n)
+		for i := range parts {
+			if mask<<i>>31 == 0 {
+				parts[i] = "a"
+			}
+		}
+		return wamp.URI(strings.Join(parts, "."))
+	}
+	refused := 0
+	for n := 1; n <= wamp.MaxURIComponents; n++ {
+		for range 5000 {
+			if !x.Update(wamp.MatchWildcard, pattern(n, rand.Uint32()>>(32-n)<<(32-n)), one) {
+				if refused++; n <= 9 {
+					t.Fatalf("a wildcard of %d components is refused", n)
+				}
+			}
+		}
+	}
+	if refused == 0 {
+		t.Fatal("nothing was refused: the bound was not met")
+	}
+	for n := 1; n <= wamp.MaxURIComponents; n++ {
+		for i := range n {
+			for j := range n {
+				if !x.Update(wamp.MatchWildcard, pattern(n, 1<<31>>i|1<<31>>j), one) {
+					t.Fatalf("a wildcard of %d components, two of them open, is refused", n)
+				}
+			}
+		}
+		free := 1 + n + n*(n-1)/2
+		if got := len(*x.shapes.wildcards[n].Load()); got > min(1<<min(n, 30), free+pooledShapes) {
+			t.Errorf("a URI of %d components is looked up %d times", n, got)
+		}
+	}
+	// The last of a shape makes room for another.
+	var mask uint32
+	for _, m := range *x.shapes.wildcards[32].Load() {
+		if bits.OnesCount32(m) > freeOpen {
+			mask = m
+		}
+	}
+	other := ^uint32(0)
+	if x.Update(wamp.MatchWildcard, pattern(32, other), one) {
+		t.Fatal("a shape more than there is room for")
+	}
+	x.Update(wamp.MatchWildcard, pattern(32, mask), func(int, bool) (int, bool) { return 0, false })
+	if !x.Update(wamp.MatchWildcard, pattern(32, other), one) {
+		t.Error("no room for another shape, though one is gone")
+	}
+	if x.Update(wamp.MatchWildcard, wamp.URI(strings.Repeat("a.", 32)), one) {
+		t.Error("a wildcard of 33 components is taken")
+	}
+	if got := x.All(nil, wamp.URI(strings.Repeat("a.", 300))); got != nil {
+		t.Errorf("a URI of 301 components matches %v", got)
+	}
+}
+
+// A pattern costs the router less than 256 bytes beside its URI, whatever it is like.
+func TestIndexMemory(t *testing.T) {
+	const n = 50_000
+	for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
+		uris := make([]wamp.URI, n)
+		for i := range uris {
+			uris[i] = wamp.URI(fmt.Sprintf("%x", i) + strings.Repeat(".a", 30) + ".")
+		}
+		x := New[*int]()
+		value := new(int)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for _, uri := range uris {
+			x.Update(match, uri, func(*int, bool) (*int, bool) { return value, true })
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n; each > 256 {
+			t.Errorf("%s: %d bytes a pattern", match, each)
+		}
+		for _, uri := range uris[10:] {
+			x.Update(match, uri, func(*int, bool) (*int, bool) { return nil, false })
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if left := int64(after.HeapAlloc) - int64(before.HeapAlloc); left > 64<<10 {
+			t.Errorf("%s: %d bytes are kept for ten patterns", match, left)
+		}
+		runtime.KeepAlive(x)
+	}
+}
+
+// What is there all the time is found, whatever comes and goes around it.
+func TestIndexWhileItChanges(t *testing.T) {
+	x := New[string]()
+	put(x, wamp.MatchExact, "a.b.c")
+	put(x, wamp.MatchPrefix, "a.")
+	put(x, wamp.MatchWildcard, "a..c")
+	put(x, wamp.MatchWildcard, "..c")
+	var writers, readers sync.WaitGroup
+	var done atomic.Bool
+	for w := range 3 {
+		writers.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(w)))
+			for range 20_000 {
+				match := wamp.Match(r.IntN(3))
+				uri := wamp.URI(fmt.Sprintf("a.x%d.d", r.IntN(500)))
+				if match == wamp.MatchWildcard && r.IntN(2) == 0 {
+					uri = wamp.URI(fmt.Sprintf(".x%d", r.IntN(500)))
+				}
+				if r.IntN(2) == 0 {
+					put(x, match, uri)
+				} else {
+					dropped(x, match, uri)
+				}
+			}
+		})
+	}
+	for range 2 {
+		readers.Go(func() {
+			want := []string{"exact a.b.c", "prefix a.", "wildcard a..c", "wildcard ..c"}
+			var got []string
+			for !done.Load() {
+				if got = x.All(got[:0], "a.b.c"); !slices.Equal(got, want) {
+					t.Errorf("%q", got)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	done.Store(true)
+	readers.Wait()
+}
+
+// A look-up among as many shapes as there may be, of which none matches.
+func BenchmarkIndexWorst(b *testing.B) {
+	x := New[int]()
+	for range 100_000 {
+		parts := make([]string, wamp.MaxURIComponents)
+		for i := range parts {
+			if rand.IntN(4) > 0 {
+				parts[i] = "a"
+			}
+		}
+		parts[31] = "x"
+		x.Update(wamp.MatchWildcard, wamp.URI(strings.Join(parts, ".")), func(int, bool) (int, bool) { return 1, true })
+	}
+	topic := wamp.URI(strings.Repeat("a.", 31) + "a")
+	b.ReportAllocs()
+	for b.Loop() {
+		x.All(nil, topic)
 	}
 }
