@@ -65,7 +65,7 @@ type transcoder struct{}
 
 func (transcoder) Serializer() wamp.Serializer { return wamp.CBOR }
 
-func (transcoder) DecodePayload([]byte, int) ([]any, map[string]any, error) {
+func (transcoder) DecodePayload([]byte, int, wamp.ValueLimits) ([]any, map[string]any, error) {
 	return nil, nil, errors.New("metrics have no business with payloads")
 }
 

@@ -4,7 +4,8 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 
 // Deliver refuses an opaque payload to a receiver that did not announce its form
 // (wamp.ReasonUnsupported), or whose session uses another serializer than the
-// payload while reframing is not permitted (wamp.ReasonConversion). The error is a
+// payload while reframing is not permitted (wamp.ReasonConversion); under Reframe it
+// permits it. The error is a
 // *wamp.Refusal that is shared and not to be changed. Messages other than EVENT,
 // INVOCATION, RESULT and ERROR are let through.
 func (i *Interceptor) Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error {
@@ -32,6 +33,9 @@ func (i *Interceptor) Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error {
 	}
 	if form != wamp.FormNone && !announced(role.of(to), form, a) {
 		return unsupported[form][role]
+	}
+	if i.conversion == Reframe {
+		p.PermitReframing() // here, and not when it came: what was stored meanwhile follows the rule of now
 	}
 	from := p.Serializer()
 	if from == 0 || from == to.Serializer || p.MayReframe() {

@@ -81,6 +81,31 @@ func TestDeliverRefusesConversion(t *testing.T) {
 	}
 }
 
+// Reframing is permitted by the rule at the time of delivery, whatever it was when the
+// message came.
+func TestDeliverPermitsReframing(t *testing.T) {
+	for _, mt := range outbound {
+		for _, conversion := range []Conversion{Refuse, Reframe} {
+			i := newInterceptor(t, Config{Conversion: conversion})
+			for name, c := range map[string]struct {
+				attrs  wamp.Attributes
+				body   body
+				opaque bool
+			}{
+				"transparency": {wamp.Attributes{EncAlgo: "cryptobox"}, bare, true},
+				"passthru":     {wamp.Attributes{PPTScheme: "wamp"}, listed, true},
+				"clear":        {wamp.Attributes{}, oneArg, false},
+			} {
+				tr := &wamp.RoutedMessage{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
+				expect(t, i.Deliver(tr, everyForm()), "")
+				if got, want := tr.Payload().MayReframe(), c.opaque && conversion == Reframe; got != want {
+					t.Errorf("%s %s: may reframe %t, want %t", mt, name, got, want)
+				}
+			}
+		}
+	}
+}
+
 // A receiver's peer is made by the embedding program too.
 func TestDeliverToAnUnknownSerializer(t *testing.T) {
 	i := newInterceptor(t, Config{})
@@ -88,4 +113,38 @@ func TestDeliverToAnUnknownSerializer(t *testing.T) {
 	receiver.Serializer = 200
 	tr := &wamp.RoutedMessage{Message: message(t, wamp.TypeEvent, wamp.Attributes{EncAlgo: "cryptobox"}, bare)}
 	expect(t, i.Deliver(tr, receiver), wamp.ReasonConversion)
+}
+
+// A rule may let more values through, up to MaxValues; of several rules, the least
+// counts.
+func TestReceiveBoundsValues(t *testing.T) {
+	anything, err := CompileSchema("anything", []byte("true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := func(n int) body { return list(make([]any, n), nil) }
+	config := func(elements ...int) (c Config) {
+		for _, n := range elements {
+			c.Validation = append(c.Validation, Validation{URI: "com.app.order", Schema: anything, Elements: n})
+		}
+		return c
+	}
+	for _, c := range []struct {
+		config Config
+		most   int
+	}{
+		{config(0), DefaultValues}, {config(10), 10}, {config(MaxValues), MaxValues}, {config(MaxValues, 10), 10}, {config(10, MaxValues), 10},
+	} {
+		i := newInterceptor(t, c.config)
+		receive := func(n int) error {
+			return i.Receive(&wamp.RoutedMessage{From: everyForm(), URI: "com.app.order", Message: message(t, wamp.TypeCall, wamp.Attributes{}, values(n))})
+		}
+		expect(t, receive(c.most), "")
+		if r := expect(t, receive(c.most+1), wamp.ReasonInvalid); r == nil || r.Limit != wamp.LimitElements {
+			t.Errorf("%d values: %+v", c.most+1, r)
+		}
+	}
+	if _, err := New(config(MaxValues + 1)); err == nil {
+		t.Error("more than MaxValues")
+	}
 }

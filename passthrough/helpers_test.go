@@ -18,8 +18,36 @@ type fake struct {
 
 func (f fake) Serializer() wamp.Serializer { return f.serializer }
 
-func (f fake) DecodePayload([]byte, int) ([]any, map[string]any, error) {
+func (f fake) DecodePayload(_ []byte, _ int, most wamp.ValueLimits) ([]any, map[string]any, error) {
+	values, depth := measure(map[string]any{"args": f.args, "kwargs": f.kwargs})
+	switch {
+	case most.Elements > 0 && values-3 > most.Elements: // but for args, kwargs and what holds them here
+		return nil, nil, &wamp.Refusal{Limit: wamp.LimitElements}
+	case most.Nesting > 0 && depth-1 > most.Nesting:
+		return nil, nil, &wamp.Refusal{Limit: wamp.LimitNesting}
+	}
 	return f.args, f.kwargs, f.err
+}
+
+func measure(v any) (values, depth int) {
+	add := func(v any) {
+		n, d := measure(v)
+		values, depth = values+n, max(depth, d+1)
+	}
+	values = 1
+	switch v := v.(type) {
+	case []any:
+		depth = 1
+		for _, item := range v {
+			add(item)
+		}
+	case map[string]any:
+		depth = 1
+		for _, item := range v {
+			add(item)
+		}
+	}
+	return values, depth
 }
 
 // body is a payload before the attributes beside it decide whether it is opaque.

@@ -45,8 +45,8 @@
 // with both keys always there. A binary is shown to it as a string of base64
 // (standard alphabet, padded), the same for every serializer; write
 // {"type": "string", "contentEncoding": "base64"} to ask for one. Numbers that
-// JSON does not have (NaN, infinities), nesting beyond [MaxDepth] and more than
-// [MaxValues] values fail every schema. The text of a refusal tells where and
+// JSON does not have (NaN, infinities), nesting beyond [MaxDepth] and more values
+// than Validation.Elements fail every schema. The text of a refusal tells where and
 // by which keyword a payload failed, never what was there.
 package passthrough
 
@@ -124,6 +124,10 @@ type Validation struct {
 	Match  wamp.Match
 	Schema *Schema
 	Opaque OpaquePolicy
+	// Elements is how many values a payload may hold, at most MaxValues; the router
+	// makes up to 256 bytes of each. Default DefaultValues. Where several rules match
+	// a URI, the least counts.
+	Elements int
 }
 
 // Interceptor is a router.Interceptor and a router.Announcer. It does not change
@@ -156,6 +160,12 @@ func New(c Config) (*Interceptor, error) {
 		}
 		if v.Opaque > Pass {
 			return nil, fmt.Errorf("passthrough: validation[%d]: opaque is neither Refuse nor Pass", n)
+		}
+		if v.Elements < 0 || v.Elements > MaxValues {
+			return nil, fmt.Errorf("passthrough: validation[%d]: elements must be from 1 to %d", n, MaxValues)
+		}
+		if v.Elements == 0 {
+			v.Elements = DefaultValues
 		}
 		i.validation.add(v.URI, v.Match, &v)
 	}

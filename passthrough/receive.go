@@ -46,9 +46,6 @@ func (i *Interceptor) Receive(t *wamp.RoutedMessage) error {
 			return r
 		}
 	}
-	if opaque && i.conversion == Reframe {
-		p.PermitReframing()
-	}
 	return nil
 }
 
@@ -68,11 +65,12 @@ func readable(p *wamp.Payload, form wamp.Form, opaque, request bool) bool {
 }
 
 func (i *Interceptor) validate(uri wamp.URI, p *wamp.Payload, opaque bool) *wamp.Refusal {
-	matched, refuse := false, false
+	matched, refuse, values := false, false, MaxValues
 	i.validation.each(uri, func(v *Validation) bool {
 		matched = true
-		refuse = v.Opaque != Pass
-		return !refuse
+		refuse = refuse || v.Opaque != Pass
+		values = min(values, v.Elements)
+		return true
 	})
 	switch {
 	case !matched, opaque && !refuse:
@@ -80,7 +78,7 @@ func (i *Interceptor) validate(uri wamp.URI, p *wamp.Payload, opaque bool) *wamp
 	case opaque:
 		return validationOpaque
 	}
-	instance, refusal := decode(p)
+	instance, refusal := decode(p, values)
 	if refusal != nil {
 		return refusal
 	}

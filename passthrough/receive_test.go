@@ -163,29 +163,6 @@ func TestReceiveRequiresOpaque(t *testing.T) {
 	}
 }
 
-func TestReceivePermitsReframing(t *testing.T) {
-	for _, mt := range inbound {
-		for _, conversion := range []Conversion{Refuse, Reframe} {
-			i := newInterceptor(t, Config{Conversion: conversion})
-			for name, c := range map[string]struct {
-				attrs  wamp.Attributes
-				body   body
-				opaque bool
-			}{
-				"transparency": {wamp.Attributes{EncAlgo: "cryptobox"}, bare, true},
-				"passthru":     {wamp.Attributes{PPTScheme: "wamp"}, listed, true},
-				"clear":        {wamp.Attributes{}, oneArg, false},
-			} {
-				tr := &wamp.RoutedMessage{From: everyForm(), Message: message(t, mt, c.attrs, c.body)}
-				expect(t, i.Receive(tr), "")
-				if got, want := tr.Payload().MayReframe(), c.opaque && conversion == Reframe; got != want {
-					t.Errorf("%s %s: may reframe %t, want %t", mt, name, got, want)
-				}
-			}
-		}
-	}
-}
-
 func TestReceiveLeavesOtherMessagesAlone(t *testing.T) {
 	i := newInterceptor(t, Config{Require: []Rule{{Match: wamp.MatchPrefix}}})
 	for _, m := range []wamp.Message{new(wamp.Subscribe), new(wamp.Register), new(wamp.Cancel)} {

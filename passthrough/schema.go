@@ -26,6 +26,9 @@ const (
 	MaxValues = 100_000
 )
 
+// DefaultValues is how many values a payload may hold for a rule that doesn't say.
+const DefaultValues = 4096
+
 // Schema is a compiled JSON Schema (draft 4 to 2020-12; 2020-12 if it names none).
 // Keywords format, contentEncoding and contentMediaType are asserted. It may be
 // used concurrently.
@@ -110,13 +113,22 @@ func collectNames(v any, names map[string]bool) {
 	}
 }
 
-// decode returns what schemas see of a clear payload.
-func decode(p *wamp.Payload) (map[string]any, *wamp.Refusal) {
-	args, kwargs, err := p.Decode()
+// decode returns what schemas see of a clear payload of at most so many values.
+func decode(p *wamp.Payload, values int) (map[string]any, *wamp.Refusal) {
+	args, kwargs, err := p.DecodeWithin(wamp.ValueLimits{Nesting: MaxDepth, Elements: values})
 	if errors.Is(err, wamp.ErrOpaque) {
 		return nil, validationOpaque
 	}
 	if err != nil {
+		var refusal *wamp.Refusal
+		if errors.As(err, &refusal) {
+			switch refusal.Limit {
+			case wamp.LimitElements:
+				return nil, tooMany
+			case wamp.LimitNesting:
+				return nil, tooDeep
+			}
+		}
 		return nil, undecodable
 	}
 	if args == nil {
@@ -126,8 +138,7 @@ func decode(p *wamp.Payload) (map[string]any, *wamp.Refusal) {
 		kwargs = map[string]any{}
 	}
 	instance := map[string]any{"args": args, "kwargs": kwargs}
-	values := 0
-	if _, r := presentable(instance, 0, &values); r != nil {
+	if _, r := presentable(instance); r != nil {
 		return nil, r
 	}
 	return instance, nil
@@ -135,13 +146,7 @@ func decode(p *wamp.Payload) (map[string]any, *wamp.Refusal) {
 
 // presentable makes v, in place, something that the validator copes with: it
 // knows neither binaries nor numbers that JSON doesn't have.
-func presentable(v any, depth int, values *int) (any, *wamp.Refusal) {
-	if *values++; *values > MaxValues {
-		return nil, tooMany
-	}
-	if depth > MaxDepth {
-		return nil, tooDeep
-	}
+func presentable(v any) (any, *wamp.Refusal) {
 	switch v := v.(type) {
 	case []byte:
 		return base64.StdEncoding.EncodeToString(v), nil
@@ -151,7 +156,7 @@ func presentable(v any, depth int, values *int) (any, *wamp.Refusal) {
 		}
 	case []any:
 		for n := range v {
-			item, r := presentable(v[n], depth+1, values)
+			item, r := presentable(v[n])
 			if r != nil {
 				return nil, r
 			}
@@ -159,7 +164,7 @@ func presentable(v any, depth int, values *int) (any, *wamp.Refusal) {
 		}
 	case map[string]any:
 		for key := range v {
-			item, r := presentable(v[key], depth+1, values)
+			item, r := presentable(v[key])
 			if r != nil {
 				return nil, r
 			}
@@ -171,13 +176,19 @@ func presentable(v any, depth int, values *int) (any, *wamp.Refusal) {
 
 var (
 	undecodable = invalid("payload does not pass this URI's schema: it is not well-formed")
-	tooMany     = invalid("payload does not pass this URI's schema: it holds more than " + strconv.Itoa(MaxValues) + " values")
-	tooDeep     = invalid("payload does not pass this URI's schema: it is nested more than " + strconv.Itoa(MaxDepth) + " deep")
+	tooMany     = overLimit(wamp.LimitElements, "payload does not pass this URI's schema: it holds more values than the rule has in \"elements\"")
+	tooDeep     = overLimit(wamp.LimitNesting, "payload does not pass this URI's schema: it is nested more than "+strconv.Itoa(MaxDepth)+" deep")
 	notANumber  = invalid("payload does not pass this URI's schema: it holds a number that JSON does not have (NaN or infinite)")
 )
 
 func invalid(text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: wamp.ReasonInvalid, URI: wamp.ErrValidationFailed, Text: text}
+}
+
+func overLimit(limit wamp.Limit, text string) *wamp.Refusal {
+	r := invalid(text)
+	r.Limit = limit
+	return r
 }
 
 // check returns the refusal of an instance that fails.

@@ -89,9 +89,9 @@ func TestReceiveValidates(t *testing.T) {
 		{"alternatives", kw("either", map[string]any{"MARKER": true}), "anyOf at /kwargs/either"},
 		{"NaN", kw("amount", math.NaN()), "number that JSON does not have (NaN or infinite)"},
 		{"infinite", kw("lines", []any{math.Inf(-1)}), "number that JSON does not have (NaN or infinite)"},
-		{"as deep as allowed", kw("tree", nested(MaxDepth-3)), ""},
+		{"as deep as allowed", kw("tree", nested(MaxDepth-2)), ""},
 		{"too deep", kw("tree", nested(MaxDepth)), "nested more than 128 deep"},
-		{"too many values", kw("lines", make([]any, MaxValues)), "more than 100000 values"},
+		{"too many values", kw("lines", make([]any, DefaultValues)), "more values than the rule has in \"elements\""},
 		{"broken", body{from: fake{serializer: wamp.MsgPack, err: errors.New("MARKER")}, tail: "x", facts: wamp.PayloadFacts{Shape: wamp.ShapeList, Elements: 1}}, "not well-formed"},
 	}
 	i := newInterceptor(t, Config{Validation: []Validation{{URI: "com.app.order", Schema: compileOrder(t)}}})

@@ -53,6 +53,9 @@ type batch struct {
 	readBytes     int        // bytes of the messages of this batch
 	polls         int        // how often it was looked for more of them
 	slowReceivers []*session // those who may be to be waited for
+	listed        bool       // the present PUBLISH goes to receivers only
+	receivers     receivers
+	retention     uint64 // of the present PUBLISH, or 0
 	scratch       sendqueue.Scratch
 
 	lastPublish struct { // the publication before

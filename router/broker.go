@@ -37,12 +37,14 @@ func newSubscription(uri wamp.URI, match wamp.Match) *subscription {
 	return &subscription{id: wamp.RandomID(), uri: uri, match: match, created: time.Now()}
 }
 
-// member is one session's part in a subscription. at is its place in
-// subscription.members.
+// member is one session's part in a subscription.
 type member struct {
 	session      *session
 	subscription *subscription
-	at           int
+	at           int // its place in subscription.members
+	// replayed is the retention up to which it got what was retained, when it
+	// subscribed: it must not get that once more as it is published.
+	replayed uint64
 }
 
 // subscriptionSet are the parts that one session has in subscriptions, in the order of
@@ -90,11 +92,16 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		event.Details.PublisherAuthID = from.peer.AuthID
 		event.Details.PublisherAuthRole = from.peer.AuthRole
 	}
+	b.retention = 0
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
-		if !from.realm.retained.set(event, m, from.peer.Session) {
+		if b.retention = from.realm.retained.set(event, m, from.peer.Session); b.retention == 0 {
 			b.dropped(from.realm.meta.service, notRetained)
 		}
-		br.find(b, m.Topic) // whoever has just missed it as a retained one gets it as any other
+		br.find(b, m.Topic) // whoever has subscribed too early to get it as a retained one gets it as any other
+	}
+	if b.listed = m.Options.Listed(); b.listed {
+		b.receivers = receiversOf(&m.Options)
+		b.receivers.index()
 	}
 	deliveries := 0
 	for i, sub := range b.lastPublish.matched {
@@ -106,6 +113,10 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		}
 		deliveries += sub.deliver(b, from, m)
 	}
+	if b.listed {
+		b.listed, b.receivers = false, receivers{}
+	}
+	b.retention = 0
 	if told {
 		b.send(from, &wamp.Published{Request: m.Request, Publication: publication})
 	}
@@ -154,12 +165,12 @@ func (sub *subscription) deliver(b *batch, from *session, m *wamp.Publish) (deli
 		b.event.Details.Topic = m.Topic
 	}
 	excludeMe := m.Options.ExcludeMe.Or(true)
-	listed := m.Options.Listed()
 	sub.mu.RLock()
 	b.maxReceivers = len(sub.members)
 	for _, member := range sub.members {
 		to := member.session
-		if to == from && excludeMe || listed && !admits(&m.Options, &to.peer) {
+		if to == from && excludeMe || b.listed && !b.receivers.admits(&to.peer) ||
+			b.retention > 0 && b.retention <= member.replayed {
 			continue
 		}
 		if refusal := b.deliver(&from.peer, m.Topic, &b.event, to); refusal != nil {
@@ -170,22 +181,6 @@ func (sub *subscription) deliver(b *batch, from *session, m *wamp.Publish) (deli
 	}
 	sub.mu.RUnlock()
 	return deliveries
-}
-
-// admits applies the lists of receivers that a publisher gave (WAMP,
-// "Subscriber Black- and Whitelisting"): a receiver must be in all the eligible
-// lists that are given, and in none of the exclude lists.
-func admits(o *wamp.PublishOptions, to *wamp.Peer) bool {
-	switch {
-	case slices.Contains(o.Exclude, to.Session),
-		slices.Contains(o.ExcludeAuthID, to.AuthID),
-		slices.Contains(o.ExcludeAuthRole, to.AuthRole),
-		o.Eligible != nil && !slices.Contains(o.Eligible, to.Session),
-		o.EligibleAuthID != nil && !slices.Contains(o.EligibleAuthID, to.AuthID),
-		o.EligibleAuthRole != nil && !slices.Contains(o.EligibleAuthRole, to.AuthRole):
-		return false
-	}
-	return true
 }
 
 // subscribe adds a session to a subscription, which it makes if need be.
@@ -199,6 +194,11 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	}
 	events := s.realm.meta.events.forURI(m.Topic, onSubscriptionCreate, onSubscribe)
 	var id wamp.ID
+	var retention uint64
+	replay := m.Options.GetRetained == wamp.True && s.realm.retained != nil
+	if replay {
+		retention = s.realm.retained.freeze()
+	}
 	if !br.topics.Update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
 		if !ok {
 			sub = newSubscription(m.Topic, match)
@@ -206,7 +206,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
 		before := len(sub.members)
-		if refusal = sub.add(s); refusal != nil {
+		if refusal = sub.add(s, retention); refusal != nil {
 			return sub, ok
 		}
 		id = sub.id
@@ -224,11 +224,14 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	}) {
 		refusal = tooManyShapes
 	}
+	if replay {
+		if refusal == nil {
+			s.realm.retained.replay(b, s, m, match, id)
+		}
+		s.realm.retained.thaw()
+	}
 	if refusal != nil {
 		return s.refuse(b, wamp.TypeSubscribe, m.Request, true, refusal)
-	}
-	if m.Options.GetRetained == wamp.True && s.realm.retained != nil {
-		s.realm.retained.replay(b, s, m, match, id)
 	}
 	b.routed(s, 0)
 	s.realm.meta.events.publish(b, s)
@@ -250,8 +253,9 @@ func (br *broker) subscribable(b *batch, s *session, m *wamp.Subscribe) (wamp.Ma
 	return match, refusal
 }
 
-// add makes a session a member, if it is not one already. sub.mu is held.
-func (sub *subscription) add(s *session) *wamp.Refusal {
+// add makes a session a member, if it is not one already, that gets what is retained up
+// to a retention. sub.mu is held.
+func (sub *subscription) add(s *session, retention uint64) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.subscriptions.get(sub.id) != nil {
@@ -260,7 +264,7 @@ func (sub *subscription) add(s *session) *wamp.Refusal {
 	if refusal := overLimit(len(s.subscriptions), s.router.limits().Subscriptions, tooManySubscriptions); refusal != nil {
 		return refusal
 	}
-	me := &member{session: s, subscription: sub, at: len(sub.members)}
+	me := &member{session: s, subscription: sub, at: len(sub.members), replayed: retention}
 	s.subscriptions.add(me)
 	sub.members = append(sub.members, me)
 	return nil

@@ -21,7 +21,8 @@ type Interceptor interface {
 	// Receive is called once for each inbound message, before anyone gets it.
 	Receive(t *wamp.RoutedMessage) error
 	// Deliver is called once for each receiver of the message, which is encoded
-	// once for many of them, and so not to be changed. A refused EVENT
+	// once for many of them, and so not to be changed, but for
+	// wamp.Payload.PermitReframing. A refused EVENT
 	// is skipped for this receiver; what is refused of a call ends the call
 	// with that error.
 	Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error

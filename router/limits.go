@@ -52,8 +52,9 @@ type Limits struct {
 	// of a realm. Beyond that, the sessions wait that make the changes. Default 1 MiB.
 	MetaEvents int
 	// Nesting and Elements bound what is passed over in envelopes: containers in
-	// each other, and elements of one option that isn't known. Defaults 32 and
-	// 4,096, which are also the most.
+	// each other, and elements of one option that isn't known; and what the router
+	// makes of arguments for procedures of its own. Defaults 32 and 4,096, which are
+	// also the most.
 	Nesting, Elements int
 	// URIBytes and URIComponents bound URIs. Defaults 255 and 32, which are also
 	// the most.
@@ -78,6 +79,11 @@ func newLimits(l Limits) *limitsInForce {
 		queue: sendqueue.Limits{Bytes: l.Queue, BackpressureTimeout: l.BackpressureTimeout,
 			WriteTimeout: l.WriteTimeout, CloseTimeout: l.CloseTimeout},
 	}
+}
+
+// values are the bounds of what the router makes of payloads for its own use.
+func (l *limitsInForce) values() wamp.ValueLimits {
+	return wamp.ValueLimits{Nesting: l.Nesting, Elements: l.Elements}
 }
 
 // linger bounds the time that a connection stays open after its last message.

@@ -92,7 +92,7 @@ func (l *Local) session() (*localLink, error) {
 	client, server := transport.Pipe(wamp.CBOR)
 	l.link = &localLink{conn: client, waiting: make(map[wamp.ID]chan localAnswer)}
 	go r.serveLocal(server, r.realms[l.realm])
-	go l.link.read()
+	go l.link.read(r)
 	return l.link, nil
 }
 
@@ -155,7 +155,7 @@ func (k *localLink) write(op transport.Op, body []byte) error {
 }
 
 // read hands answers to those who wait for them, until the session ends.
-func (k *localLink) read() {
+func (k *localLink) read(r *Router) {
 	defer k.end()
 	decoder := codec.NewDecoder()
 	for {
@@ -182,7 +182,7 @@ func (k *localLink) read() {
 		switch m := m.(type) {
 		case *wamp.Result:
 			id = m.Request
-			if a.args, a.kwargs, err = m.Payload.Decode(); err != nil {
+			if a.args, a.kwargs, err = m.Payload.DecodeWithin(r.limits().values()); err != nil {
 				a.err = fmt.Errorf("router: the result can't be read: %w", err)
 			}
 		case *wamp.Error:

@@ -92,7 +92,7 @@ func (api *metaAPI) answer(b *batch, from *session, m *wamp.Call) *wamp.Refusal 
 	}
 	c := metaCall{batch: b, from: from, realm: api.realm}
 	var err error
-	if c.args, c.kwargs, err = m.Payload.Decode(); err != nil {
+	if c.args, c.kwargs, err = m.Payload.DecodeWithin(from.router.limits().values()); err != nil {
 		return asRefusal(err)
 	}
 	if refusal := procedure.answer(&c); refusal != nil {

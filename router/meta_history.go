@@ -1,9 +1,9 @@
 package router
 
 import (
-	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
@@ -145,10 +145,21 @@ func (w *window) admits(e *eventstore.Event) (in, on bool) {
 	return in, id != w.through
 }
 
-// query reads the keyword arguments. Others than those of a query are ignored.
+// query reads the arguments behind the subscription: the limit, as Crossbar.io takes it,
+// and keywords.
 func (c *metaCall) query() (q query, refusal *wamp.Refusal) {
+	if len(c.args) > 2 {
+		return q, wrongQuery
+	}
+	if len(c.args) == 2 && c.args[1] != nil && !read(&q.limit, c.args[1]) {
+		return q, wrongQuery
+	}
 	for key, v := range c.kwargs {
-		if v != nil && !read(q.field(key), v) {
+		field := q.field(key)
+		if field == nil || key == "limit" && q.limit > 0 {
+			return q, wrongQuery
+		}
+		if v != nil && !read(field, v) {
 			return q, wrongQuery
 		}
 	}
@@ -209,8 +220,6 @@ func read(field, v any) (ok bool) {
 		n, ok = number(v)
 		*field = wamp.ID(n)
 		ok = ok && field.Valid()
-	default:
-		ok = true
 	}
 	return ok
 }
@@ -227,7 +236,6 @@ func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any
 	if sub.match == wamp.MatchExact {
 		event.Details.Topic = ""
 	}
-	event.Payload.PermitReframing() // it becomes a part of the answer's payload, whatever that is
 	c.batch.outbound = wamp.RoutedMessage{From: &c.realm.meta.service.peer, URI: e.Event.Details.Topic, Message: &event}
 	for _, i := range c.realm.hooks.Load().interceptors {
 		if err := i.Deliver(&c.batch.outbound, &c.from.peer); err != nil {
@@ -246,35 +254,23 @@ func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any
 }
 
 func arguments(dict map[string]any, p *wamp.Payload, s wamp.Serializer) error {
-	if p.Opaque() {
-		key := "args"
-		if p.Shape() == wamp.ShapeBinary {
-			key = "payload"
-		}
-		v, err := codec.Element(p, s)
-		if v != nil {
-			dict[key] = v
-		}
+	elements, err := codec.Elements(p, s)
+	if len(elements) == 0 {
 		return err
 	}
-	args, kwargs, err := p.Decode()
-	if err != nil {
-		return err
+	key := "args"
+	if p.Shape() == wamp.ShapeBinary {
+		key = "payload"
 	}
-	if _, err := codec.EncodePayload(s, args, kwargs); err != nil {
-		return err
-	}
-	if args != nil {
-		dict["args"] = args
-	}
-	if len(kwargs) > 0 {
-		dict["kwargs"] = kwargs
+	dict[key] = elements[0]
+	if p.Kwargs() > 0 {
+		dict["kwargs"] = elements[1]
 	}
 	return nil
 }
 
 var (
-	wrongQuery = invalidArgument("limit and publications are integers from 1, times RFC 3339, topic a string, reverse a boolean")
+	wrongQuery = invalidArgument("the arguments are a subscription and a limit, or limit by keyword; limit and publications are integers from 1, times RFC 3339, topic a string, reverse a boolean; there are no others")
 	noHistory  = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription,
 		Text: "no history is configured for this subscription's topics"}
 	historyUnreadable = &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: wamp.ErrRuntime,

@@ -69,7 +69,15 @@ func (c *metaCall) filtered() ([]*session, *wamp.Refusal) {
 	if !ok {
 		return nil, needStrings
 	}
-	return slices.DeleteFunc(all, func(s *session) bool { return !slices.Contains(list, any(s.peer.AuthRole)) }), nil
+	roles := make(map[string]struct{}, len(list))
+	for _, v := range list {
+		role, ok := v.(string)
+		if !ok {
+			return nil, needStrings
+		}
+		roles[role] = struct{}{}
+	}
+	return slices.DeleteFunc(all, func(s *session) bool { _, in := roles[s.peer.AuthRole]; return !in }), nil
 }
 
 func countSessions(c *metaCall) *wamp.Refusal {

@@ -1,9 +1,11 @@
 package router
 
 import (
-	"github.com/blindfold-wamp/blindfold/router/eventstore"
+	"cmp"
+	"slices"
 	"sync"
 
+	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -23,16 +25,23 @@ type RetainedLimits struct {
 type retained struct {
 	limits RetainedLimits
 
-	// mu is held while retained events are put into the outbox of a new
-	// subscriber, too: an event that replaces one of them then comes after it.
+	// mu is held, from before a new subscriber can be found until the retained
+	// events are in its queue, so that every event comes either as a retained one or
+	// after these.
 	mu     sync.RWMutex
 	topics map[wamp.URI]*retainedTopic
 	size   int
+	last   uint64 // retention: they are numbered from 1
 }
 
 type retainedTopic struct {
-	general *eventstore.Event // for everybody who is subscribed, or nil
-	special *eventstore.Event // later, and for some, or nil
+	general retainedEvent // for everybody who is subscribed
+	special retainedEvent // later, and for some
+}
+
+type retainedEvent struct {
+	event     *eventstore.Event // nil: none
+	retention uint64
 }
 
 func newRetained(l *RetainedLimits) *retained {
@@ -45,11 +54,13 @@ func newRetained(l *RetainedLimits) *retained {
 	return &retained{limits: limits, topics: make(map[wamp.URI]*retainedTopic)}
 }
 
-// set retains an event, and reports whether there was room.
-func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) bool {
-	e := eventstore.New(event, m, from)
+// set retains an event, and returns the number of the retention, or 0 if there was no
+// room.
+func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) (retention uint64) {
+	e := retainedEvent{event: eventstore.New(event, m, from)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	e.retention = r.last + 1
 	old := r.topics[m.Topic]
 	next := retainedTopic{general: e}
 	if m.Options.Listed() {
@@ -62,11 +73,12 @@ func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) bool {
 	if old == nil && len(r.topics) >= r.limits.Topics || r.size+grown > r.limits.Bytes {
 		r.size -= old.bytes()
 		delete(r.topics, m.Topic)
-		return false
+		return 0
 	}
 	r.size += grown
 	r.topics[m.Topic] = &next
-	return true
+	r.last = e.retention
+	return r.last
 }
 
 var notRetained = limitReached(wamp.LimitRetained, "the event is delivered, and not retained, nor is one before it: the realm retains as many, or bytes of them, as it may")
@@ -75,51 +87,71 @@ func (t *retainedTopic) bytes() (n int) {
 	if t == nil {
 		return 0
 	}
-	if t.general != nil {
-		n += t.general.Size()
-	}
-	if t.special != nil {
-		n += t.special.Size()
+	for _, e := range [...]*eventstore.Event{t.general.event, t.special.event} {
+		if e != nil {
+			n += e.Size()
+		}
 	}
 	return n
 }
 
-// replay sends a new member of a subscription the retained events of its topics.
-func (r *retained) replay(b *batch, s *session, m *wamp.Subscribe, match wamp.Match, id wamp.ID) {
+// freeze keeps what is retained as it is until thaw, and returns the last retention.
+func (r *retained) freeze() (retention uint64) {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
+	return r.last
+}
+
+func (r *retained) thaw() { r.mu.RUnlock() }
+
+// replay sends a subscriber the retained events of its topics, in the order in which
+// they were retained. It is called between freeze and thaw.
+func (r *retained) replay(b *batch, s *session, m *wamp.Subscribe, match wamp.Match, id wamp.ID) {
 	if match == wamp.MatchExact {
-		r.topics[m.Topic].send(b, s, match, id)
+		if e := r.topics[m.Topic].latest(&s.peer); e.event != nil {
+			replay(b, s, e.event, match, id)
+		}
 		return
 	}
+	var events []retainedEvent
 	for topic, retained := range r.topics {
-		if m.Topic.Matches(match, topic) {
-			retained.send(b, s, match, id)
+		if !m.Topic.Matches(match, topic) {
+			continue
 		}
+		if e := retained.latest(&s.peer); e.event != nil {
+			events = append(events, e)
+		}
+	}
+	slices.SortFunc(events, func(a, b retainedEvent) int { return cmp.Compare(a.retention, b.retention) })
+	for _, e := range events {
+		replay(b, s, e.event, match, id)
 	}
 }
 
-// send sends the most recent event that the session may have.
-func (r *retainedTopic) send(b *batch, s *session, match wamp.Match, id wamp.ID) {
-	if r == nil {
-		return
+// latest returns the last event that a session may have.
+func (t *retainedTopic) latest(to *wamp.Peer) retainedEvent {
+	if t == nil {
+		return retainedEvent{}
 	}
-	for _, e := range [...]*eventstore.Event{r.special, r.general} {
-		if e == nil || !mayReceive(e, &s.peer) {
-			continue
+	for _, e := range [...]retainedEvent{t.special, t.general} {
+		if e.event != nil && mayReceive(e.event, to) {
+			return e
 		}
-		topic := e.Event.Details.Topic
-		b.event = e.Event
-		b.event.Subscription = id
-		b.event.Details.Retained = true
-		if match == wamp.MatchExact {
-			b.event.Details.Topic = ""
-		}
-		b.resetEncodings()
-		if refusal := b.deliver(&s.realm.meta.service.peer, topic, &b.event, s); refusal != nil {
-			b.dropped(s, refusal)
-		}
-		return
+	}
+	return retainedEvent{}
+}
+
+// replay sends one retained event.
+func replay(b *batch, s *session, e *eventstore.Event, match wamp.Match, id wamp.ID) {
+	topic := e.Event.Details.Topic
+	b.event = e.Event
+	b.event.Subscription = id
+	b.event.Details.Retained = true
+	if match == wamp.MatchExact {
+		b.event.Details.Topic = ""
+	}
+	b.resetEncodings()
+	if refusal := b.deliver(&s.realm.meta.service.peer, topic, &b.event, s); refusal != nil {
+		b.dropped(s, refusal)
 	}
 }
 

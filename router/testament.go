@@ -12,7 +12,8 @@ import (
 type TestamentLimits struct {
 	// Count of testaments. Default 16.
 	Count int
-	// Bytes of their payloads. Default 64 KiB.
+	// Bytes that they take, with their topics, options and lists of receivers. Default
+	// 64 KiB.
 	Bytes int
 }
 
@@ -38,13 +39,19 @@ func (w *testaments) scope(name string) *[]*wamp.Publish {
 	return nil
 }
 
-// total returns how many there are, and the bytes of their payloads.
+// total returns how many there are, and the bytes that they take.
 func (w *testaments) total() (count, bytes int) {
 	for _, m := range slices.Concat(w.detached, w.destroyed) {
 		count++
-		bytes += len(m.Topic) + m.Payload.WireSize()
+		bytes += testamentSize(m)
 	}
 	return count, bytes
+}
+
+// testamentSize returns about how many bytes of memory a testament takes, but for
+// what every one takes.
+func testamentSize(m *wamp.Publish) int {
+	return len(m.Topic) + m.Payload.WireSize() + m.Options.Size()
 }
 
 // addTestament keeps a PUBLISH for the session's end. It must be one that the
@@ -65,7 +72,7 @@ func addTestament(c *metaCall) *wamp.Refusal {
 	}
 	limits := c.realm.testaments
 	count, bytes := c.from.testaments.total()
-	if count >= limits.Count || bytes+len(m.Topic)+m.Payload.WireSize() > limits.Bytes {
+	if count >= limits.Count || bytes+testamentSize(m) > limits.Bytes {
 		return tooManyTestaments
 	}
 	now := *m // what interceptors permit is permitted now

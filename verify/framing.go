@@ -54,7 +54,7 @@ type noTranscoder wamp.Serializer
 
 func (c noTranscoder) Serializer() wamp.Serializer { return wamp.Serializer(c) }
 
-func (noTranscoder) DecodePayload([]byte, int) ([]any, map[string]any, error) {
+func (noTranscoder) DecodePayload([]byte, int, wamp.ValueLimits) ([]any, map[string]any, error) {
 	return nil, nil, wamp.ErrOpaque
 }
 

@@ -48,6 +48,12 @@ func (a *Attributes) Declared() Form {
 	return FormNone
 }
 
+// Size returns the bytes of the attributes.
+func (a *Attributes) Size() int {
+	return len(a.EncAlgo) + len(a.EncKey) + len(a.EncSerializer) +
+		len(a.PPTScheme) + len(a.PPTSerializer) + len(a.PPTCipher) + len(a.PPTKeyID)
+}
+
 // Scheme returns the value that names the encryption: enc_algo or ppt_scheme.
 func (a *Attributes) Scheme() string {
 	if a.EncAlgo != "" {

@@ -30,8 +30,16 @@ var ErrOpaque = errors.New("payload is opaque: it can be forwarded, not decoded"
 // so that whoever holds the payload need not know the serializer.
 type Transcoder interface {
 	Serializer() Serializer
-	// DecodePayload decodes the elements of a ShapeList payload.
-	DecodePayload(tail []byte, elements int) (args []any, kwargs map[string]any, err error)
+	// DecodePayload decodes the elements of a ShapeList payload. What exceeds max is
+	// a *Refusal that names the limit.
+	DecodePayload(tail []byte, elements int, max ValueLimits) (args []any, kwargs map[string]any, err error)
+}
+
+// ValueLimits bound the values that are made of a payload: an encoded value of one byte
+// can take some 150 in memory. A zero field stands for no bound but the codec's own.
+type ValueLimits struct {
+	Nesting  int // containers in each other
+	Elements int // values, those in containers and the containers themselves
 }
 
 // Payload is everything of a message behind its envelope, as the bytes that
@@ -125,15 +133,22 @@ func (p *Payload) DeclareOpaque() { p.opaque = true }
 
 // Decode returns the values of a clear payload: nil, bool, int64, uint64 (only
 // above 2^63-1), float64, string, []byte, []any and map[string]any. It returns
-// ErrOpaque for an opaque one.
+// ErrOpaque for an opaque one. It is for the receiver whom the payload is for; who
+// decodes what anybody may send uses DecodeWithin.
 func (p *Payload) Decode() (args []any, kwargs map[string]any, err error) {
+	return p.DecodeWithin(ValueLimits{})
+}
+
+// DecodeWithin is Decode of a payload that must keep to max. What it makes takes as much
+// memory as the payload, and at most 256 bytes for each of max.Elements.
+func (p *Payload) DecodeWithin(max ValueLimits) (args []any, kwargs map[string]any, err error) {
 	if p.opaque {
 		return nil, nil, ErrOpaque
 	}
 	if p.elements == 0 {
 		return nil, nil, nil
 	}
-	return p.from.DecodePayload(p.tail(), int(p.elements))
+	return p.from.DecodePayload(p.tail(), int(p.elements), max)
 }
 
 // PermitReframing lets a codec change the framing of an opaque binary (JSON
@@ -145,9 +160,11 @@ func (p *Payload) PermitReframing() { p.reframe = true }
 // MayReframe reports whether PermitReframing was called.
 func (p *Payload) MayReframe() bool { return p.reframe }
 
-// Clone returns a payload that refers to a copy of the bytes.
+// Clone returns a payload that refers to a copy of the bytes. Permission to reframe is
+// not copied: whoever delivers the clone asks for it then.
 func (p *Payload) Clone() Payload {
 	c := *p
+	c.reframe = false
 	c.data = unsafe.SliceData(append([]byte(nil), p.tail()...))
 	return c
 }

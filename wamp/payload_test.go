@@ -19,7 +19,7 @@ type revealer struct{}
 
 func (revealer) Serializer() wamp.Serializer { return wamp.JSON }
 
-func (revealer) DecodePayload([]byte, int) ([]any, map[string]any, error) {
+func (revealer) DecodePayload([]byte, int, wamp.ValueLimits) ([]any, map[string]any, error) {
 	return []any{secret}, nil, nil
 }
 

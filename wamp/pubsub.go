@@ -32,6 +32,17 @@ func (o *PublishOptions) Listed() bool {
 		o.ExcludeAuthRole != nil || o.EligibleAuthID != nil || o.EligibleAuthRole != nil
 }
 
+// Size returns how many bytes of memory the texts and lists of the options take.
+func (o *PublishOptions) Size() int {
+	n := len(o.TransactionHash) + o.Attributes.Size() + 8*(len(o.Exclude)+len(o.Eligible))
+	for _, list := range [...][]string{o.ExcludeAuthID, o.ExcludeAuthRole, o.EligibleAuthID, o.EligibleAuthRole} {
+		for _, s := range list {
+			n += 16 + len(s)
+		}
+	}
+	return n
+}
+
 func (*Publish) Type() MessageType { return TypePublish }
 
 func (m *Publish) Elements(e Elements) {

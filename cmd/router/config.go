@@ -347,6 +347,7 @@ func readValidation(v value) (r passthrough.Validation) {
 		}},
 		choice("opaque", &r.Opaque, []string{"refuse", "pass"},
 			[]passthrough.OpaquePolicy{passthrough.Refuse, passthrough.Pass}),
+		integerTo("elements", &r.Elements, 1, passthrough.MaxValues),
 	)
 	checkURI(v, r.URI, r.Match, given)
 	if r.Schema == nil && len(v.file.problems) == 0 {

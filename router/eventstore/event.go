@@ -46,16 +46,8 @@ func receiversOf(o *wamp.PublishOptions) wamp.PublishOptions {
 
 func (e *Event) measure() int {
 	const overhead = 700 // the structs, the bookkeeping around them
-	n := overhead + e.Event.Payload.WireSize() + len(e.Event.Details.Topic) + len(e.Event.Details.TransactionHash) +
-		8*(len(e.Receivers.Exclude)+len(e.Receivers.Eligible))
-	for _, list := range [...][]string{e.Receivers.ExcludeAuthID, e.Receivers.ExcludeAuthRole, e.Receivers.EligibleAuthID, e.Receivers.EligibleAuthRole} {
-		for _, s := range list {
-			n += 16 + len(s)
-		}
-	}
-	a := &e.Event.Details.Attributes
-	return n + len(a.EncAlgo) + len(a.EncKey) + len(a.EncSerializer) + len(a.PPTScheme) + len(a.PPTSerializer) +
-		len(a.PPTCipher) + len(a.PPTKeyID)
+	d := &e.Event.Details
+	return overhead + e.Event.Payload.WireSize() + len(d.Topic) + len(d.TransactionHash) + d.Attributes.Size() + e.Receivers.Size()
 }
 
 // A record: a version, the serializer, the time (Unix milliseconds), the publishing

@@ -2,21 +2,17 @@ package codec
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// Element returns a value that stands, in what EncodePayload is given for
-// serializer s, for the first element of an opaque payload: its list, or its
-// bare binary. So a payload that was kept can be handed out as part of another
-// one, and nobody in between reads it. Its bytes are spliced as they are; in
-// another serializer than its own, the framing of a binary changes and its
-// content does not. The error, a *wamp.Refusal, says that the element is no
-// binary and would have to be converted. A payload without elements is nil. The
-// value refers to p's bytes.
-func Element(p *wamp.Payload, s wamp.Serializer) (any, error) {
+// Elements returns values that stand, in what EncodePayload is given for serializer s,
+// for the elements of a payload: its list and its dict, or its bare binary. So a payload
+// that was kept can be handed out as part of another one, and nobody in between makes
+// values of it. Its bytes are spliced as they are, or converted as Convert does. The
+// error, a *wamp.Refusal, says what can't be converted. The values may refer to p's
+// bytes.
+func Elements(p *wamp.Payload, s wamp.Serializer) ([]any, error) {
 	if p.Elements() == 0 {
 		return nil, nil
 	}
-	in := *p
-	in.PermitReframing()
-	converted, err := Convert(&in, s)
+	converted, err := Convert(p, s)
 	if err != nil {
 		return nil, err
 	}
@@ -27,14 +23,20 @@ func Element(p *wamp.Payload, s wamp.Serializer) (any, error) {
 	if r == nil {
 		return nil, errSerializer
 	}
-	if _, ok := step(r, r.open(tail, converted.Elements())); !ok {
-		return nil, inconvertible("malformed data: " + r.fault())
+	var all []any
+	l := r.open(tail, converted.Elements())
+	for range converted.Elements() {
+		var ok bool
+		if l, ok = step(r, l); !ok {
+			return nil, inconvertible("malformed data: " + r.fault())
+		}
+		start := r.pos()
+		if fault := w.skip(r, maxPayloadDepth, noItemLimit); fault != "" {
+			return nil, inconvertible("malformed data: " + fault)
+		}
+		all = append(all, element{tail[start:r.pos()], s})
 	}
-	start := r.pos()
-	if fault := w.skip(r, maxPayloadDepth, noItemLimit); fault != "" {
-		return nil, inconvertible("malformed data: " + fault)
-	}
-	return element{tail[start:r.pos()], s}, nil
+	return all, nil
 }
 
 // element is one encoded value.

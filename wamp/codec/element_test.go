@@ -9,17 +9,18 @@ import (
 )
 
 // An opaque binary becomes a part of another payload, in any serializer.
-func TestElement(t *testing.T) {
+func TestElements(t *testing.T) {
 	data := []byte{0, 1, 2, 0xff}
 	for _, from := range wamp.Serializers {
 		for _, form := range wamp.Forms {
 			p := BinaryPayload(from, form, data)
 			for _, to := range wamp.Serializers {
-				v, err := Element(&p, to)
-				if err != nil {
-					t.Fatalf("%s %s to %s: %v", from, form, to, err)
+				p.PermitReframing()
+				v, err := Elements(&p, to)
+				if err != nil || len(v) != 1 {
+					t.Fatalf("%s %s to %s: %v, %v", from, form, to, v, err)
 				}
-				outer, err := EncodePayload(to, []any{"before", v, "after"}, nil)
+				outer, err := EncodePayload(to, []any{"before", v[0], "after"}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -39,34 +40,44 @@ func TestElement(t *testing.T) {
 	}
 }
 
-// What is no binary stays in its serializer; what follows the first element stays
-// out.
-func TestElementNoBinary(t *testing.T) {
+// What is no binary stays in its serializer, unless it is clear.
+func TestElementsNoBinary(t *testing.T) {
 	frame := []byte(`[16,1,{"ppt_scheme":"x_native"},"a.b",[{"a":1}],{}]`)
 	m, err := NewDecoder().Decode(wamp.JSON, frame)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &m.(*wamp.Publish).Payload
-	v, err := Element(p, wamp.JSON)
-	if err != nil {
-		t.Fatal(err)
+	v, err := Elements(p, wamp.JSON)
+	if err != nil || len(v) != 2 {
+		t.Fatal(v, err)
 	}
-	outer, err := EncodePayload(wamp.JSON, []any{v}, nil)
+	outer, err := EncodePayload(wamp.JSON, v[:1], nil)
 	if err != nil || string(outer.AppendTail(nil)) != `[[{"a":1}]]` {
 		t.Errorf("%s, %v", outer.AppendTail(nil), err)
 	}
 	var refusal *wamp.Refusal
-	if _, err := Element(p, wamp.CBOR); !errors.As(err, &refusal) || refusal.Reason != wamp.ReasonConversion {
+	if _, err := Elements(p, wamp.CBOR); !errors.As(err, &refusal) || refusal.Reason != wamp.ReasonConversion {
 		t.Errorf("to another serializer: %v", err)
 	}
-	if _, err := EncodePayload(wamp.CBOR, []any{v}, nil); err == nil {
+	if _, err := EncodePayload(wamp.CBOR, v, nil); err == nil {
 		t.Error("an element of JSON was put into CBOR")
 	}
-	if p.MayReframe() {
-		t.Error("the payload itself was changed")
+	binary := BinaryPayload(wamp.JSON, wamp.FormTransparency, []byte{1})
+	if _, err := Elements(&binary, wamp.CBOR); !errors.As(err, &refusal) || refusal.Reason != wamp.ReasonConversion {
+		t.Errorf("a binary that must not be reframed: %v", err)
 	}
-	if v, err := Element(&wamp.Payload{}, wamp.CBOR); v != nil || err != nil {
+	clear, err := EncodePayload(wamp.MsgPack, []any{int64(1)}, map[string]any{"k": "v"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err = Elements(&clear, wamp.JSON); err != nil || len(v) != 2 {
+		t.Fatal(v, err)
+	}
+	if outer, err = EncodePayload(wamp.JSON, v, nil); err != nil || string(outer.AppendTail(nil)) != `[[1],{"k":"v"}]` {
+		t.Errorf("%s, %v", outer.AppendTail(nil), err)
+	}
+	if v, err := Elements(&wamp.Payload{}, wamp.CBOR); v != nil || err != nil {
 		t.Errorf("nothing: %v, %v", v, err)
 	}
 }

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"math"
+	"strings"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -129,21 +130,28 @@ var transcoders = [...]wamp.Transcoder{
 
 func (t transcoder) Serializer() wamp.Serializer { return wamp.Serializer(t) }
 
-func (t transcoder) DecodePayload(tail []byte, elements int) (args []any, kwargs map[string]any, err error) {
+func (t transcoder) DecodePayload(tail []byte, elements int, max wamp.ValueLimits) (args []any, kwargs map[string]any, err error) {
+	depth, items := maxPayloadDepth, noItemLimit
+	if max.Nesting > 0 {
+		depth = min(depth, max.Nesting)
+	}
+	if max.Elements > 0 {
+		items = max.Elements + elements // what holds the values is none of them
+	}
 	var rs readers
-	b := builder{r: rs.of(wamp.Serializer(t)), items: noItemLimit}
+	b := builder{r: rs.of(wamp.Serializer(t)), items: items}
 	l := b.r.open(tail, elements)
 	for i := range elements {
 		var v any
 		problem := ""
 		var ok bool
 		if l, ok = step(b.r, l); ok {
-			v, problem = b.next(maxPayloadDepth)
+			v, problem = b.next(depth)
 		} else {
 			problem = b.malformed()
 		}
 		if problem != "" {
-			return nil, nil, inconvertible("the payload holds " + problem)
+			return nil, nil, notWithin(problem)
 		}
 		if i == 0 {
 			args, _ = v.([]any)
@@ -152,6 +160,18 @@ func (t transcoder) DecodePayload(tail []byte, elements int) (args []any, kwargs
 		}
 	}
 	return args, kwargs, nil
+}
+
+// notWithin is the refusal of a payload that isn't turned into values.
+func notWithin(problem string) *wamp.Refusal {
+	refusal := inconvertible("the payload holds " + problem)
+	switch {
+	case strings.HasSuffix(problem, faultDepth):
+		refusal.Reason, refusal.Limit = wamp.ReasonLimit, wamp.LimitNesting
+	case problem == faultCrowd:
+		refusal.Reason, refusal.Limit = wamp.ReasonLimit, wamp.LimitElements
+	}
+	return refusal
 }
 
 // isNUL reports whether s would be a binary, or a broken one, as a string of JSON.

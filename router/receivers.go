@@ -1,0 +1,81 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// receivers are those whom a publisher selects by lists (WAMP, "Subscriber Black- and
+// Whitelisting"): a receiver must be in all the eligible lists that are given, and in
+// none of the exclude lists.
+type receivers struct {
+	exclude, eligible                                                selection[wamp.ID]
+	excludeAuthID, excludeAuthRole, eligibleAuthID, eligibleAuthRole selection[string]
+}
+
+// selection is one of the lists.
+type selection[T comparable] struct {
+	list []T            // nil: not given
+	set  map[T]struct{} // of the list, if it is long
+}
+
+// longList is how many elements a list has for which a set is made. Most lists are
+// shorter, and cost no allocation.
+const longList = 16
+
+func (s *selection[T]) has(v T) bool {
+	if s.set != nil {
+		_, in := s.set[v]
+		return in
+	}
+	return slices.Contains(s.list, v)
+}
+
+func (s *selection[T]) index() {
+	if len(s.list) < longList {
+		return
+	}
+	s.set = make(map[T]struct{}, len(s.list))
+	for _, v := range s.list {
+		s.set[v] = struct{}{}
+	}
+}
+
+// receiversOf returns the receivers that are to be asked about one by one.
+func receiversOf(o *wamp.PublishOptions) receivers {
+	return receivers{
+		exclude: selection[wamp.ID]{list: o.Exclude}, eligible: selection[wamp.ID]{list: o.Eligible},
+		excludeAuthID: selection[string]{list: o.ExcludeAuthID}, excludeAuthRole: selection[string]{list: o.ExcludeAuthRole},
+		eligibleAuthID: selection[string]{list: o.EligibleAuthID}, eligibleAuthRole: selection[string]{list: o.EligibleAuthRole},
+	}
+}
+
+// index makes it cheap to ask about many: then each costs the same, however long the
+// lists are.
+func (r *receivers) index() {
+	r.exclude.index()
+	r.eligible.index()
+	for _, s := range [...]*selection[string]{&r.excludeAuthID, &r.excludeAuthRole, &r.eligibleAuthID, &r.eligibleAuthRole} {
+		s.index()
+	}
+}
+
+func (r *receivers) admits(to *wamp.Peer) bool {
+	switch {
+	case r.exclude.has(to.Session),
+		r.excludeAuthID.has(to.AuthID),
+		r.excludeAuthRole.has(to.AuthRole),
+		r.eligible.list != nil && !r.eligible.has(to.Session),
+		r.eligibleAuthID.list != nil && !r.eligibleAuthID.has(to.AuthID),
+		r.eligibleAuthRole.list != nil && !r.eligibleAuthRole.has(to.AuthRole):
+		return false
+	}
+	return true
+}
+
+// admits asks about a single receiver.
+func admits(o *wamp.PublishOptions, to *wamp.Peer) bool {
+	r := receiversOf(o)
+	return r.admits(to)
+}
