@@ -228,8 +228,8 @@ func read(field, v any) (ok bool) {
 // may not have it. Clear arguments stand in args and kwargs. Of an opaque
 // payload, args has the list of the passthru form, and payload the bare binary of
 // the transparency form, byte for byte; how it was made is in the details.
-// Where an event's arguments have no counterpart in the caller's serializer,
-// error has the reason instead.
+// Where an event's arguments have no counterpart in the caller's serializer, or may not
+// be converted by the rules of now, error has the reason instead.
 func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any {
 	event := e.Event
 	event.Subscription = sub.id
@@ -237,9 +237,15 @@ func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any
 		event.Details.Topic = ""
 	}
 	c.batch.outbound = wamp.RoutedMessage{From: &c.realm.meta.service.peer, URI: e.Event.Details.Topic, Message: &event}
+	var inconvertible *wamp.Refusal
 	for _, i := range c.realm.hooks.Load().interceptors {
 		if err := i.Deliver(&c.batch.outbound, &c.from.peer); err != nil {
-			c.batch.dropped(c.from, c.from.router.interceptorRefusal(err))
+			refusal := c.from.router.interceptorRefusal(err)
+			if refusal.Reason == wamp.ReasonConversion {
+				inconvertible = refusal
+				continue
+			}
+			c.batch.dropped(c.from, refusal)
 			return nil
 		}
 	}
@@ -247,7 +253,9 @@ func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any
 		"timestamp": timestamp(e.At), "subscription": uint64(sub.id), "publication": uint64(event.Publication),
 		"details": map[string]any(valuesOf(&event.Details)),
 	}
-	if err := arguments(dict, &event.Payload, c.from.peer.Serializer); err != nil {
+	if inconvertible != nil {
+		dict["error"] = string(inconvertible.URI)
+	} else if err := arguments(dict, &event.Payload, c.from.peer.Serializer); err != nil {
 		dict["error"] = string(asRefusal(err).URI)
 	}
 	return dict

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/passthrough"
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/router/eventstore/boltstore"
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -77,7 +78,8 @@ func wantKept(p *routertest.Peer, got any, publication wamp.ID, topic string, fo
 }
 
 // What Alice has published, Bob can read later: the same bytes, with all that he
-// needs to open them, in his own serializer or another (WAMP, "Event History").
+// needs to open them, in his own serializer, or another where the realm reframes (WAMP,
+// "Event History").
 func TestHistory(t *testing.T) {
 	stores(t, func(t *testing.T, file string) {
 		routertest.EachPayload(t, func(t *testing.T, s wamp.Serializer, form wamp.Form) {
@@ -85,7 +87,7 @@ func TestHistory(t *testing.T) {
 			if name != "" {
 				name = filepath.Join(t.TempDir(), "history")
 			}
-			w := routertest.NewWorld(t, withHistory(name, logRule))
+			w := routertest.NewWorld(t, withHistory(name, logRule), reframing)
 			alice := w.Join("alice", "rawsocket", s)
 			if broker, _ := alice.Announced(wamp.EventHistory); !broker {
 				t.Error("not announced")
@@ -349,5 +351,68 @@ func TestHistoryNotConfigured(t *testing.T) {
 			t.Errorf("%s: no error", name)
 			_ = r.Close(context.Background())
 		}
+	}
+}
+
+var reframing = routertest.WithPassthrough(func(c *passthrough.Config) { c.Conversion = passthrough.Reframe })
+
+// Whether what is kept may be reframed is decided by the rules of now, and not by those
+// under which it was published: in a history, and for what is retained.
+func TestKeptFollowsTheRulesOfNow(t *testing.T) {
+	for _, form := range wamp.Forms {
+		t.Run(form.String(), func(t *testing.T) {
+			w := routertest.NewWorld(t, withHistory("", logRule), withRetained(router.RetainedLimits{}), reframing)
+			alice := w.Join("alice", "rawsocket", wamp.MsgPack)
+			retain(alice, "com.example.log.a", form, "sealed")
+			bob := w.Join("bob", "websocket", wamp.JSON)
+			id := getRetained(bob, "com.example.log.a", "")
+			bob.WantPayload(routertest.Expect[*wamp.Event](bob), form, "sealed")
+			if events, _ := bob.CallMeta("wamp.subscription.get_events", nil, id); len(events) != 1 || events[0].(map[string]any)["error"] != nil {
+				t.Errorf("events where the realm reframes: %v", events)
+			}
+			bob.Leave()
+
+			refusing, err := passthrough.New(passthrough.Config{Conversion: passthrough.Refuse})
+			routertest.NoError(t, err)
+			routertest.NoError(t, w.Router.Reload(router.Config{Limits: router.Limits{Message: 16 << 20, Queue: 64 << 20},
+				Realms: []router.RealmConfig{{Name: routertest.Realm, Interceptors: []router.Interceptor{refusing},
+					Authenticators: []router.Authenticator{router.Anonymous("anonymous")}}}}))
+			carol := w.Join("carol", "websocket", wamp.JSON)
+			id = getRetained(carol, "com.example.log.a", "")
+			carol.ExpectNothing()
+			events, _ := carol.CallMeta("wamp.subscription.get_events", nil, id)
+			if len(events) != 1 || events[0].(map[string]any)["error"] != string(wamp.ErrConversionRefused) {
+				t.Errorf("events where the realm refuses: %v", events)
+			}
+		})
+	}
+}
+
+// The limit may stand behind the subscription, as Crossbar.io takes it. What
+// get_events doesn't know is refused: an answer that leaves a filter out is wrong.
+func TestHistoryArguments(t *testing.T) {
+	w := routertest.NewWorld(t, withHistory("", logRule))
+	alice := w.Join("alice", "rawsocket", wamp.CBOR)
+	for i := range 5 {
+		say(alice, "com.example.log.a", wamp.FormNone, fmt.Sprint(i))
+	}
+	sub := alice.Subscribe("com.example.log", wamp.MatchPrefix)
+	for _, args := range [][]any{{sub, 2}, {sub, 2.0}} {
+		events, kw := alice.CallMeta("wamp.subscription.get_events", nil, args...)
+		if len(events) != 2 || kw["is_limit_reached"] != true {
+			t.Errorf("%v: %d events, %v", args, len(events), kw)
+		}
+	}
+	if events, _ := alice.CallMeta("wamp.subscription.get_events", map[string]any{"limit": 3}, sub, nil); len(events) != 3 {
+		t.Errorf("limit by keyword: %d events", len(events))
+	}
+	for _, c := range []struct {
+		args   []any
+		kwargs map[string]any
+	}{
+		{[]any{sub, 0}, nil}, {[]any{sub, "2"}, nil}, {[]any{sub, 2, 3}, nil}, {[]any{sub, 2}, map[string]any{"limit": 2}},
+		{[]any{sub}, map[string]any{"from_tiem": "2026-01-01T00:00:00Z"}}, {[]any{sub}, map[string]any{"filter": nil}},
+	} {
+		alice.ExpectError(alice.SendCallMeta("wamp.subscription.get_events", c.kwargs, c.args...), wamp.ErrInvalidArgument)
 	}
 }

@@ -147,6 +147,51 @@ func TestSessionModifyDetails(t *testing.T) {
 	root.ExpectError(root.SendCallMeta("wamp.session.modify_details", nil, bob.ID, map[string]any{"authrole": "admin"}), wamp.ErrInvalidArgument)
 }
 
+// The limits on elements and nesting hold for arguments of the router's own procedures,
+// in every serializer; and a filter counts whoever has one of the roles, once.
+func TestMetaArgumentsAreBounded(t *testing.T) {
+	for _, s := range wamp.Serializers {
+		t.Run(s.String(), func(t *testing.T) {
+			w := routertest.NewWorld(t, routertest.WithRoles(t), withTestaments(router.TestamentLimits{}))
+			alice := w.Join("alice", "websocket", s, routertest.As("alice", "staff"))
+			w.Join("bob", "rawsocket", s, routertest.As("bob", "anonymous"))
+			list := func(n int) []any {
+				list := make([]any, n)
+				for i := range list {
+					list[i] = "staff"
+				}
+				return list
+			}
+			if n := alice.CallMetaOne("wamp.session.count", list(4095)); n != int64(1) {
+				t.Errorf("count: %v", n)
+			}
+			if n := alice.CallMetaOne("wamp.session.count", []any{"anonymous", "other", "staff"}); n != int64(2) {
+				t.Errorf("count: %v", n)
+			}
+			for _, call := range []struct {
+				procedure wamp.URI
+				kwargs    map[string]any
+				args      []any
+			}{
+				{"wamp.session.count", nil, []any{list(4096)}},
+				{"wamp.session.list", map[string]any{"x": list(4096)}, nil},
+				{"wamp.session.add_testament", map[string]any{"publish_options": map[string]any{"exclude_authid": list(5000)}}, []any{"com.example.will", []any{}}},
+			} {
+				alice.ExpectError(alice.SendCallMeta(call.procedure, call.kwargs, call.args...), wamp.ErrInvalidArgument)
+			}
+			w.WantMetric(`blindfold_limits_total{limit="elements"} 3`)
+			var deep any = "staff"
+			for range 32 {
+				deep = []any{deep}
+			}
+			alice.ExpectError(alice.SendCallMeta("wamp.session.count", nil, deep), wamp.ErrInvalidArgument)
+			w.WantMetric(`blindfold_limits_total{limit="nesting"} 1`)
+			w.WantMetric(`blindfold_refused_total{realm="realm1",reason="limit",type="CALL"} 4`)
+			alice.ExpectError(alice.SendCallMeta("wamp.session.count", nil, []any{1}), wamp.ErrInvalidArgument)
+		})
+	}
+}
+
 // The router can't read opaque arguments, and says so.
 func TestMetaRefusesOpaqueArguments(t *testing.T) {
 	forms(t, func(t *testing.T, form wamp.Form) {

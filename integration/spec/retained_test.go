@@ -2,6 +2,8 @@ package spec
 
 import (
 	"fmt"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
@@ -135,4 +137,85 @@ func TestRetainedNotConfigured(t *testing.T) {
 	retain(alice, routertest.Topic, wamp.FormNone, "gone")
 	getRetained(bob, routertest.Topic, "")
 	bob.ExpectNothing()
+}
+
+// For a pattern, retained events come in the order in which they were retained, so that
+// the newest is the last.
+func TestRetainedOrder(t *testing.T) {
+	w := routertest.NewWorld(t, withRetained(router.RetainedLimits{}))
+	alice := w.Join("alice", "rawsocket", wamp.CBOR)
+	const n = 30
+	for i := range n {
+		retain(alice, wamp.URI(fmt.Sprintf("com.example.t%d", i)), wamp.FormNone, "old")
+	}
+	for i := range n { // in another order
+		retain(alice, wamp.URI(fmt.Sprintf("com.example.t%d", (7*i)%n)), wamp.FormNone, fmt.Sprint(i))
+	}
+	for pattern, match := range map[wamp.URI]string{"com.example.": "prefix", "com.example": "prefix", "com..": "wildcard"} {
+		bob := w.Join("bob", "websocket", wamp.CBOR)
+		getRetained(bob, pattern, match)
+		for i := range n {
+			bob.WantPayload(routertest.Expect[*wamp.Event](bob), wamp.FormNone, fmt.Sprint(i))
+		}
+	}
+}
+
+// An event comes once, as a retained one or as it is published, however closely
+// the subscription and the publication meet; and none is missed.
+func TestRetainedComesOnce(t *testing.T) {
+	w := routertest.NewWorld(t, withRetained(router.RetainedLimits{}))
+	const n = 200
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	alice := w.Join("alice", "memory", wamp.CBOR)
+	alice.Subscribe(routertest.Topic, wamp.MatchExact) // so that a delivery takes its time
+	last := make(chan struct{})
+	wg.Go(func() {
+		defer close(last)
+		<-start
+		for i := range n {
+			a, p := alice.Payload(wamp.FormNone, fmt.Sprint(i))
+			alice.Send(&wamp.Publish{Request: alice.NextID(), Topic: routertest.Topic, Payload: p,
+				Options: wamp.PublishOptions{Acknowledge: wamp.True, Retain: wamp.True, Attributes: a}})
+			routertest.Expect[*wamp.Published](alice)
+		}
+	})
+	bobs := make([]*routertest.Peer, 8)
+	for i := range bobs {
+		bobs[i] = w.Join(fmt.Sprintf("bob%d", i), "memory", wamp.CBOR)
+		bob := bobs[i]
+		wg.Go(func() {
+			<-start
+			for over := false; !over; {
+				select {
+				case <-last:
+					over = true
+				default:
+				}
+				id := getRetained(bob, routertest.Topic, "")
+				bob.Send(&wamp.Unsubscribe{Request: bob.NextID(), Subscription: id})
+				next := -1
+				for done := false; !done; {
+					switch m := bob.Receive().(type) {
+					case *wamp.Event:
+						args, _, err := m.Payload.Decode()
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						i, _ := strconv.Atoi(args[0].(string))
+						if next >= 0 && i != next {
+							t.Errorf("event %d (retained: %v) instead of %d", i, m.Details.Retained, next)
+							return
+						}
+						next = i + 1
+					case *wamp.Unsubscribed:
+						done = true
+					}
+				}
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
 }

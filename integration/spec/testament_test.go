@@ -2,6 +2,7 @@ package spec
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -162,4 +163,41 @@ func TestTestamentsNotConfigured(t *testing.T) {
 	}
 	bob.ExpectError(bob.AddTestament(routertest.Topic, wamp.FormNone, "will", ""), wamp.ErrNoSuchProcedure)
 	bob.ExpectError(bob.SendCallMeta("wamp.session.flush_testaments", nil), wamp.ErrNoSuchProcedure)
+}
+
+// The bytes of a testament are all that it takes: its topic, payload, attributes and
+// lists of receivers.
+func TestTestamentsCountAllBytes(t *testing.T) {
+	texts := make([]any, 1000)
+	ids := make([]any, 1000)
+	for i := range texts {
+		texts[i], ids[i] = "", 1+i
+	}
+	for name, options := range map[string]map[string]any{
+		"exclude":         {"exclude": ids},
+		"eligible":        {"eligible": ids},
+		"exclude_authid":  {"exclude_authid": texts},
+		"eligible_authid": {"eligible_authid": texts},
+		"exclude_role":    {"exclude_authrole": texts},
+		"eligible_role":   {"eligible_authrole": texts},
+		"ppt_keyid":       {"ppt_scheme": "wamp", "ppt_keyid": strings.Repeat("k", 8000)},
+		"transaction":     {"transaction_hash": strings.Repeat("h", 8000)},
+	} {
+		w := routertest.NewWorld(t, withTestaments(router.TestamentLimits{Count: 100, Bytes: 20_000}))
+		bob := w.Join("bob", "rawsocket", wamp.CBOR)
+		args := []any{"com.example.will", []any{}}
+		kwargs := map[string]any{"publish_options": options}
+		taken := 0
+		for refused := false; !refused; taken++ {
+			bob.SendCallMeta("wamp.session.add_testament", kwargs, args...)
+			e, isError := bob.Receive().(*wamp.Error)
+			if refused = isError; refused && e.Error != wamp.ErrLimitExceeded {
+				t.Fatalf("%s: %s: %s", name, e.Error, e.Details.Message)
+			}
+		}
+		if taken--; taken == 0 || taken > 2 {
+			t.Errorf("%s: %d testaments of 8,000 bytes or more are taken", name, taken)
+		}
+		w.WantMetric(`blindfold_limits_total{limit="testaments"} 1`)
+	}
 }
