@@ -42,7 +42,9 @@ func (m *realm) openHistories(rules []HistoryRule) error {
 		sub := newSubscription(rule.URI, rule.Match)
 		sub.history = &history{log: logs[i]}
 		m.broker.byID.Store(sub.id, sub)
-		m.broker.topics.Update(rule.Match, rule.URI, func(*subscription, bool) (*subscription, bool) { return sub, true })
+		if !m.broker.topics.Update(rule.Match, rule.URI, func(*subscription, bool) (*subscription, bool) { return sub, true }) {
+			return fmt.Errorf("history[%d]: %q: %s", i, string(rule.URI), tooManyShapes.Text)
+		}
 	}
 	return nil
 }

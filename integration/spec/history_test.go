@@ -363,7 +363,10 @@ func TestKeptFollowsTheRulesOfNow(t *testing.T) {
 		t.Run(form.String(), func(t *testing.T) {
 			w := routertest.NewWorld(t, withHistory("", logRule), withRetained(router.RetainedLimits{}), reframing)
 			alice := w.Join("alice", "rawsocket", wamp.MsgPack)
+			dave := w.Join("dave", "rawsocket", wamp.JSON) // for whom it is reframed before it is stored
+			dave.Subscribe("com.example.log.a", wamp.MatchExact)
 			retain(alice, "com.example.log.a", form, "sealed")
+			dave.WantPayload(routertest.Expect[*wamp.Event](dave), form, "sealed")
 			bob := w.Join("bob", "websocket", wamp.JSON)
 			id := getRetained(bob, "com.example.log.a", "")
 			bob.WantPayload(routertest.Expect[*wamp.Event](bob), form, "sealed")
