@@ -8,10 +8,10 @@ package dashboard
 import (
 	"embed"
 	"encoding/json"
-	"net"
 	"net/http"
 	"strconv"
-	"strings"
+
+	"github.com/blindfold-wamp/blindfold/internal/ownhost"
 )
 
 //go:embed page
@@ -19,9 +19,8 @@ var page embed.FS
 
 // Handler serves the page at /, and what r copied at /envelopes.
 //
-// Where it is reached over a loopback address, it answers only if the request
-// names one (or localhost) as its host: a page of the web whose name suddenly
-// resolves to 127.0.0.1 must not read it.
+// It is to be served by way of OwnHost: a page of the web whose name suddenly
+// resolves to this address must not read it.
 func Handler(r *Recorder) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", file("index.html", "text/html; charset=utf-8"))
@@ -35,27 +34,19 @@ func Handler(r *Recorder) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		_ = json.NewEncoder(w).Encode(r.Look(after))
 	})
-	return OwnHost(mux)
+	return mux
 }
 
-// OwnHost refuses requests that reach a loopback address under a name that is
-// not one of the machine itself.
-func OwnHost(next http.Handler) http.Handler {
+// OwnHost refuses requests under a name that may be somebody else's: without TLS, any
+// that is no number, not localhost, and not one of names.
+func OwnHost(next http.Handler, names []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if local, ok := q.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && local.IP.IsLoopback() && !ownName(q.Host) {
-			http.Error(w, "this address is asked for as localhost or by its number", http.StatusMisdirectedRequest)
+		if q.TLS == nil && !ownhost.Is(q.Host, names) {
+			http.Error(w, "use localhost, a number, or a name that the configuration lists", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, q)
 	})
-}
-
-func ownName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func file(name, contentType string) http.HandlerFunc {

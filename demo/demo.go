@@ -139,5 +139,5 @@ func handler(o Options, recorder *dashboard.Recorder) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-cache")
 		mux.ServeHTTP(w, q)
-	}))
+	}), nil)
 }

@@ -90,6 +90,9 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 			attrs = append(attrs, "transport", c.Transport)
 		}
 		attrs = append(attrs, "address", c.Address)
+		if c.Origin != "" {
+			attrs = append(attrs, "origin", short(c.Origin))
+		}
 	}
 	if e.Routed != nil && e.Routed.Message != nil {
 		attrs = append(attrs, "type", e.Routed.Message.Type().String(), "uri", short(string(e.Routed.URI)))

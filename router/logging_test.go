@@ -57,6 +57,22 @@ func (noEntry) Authenticate(context.Context, *Handshake) (*Identity, error) {
 
 // So can one that never spoke WAMP.
 func TestLogNamesWhoDidNotGetHere(t *testing.T) {
+	for _, c := range []struct{ sent, want string }{
+		{"~", ""},
+		{"GET / HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n\r\n", "origin=http://evil.example"},
+	} {
+		line, address := logOfRejected(t, c.sent)
+		if !strings.Contains(line, "turned away") || !strings.Contains(line, "address="+address) || !strings.Contains(line, c.want) {
+			t.Error(line)
+		}
+	}
+}
+
+// logOfRejected returns the log of a router that turns away who sends that, and where
+// this came from.
+func logOfRejected(t *testing.T, sent string) (line, address string) {
+	t.Helper()
 	var out bytes.Buffer
 	r, err := New(Config{Observers: []Observer{LogTo(slog.New(slog.NewTextHandler(&out, nil)))}, Realms: []RealmConfig{{Name: "realm1"}}})
 	if err != nil {
@@ -81,15 +97,13 @@ func TestLogNamesWhoDidNotGetHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write([]byte("~")); err != nil {
+	if _, err := c.Write([]byte(sent)); err != nil {
 		t.Fatal(err)
 	}
 	<-turned
 	_ = s.Close()
 	<-served
-	if line := out.String(); !strings.Contains(line, "turned away") || !strings.Contains(line, "address="+c.LocalAddr().String()) {
-		t.Error(line)
-	}
+	return out.String(), c.LocalAddr().String()
 }
 
 // What is told to no client is for the log: as many lines as of refusals.

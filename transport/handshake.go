@@ -17,6 +17,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/blindfold-wamp/blindfold/internal/ownhost"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -65,7 +66,6 @@ type serverHandshake struct {
 	addresses *addresses
 	from      netip.Addr    // who the peer is; invalid for a Unix socket
 	proxied   bool          // the connection is from a proxy that is believed
-	loopback  bool          // it came to an address of the loopback
 	counted   netip.Addr    // the address that it was counted under, if valid
 	rejection *wamp.Refusal // there is no place for it: answer so
 	answered  bool          // there is something for the peer to read
@@ -77,7 +77,6 @@ func (g *serverHandshake) run() (*conn, *wamp.Refusal) {
 	g.deadline = g.accepted.Add(g.limits.HandshakeTimeout)
 	g.info = *infoOf(g.net, g.accepted)
 	g.from, g.proxied = g.opts.peer(g.net.RemoteAddr())
-	g.loopback = onLoopback(g.net.LocalAddr())
 	if !g.proxied && g.rejection == nil {
 		g.countAddress(g.from)
 	}
@@ -223,7 +222,7 @@ func (g *serverHandshake) webSocket() (*conn, *wamp.Refusal) {
 		}
 		return nil, refuseRequest
 	}
-	u := upgrade{opts: g.opts, trusted: g.proxied, loopback: g.loopback, admit: func(u *upgrade) *wamp.Refusal {
+	u := upgrade{opts: g.opts, trusted: g.proxied, secure: g.info.TLS != nil, admit: func(u *upgrade) *wamp.Refusal {
 		if g.proxied && g.rejection == nil {
 			if client, ok := u.client(); ok {
 				g.from, g.info.Address = client, client.String()
@@ -245,6 +244,7 @@ func (g *serverHandshake) webSocket() (*conn, *wamp.Refusal) {
 		refusal = r
 	}
 	if refusal != nil {
+		g.info.Origin = u.origin
 		return nil, refusal
 	}
 	u.describe(&g.info)
@@ -259,7 +259,7 @@ func isControl(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '
 type upgrade struct {
 	opts       *ListenOptions
 	trusted    bool                         // the peer is a proxy that is believed
-	loopback   bool                         // it came to an address of the loopback
+	secure     bool                         // over TLS: the browser has checked that host is the server's
 	admit      func(*upgrade) *wamp.Refusal // asked last
 	hosts      int
 	host       string
@@ -358,27 +358,14 @@ func (u *upgrade) checkRequest() error {
 	return nil
 }
 
-// ownHost is the host whose pages may connect without being listed, or "". A name
-// that leads to the loopback may be that of an attacker's page, which had it
-// resolved anew (DNS rebinding): there, only localhost and numbers are own, unless a
-// proxy that is believed says what it was asked for.
+// ownHost is the host whose pages may connect without being listed, or "". That a
+// page is of the same host says something only if the host is known to be the
+// server's: by its certificate, by a proxy that is believed, or by ListenOptions.Hosts.
 func (u *upgrade) ownHost() string {
-	if !u.loopback || u.trusted {
-		return u.host
-	}
-	name := u.host
-	if host, _, err := net.SplitHostPort(name); err == nil {
-		name = host
-	}
-	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil || strings.EqualFold(name, "localhost") {
+	if u.secure || u.trusted || ownhost.Is(u.host, u.opts.Hosts) {
 		return u.host
 	}
 	return ""
-}
-
-func onLoopback(a net.Addr) bool {
-	t, ok := a.(*net.TCPAddr)
-	return ok && t.IP.IsLoopback()
 }
 
 func (u *upgrade) describe(info *Info) {

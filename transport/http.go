@@ -18,7 +18,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l, limits := s.httpListenerOf(), s.limitsNow()
 	from, trusted := s.HTTP.peerOf(r.RemoteAddr)
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	u := upgrade{opts: &s.HTTP, host: r.Host, trusted: trusted, loopback: onLoopback(local)}
+	u := upgrade{opts: &s.HTTP, host: r.Host, trusted: trusted, secure: r.TLS != nil}
 	address, entered := r.RemoteAddr, false
 	info := func() *Info {
 		i := &Info{Network: "tcp", Address: address, TLS: r.TLS, Since: time.Now()}
@@ -59,7 +59,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if u.checkRequest() != nil {
-		s.reject(u.refusal, info())
+		from := info()
+		from.Origin = u.origin
+		s.reject(u.refusal, from)
 		http.Error(w, u.refusal.Text, statusOf(u.refusal))
 		return
 	}

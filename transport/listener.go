@@ -68,6 +68,10 @@ type ListenOptions struct {
 	// very host: origins ("https://example.org"), or "*" for all. Clients that
 	// aren't browsers send no origin, and are not asked for one.
 	Origins []string
+	// Hosts lists the names of this very host, without a port: its pages may connect
+	// without TLS, too. Numbers and localhost need not be listed. Any other name may
+	// be somebody else's that leads here (DNS rebinding).
+	Hosts []string
 	// Serializers lists what may be spoken; nil stands for all.
 	Serializers []wamp.Serializer
 	// MaxConnections bounds the connections of this listener; 0 is no bound.

@@ -163,7 +163,7 @@ const offerJSON = "Sec-WebSocket-Protocol: wamp.2.json"
 
 func TestWebSocketHandshake(t *testing.T) {
 	s, turned := newServer()
-	address := serve(t, s, ListenOptions{Origins: []string{"https://app.example"}})
+	address := serve(t, s, ListenOptions{Origins: []string{"https://app.example"}, Hosts: []string{"mine.example"}})
 	any, anyTurned := newServer()
 	anyAddress := serve(t, any, ListenOptions{Origins: []string{"*"}, Paths: []string{"/wamp"}})
 	for _, c := range []struct {
@@ -179,7 +179,8 @@ func TestWebSocketHandshake(t *testing.T) {
 		{"compression is offered", request("/ws", offerJSON, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"), 101, nil, false},
 		{"from a page of this host", toHost("localhost:8080", request("/ws", offerJSON, "Origin: http://localhost:8080")), 101, nil, false},
 		{"from a page of this host by its number", toHost("[::1]:8080", request("/ws", offerJSON, "Origin: http://[::1]:8080")), 101, nil, false},
-		{"from a page of a name that leads to the loopback", request("/ws", offerJSON, "Origin: http://router.example:8080"), 403, refuseOrigin, false},
+		{"from a page of a name that leads here", request("/ws", offerJSON, "Origin: http://router.example:8080"), 403, refuseOrigin, false},
+		{"from a page of a name that is listed", toHost("Mine.example:8080", request("/ws", offerJSON, "Origin: http://mine.example:8080")), 101, nil, false},
 		{"from a page of no host", toHost("", request("/ws", offerJSON, "Origin: http://")), 403, refuseOrigin, false},
 		{"two origins", request("/ws", offerJSON, "Origin: https://app.example", "Origin: https://app.example"), 400, refuseRequest, false},
 		{"two hosts", request("/ws", offerJSON, "Host: localhost"), 400, refuseRequest, false},
@@ -233,6 +234,31 @@ func TestWebSocketHandshake(t *testing.T) {
 				t.Errorf("turned away for %q, want %q", r.Text, c.refusal.Text)
 			}
 		})
+	}
+}
+
+// A page of the host that was asked for is the server's own only if the host is known
+// to be the server's, whatever address the connection came to.
+func TestOwnHost(t *testing.T) {
+	listed := &ListenOptions{Hosts: []string{"mine.example"}}
+	for name, c := range map[string]struct {
+		u    upgrade
+		want bool
+	}{
+		"a name":                {upgrade{host: "evil.example:8080"}, false},
+		"a number":              {upgrade{host: "192.168.1.10:8080"}, true},
+		"localhost":             {upgrade{host: "localhost"}, true},
+		"a name that is listed": {upgrade{host: "mine.example:8080", opts: listed}, true},
+		"one that is not":       {upgrade{host: "evil.example:8080", opts: listed}, false},
+		"over TLS":              {upgrade{host: "any.example", secure: true}, true},
+		"by a trusted proxy":    {upgrade{host: "any.example", trusted: true}, true},
+	} {
+		if c.u.opts == nil {
+			c.u.opts = &ListenOptions{}
+		}
+		if own := c.u.ownHost(); (own == c.u.host) != c.want || !c.want && own != "" {
+			t.Errorf("%s: own host %q", name, own)
+		}
 	}
 }
 

@@ -16,12 +16,12 @@ import (
 
 // adminHandler is what the admin address serves: the page at /, /metrics,
 // /healthz, /readyz and /loglevel.
-func adminHandler(g prometheus.Gatherer, ready func() error, recorder *dashboard.Recorder, level *slog.LevelVar) http.Handler {
+func adminHandler(g prometheus.Gatherer, ready func() error, recorder *dashboard.Recorder, level *slog.LevelVar, hosts []string) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", dashboard.Handler(recorder))
-	mux.Handle("/loglevel", dashboard.OwnHost(logLevel{level}))
+	mux.Handle("/", dashboard.OwnHost(dashboard.Handler(recorder), hosts))
+	mux.Handle("/loglevel", dashboard.OwnHost(logLevel{level}, hosts))
 	measured := metrics.Handler(g, ready)
-	mux.Handle("/metrics", dashboard.OwnHost(measured))
+	mux.Handle("/metrics", dashboard.OwnHost(measured, hosts))
 	mux.Handle("/healthz", measured)
 	mux.Handle("/readyz", measured)
 	return mux

@@ -18,17 +18,18 @@ import (
 
 // config is the configuration of the server.
 type config struct {
-	listeners []listenerConfig
-	admin     string
-	webConfig string   // TLS and users of the admin address: a file of prometheus/exporter-toolkit
-	pprof     bool     // serve profiles on the admin address
-	files     []string // the configuration file and all files that it names
-	warnings  []string // what is accepted but outdated or hardly meant, as FILE:LINE: TEXT
-	log       logConfig
-	limits    router.Limits
-	addresses transport.Limits // PerAddress and ConnectRate
-	realms    []realmConfig
-	realmsSet bool // realms come from the file, not from the defaults
+	listeners  []listenerConfig
+	admin      string
+	adminHosts []string // names of the admin address
+	webConfig  string   // TLS and users of the admin address: a file of prometheus/exporter-toolkit
+	pprof      bool     // serve profiles on the admin address
+	files      []string // the configuration file and all files that it names
+	warnings   []string // what is accepted but outdated or hardly meant, as FILE:LINE: TEXT
+	log        logConfig
+	limits     router.Limits
+	addresses  transport.Limits // PerAddress and ConnectRate
+	realms     []realmConfig
+	realmsSet  bool // realms come from the file, not from the defaults
 }
 
 // namesOf returns the names of a list's elements.
@@ -132,7 +133,7 @@ func readAdmin(v value, c *config) {
 		address.read(v)
 		return
 	}
-	v.mapping(address, filePath("web_config", &c.webConfig), boolean("pprof", &c.pprof))
+	v.mapping(address, hostNames(&c.adminHosts), filePath("web_config", &c.webConfig), boolean("pprof", &c.pprof))
 	if c.webConfig != "" {
 		if err := web.Validate(c.webConfig); err != nil {
 			v.fail("web_config: %v", err)

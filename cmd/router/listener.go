@@ -17,6 +17,7 @@ type listenerConfig struct {
 	rawsocket        bool
 	paths            []string
 	origins          []string
+	hosts            []string
 	tls              *tls.Config // nil: none
 	connections      int
 	proxies          []netip.Prefix
@@ -64,6 +65,7 @@ func readListener(v value) (l listenerConfig) {
 		listen("both", true, true),
 		texts("paths", &l.paths),
 		texts("origins", &l.origins),
+		hostNames(&l.hosts),
 		field{"tls", func(v value) { l.tls = readTLS(v) }},
 		integer("connections", &l.connections, 1),
 		field{"proxies", func(v value) { l.proxies = readList(v, readPrefix) }},
@@ -73,6 +75,18 @@ func readListener(v value) (l listenerConfig) {
 		v.fail("needs exactly one of websocket, rawsocket and both")
 	}
 	return l
+}
+
+// hostNames reads the names under which a listener is reached.
+func hostNames(dst *[]string) field {
+	return field{"hosts", func(v value) {
+		texts("", dst).read(v)
+		for _, name := range *dst {
+			if name == "" || strings.ContainsAny(name, "/:*") {
+				v.fail("must be host names, like router.example.com, without a port")
+			}
+		}
+	}}
 }
 
 // readPrefix reads an address, or a network of them.

@@ -114,7 +114,7 @@ func (s *server) apply(c, old *config) error {
 			return fmt.Errorf("listeners[%d]: any change but that of its certificates needs a restart", i)
 		}
 	}
-	if c.admin != old.admin || c.webConfig != old.webConfig || c.pprof != old.pprof {
+	if c.admin != old.admin || !slices.Equal(c.adminHosts, old.adminHosts) || c.webConfig != old.webConfig || c.pprof != old.pprof {
 		return fmt.Errorf("admin: a change needs a restart")
 	}
 	for i := range c.realms {

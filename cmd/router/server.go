@@ -95,7 +95,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 	}
 	if c.admin != "" {
-		if err := s.listenAdmin(c, adminHandler(registry, s.ready, recorder, c.log.level)); err != nil {
+		if err := s.listenAdmin(c, adminHandler(registry, s.ready, recorder, c.log.level, c.adminHosts)); err != nil {
 			return nil, err
 		}
 	}
@@ -157,7 +157,7 @@ func (s *server) serve(name string, l net.Listener, c listenerConfig) {
 	s.addresses = append(s.addresses, describe(c, l.Addr()))
 	s.running.Go(func() {
 		err := s.transport.Serve(l, transport.ListenOptions{
-			NoWebSocket: !c.websocket, NoRawSocket: !c.rawsocket, Paths: c.paths, Origins: c.origins,
+			NoWebSocket: !c.websocket, NoRawSocket: !c.rawsocket, Paths: c.paths, Origins: c.origins, Hosts: c.hosts,
 			MaxConnections: c.connections, Proxies: c.proxies, UnixProxy: c.unixProxy,
 		})
 		// Serve returns net.ErrClosed itself after Close. An error that wraps it means
@@ -219,7 +219,7 @@ func (s *server) listenAdmin(c *config, handler http.Handler) error {
 		return fmt.Errorf("admin: %w", err)
 	}
 	if c.pprof {
-		handler = withPprof(handler)
+		handler = withPprof(handler, c.adminHosts)
 	}
 	scheme := "http://"
 	if c.webConfig != "" {
@@ -243,7 +243,7 @@ func (s *server) listenAdmin(c *config, handler http.Handler) error {
 }
 
 // withPprof adds the profiles of net/http/pprof to what handler serves.
-func withPprof(handler http.Handler) http.Handler {
+func withPprof(handler http.Handler, hosts []string) http.Handler {
 	profiles := http.NewServeMux()
 	profiles.HandleFunc("/debug/pprof/", pprof.Index)
 	profiles.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -252,7 +252,7 @@ func withPprof(handler http.Handler) http.Handler {
 	profiles.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux := http.NewServeMux()
 	mux.Handle("/", handler)
-	mux.Handle("/debug/pprof/", dashboard.OwnHost(profiles))
+	mux.Handle("/debug/pprof/", dashboard.OwnHost(profiles, hosts))
 	return mux
 }
 
