@@ -319,9 +319,15 @@ func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.
 		}
 		refusal = b.deliverWithin(within, &from.peer, inv.procedure, m, inv.caller)
 	}
+	failure, failed := m.(*wamp.Error)
 	switch {
 	case refusal == nil:
 		b.routed(from, 1)
+	case failed && refusal.Reason == wamp.ReasonInconvertible:
+		b.refused(from, refusal)
+		told := *refusal
+		told.URI = failure.Error // what the caller goes by
+		inv.sendError(b, &told)
 	case final:
 		b.refused(from, refusal)
 		inv.sendError(b, refusal)

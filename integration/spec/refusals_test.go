@@ -245,3 +245,30 @@ func TestRequired(t *testing.T) {
 		t.Errorf("result: %+v", got)
 	}
 }
+
+// Bob's ERROR has arguments without counterpart in Alice's serializer. What she goes by
+// is its URI, and that she gets; the message says what became of the arguments.
+func TestErrorKeepsItsURI(t *testing.T) {
+	w := routertest.NewWorld(t)
+	alice, bob := w.Join("alice", "websocket", wamp.JSON), w.Join("bob", "rawsocket", wamp.MsgPack)
+	bob.Register(routertest.Procedure, wamp.RegisterOptions{})
+	request := alice.Call(routertest.Procedure, wamp.Attributes{}, alice.Clear())
+	invocation := routertest.Expect[*wamp.Invocation](bob)
+	body, err := codec.Append(nil, wamp.MsgPack, &wamp.Error{RequestType: wamp.TypeInvocation, Request: invocation.Request, Error: routertest.Failure})
+	routertest.NoError(t, err)
+	body[0]++ // one element more: a list of NaN
+	bob.SendRaw(append(body, 0x91, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 1))
+	e := alice.ExpectError(request, routertest.Failure)
+	if !strings.Contains(e.Details.Message, "no counterpart") {
+		t.Errorf("message %q", e.Details.Message)
+	}
+	w.WantMetric(`blindfold_refused_total{realm="realm1",reason="inconvertible",type="ERROR"} 1`)
+
+	request = alice.Call(routertest.Procedure, wamp.Attributes{}, alice.Clear()) // a RESULT has no URI of its own
+	invocation = routertest.Expect[*wamp.Invocation](bob)
+	body, err = codec.Append(nil, wamp.MsgPack, &wamp.Yield{Request: invocation.Request})
+	routertest.NoError(t, err)
+	body[0]++
+	bob.SendRaw(append(body, 0x91, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 1))
+	alice.ExpectError(request, wamp.ErrInvalidArgument)
+}

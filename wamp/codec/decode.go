@@ -335,14 +335,14 @@ func (d *decoding) id(field string, id *wamp.ID, least uint64) {
 	*id = wamp.ID(n)
 }
 
-// integer takes d.tok for an integer from 0 to 2^53. In the binary serializers
-// it may stand as a float, as JavaScript encoders write integers above 2^32.
+// integer takes d.tok for an integer from 0 to 2^53. It may stand as a float: 1.0 or 1e0 in
+// JSON, and in the binary serializers as JavaScript encoders write integers above 2^32.
 func (d *decoding) integer() (uint64, bool) {
 	switch t := &d.tok; t.kind {
 	case kindUint:
 		return t.num, t.num <= uint64(wamp.MaxID)
 	case kindFloat:
-		if d.s != wamp.JSON && t.float >= 0 && t.float <= float64(wamp.MaxID) && t.float == math.Trunc(t.float) {
+		if t.float >= 0 && t.float <= float64(wamp.MaxID) && t.float == math.Trunc(t.float) {
 			return uint64(t.float), true
 		}
 	}
