@@ -107,8 +107,23 @@ func TestVerifySabotaged(t *testing.T) {
 	}
 }
 
+// Stripping hides no code that decrypts: Go keeps a table of functions.
+func TestVerifyStripped(t *testing.T) {
+	testenv.SkipSlow(t, "ten seconds")
+	dir, err := routertest.Build("sabotage", "-s -w", "../sabotage/...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	server := routertest.StartProcess(t, routertest.Config)
+	v := verify(t, nil, "--only", "build", "--url", server.URLs["rawsocket"], "--binary", filepath.Join(dir, "keyholder"))
+	v.want(t, 1, "fail", "build")
+	v.wantOnly(t, "build", "fail", "the executable holds")
+}
+
 // A router with other error URIs than ours is as good as ours.
 func TestVerifyOtherErrorURIs(t *testing.T) {
+	testenv.SkipSlow(t, "ten seconds")
 	sabotage(t, nil, "keyless", "other-error-uris", "--messages", "100").want(t, 0, "pass", allChecks...)
 }
 
@@ -126,6 +141,7 @@ func (v *verdict) wantOnly(t *testing.T, check, outcome, text string) {
 // A key in memory of any kind is found, and memory that cannot be read makes the
 // check not run.
 func TestVerifyHiddenKey(t *testing.T) {
+	testenv.SkipSlow(t, "fifteen seconds")
 	for _, kind := range memorytest.Kinds {
 		t.Run(strings.Trim(kind, "/"), func(t *testing.T) {
 			v := sabotage(t, []string{"SABOTAGE_BY=" + kind}, "keyless", "hide-key", "--only", "memory")
@@ -142,6 +158,7 @@ func TestVerifyHiddenKey(t *testing.T) {
 
 // A key that comes in is found, by whatever way it does, or the check is not run.
 func TestVerifyTakenIn(t *testing.T) {
+	testenv.SkipSlow(t, "half a minute")
 	const found = "the router has read the originator's private key"
 	for way, text := range map[string]string{
 		"readlink":             found,
