@@ -74,7 +74,7 @@ type autobahnAnswer struct {
 
 func (a *autobahnAnswer) Method() string { return a.name }
 
-func (a *autobahnAnswer) Begin(d *wamp.HelloDetails) answer.Answer {
+func (a *autobahnAnswer) Start(d *wamp.HelloDetails) answer.Handshake {
 	arguments := map[string]any{"name": a.name, "authid": a.authID}
 	for k, v := range a.arguments {
 		arguments[k] = v
@@ -84,7 +84,7 @@ func (a *autobahnAnswer) Begin(d *wamp.HelloDetails) answer.Answer {
 	return a
 }
 
-func (a *autobahnAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
+func (a *autobahnAnswer) Respond(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
 	var unique any
 	if info.TLS != nil {
 		unique = hex.EncodeToString(info.TLS.TLSUnique)
@@ -93,7 +93,7 @@ func (a *autobahnAnswer) Answer(_ context.Context, c *wamp.Challenge, info *tran
 	return signature, nil, nil
 }
 
-func (a *autobahnAnswer) Welcome(d *wamp.WelcomeDetails) error {
+func (a *autobahnAnswer) VerifyRouter(d *wamp.WelcomeDetails) error {
 	if text, failed := a.ask(map[string]any{"welcome": d.AuthExtra})["error"].(string); failed {
 		return errors.New(text)
 	}
@@ -148,13 +148,13 @@ func TestAnswersAreAutobahns(t *testing.T) {
 		{answer.CRA("joe", NewSecret(password)), map[string]any{"secret": password}, salted},
 	} {
 		message := &wamp.Challenge{AuthMethod: c.ours.Method(), Extra: c.extra}
-		got, _, err := c.ours.Begin(new(wamp.HelloDetails)).Answer(t.Context(), message, info)
+		got, _, err := c.ours.Start(new(wamp.HelloDetails)).Respond(t.Context(), message, info)
 		if err != nil {
 			t.Fatal(err)
 		}
 		theirs := &autobahnAnswer{py, c.ours.Method(), "joe", c.arguments}
-		theirs.Begin(&wamp.HelloDetails{})
-		if want, _, _ := theirs.Answer(t.Context(), message, info); got != want {
+		theirs.Start(&wamp.HelloDetails{})
+		if want, _, _ := theirs.Respond(t.Context(), message, info); got != want {
 			t.Errorf("%s: ours %s, Autobahn's %s", c.ours.Method(), got, want)
 		}
 	}

@@ -38,15 +38,15 @@ func plain() link {
 func attempt(t *testing.T, a router.Authenticator, by answer.Method, over link, change func(*wamp.Authenticate)) (*router.Identity, error) {
 	t.Helper()
 	hello := &wamp.Hello{Realm: "realm1"}
-	begun := by.Begin(&hello.Details)
+	begun := by.Start(&hello.Details)
 	identity, err := authenticate(t, a, hello, by.Method(), begun, over, change)
 	if err != nil {
 		return nil, err
 	}
-	return identity, begun.Welcome(&wamp.WelcomeDetails{AuthExtra: identity.Extra})
+	return identity, begun.VerifyRouter(&wamp.WelcomeDetails{AuthExtra: identity.Extra})
 }
 
-func authenticate(t *testing.T, a router.Authenticator, hello *wamp.Hello, method string, by answer.Answer, over link, change func(*wamp.Authenticate)) (*router.Identity, error) {
+func authenticate(t *testing.T, a router.Authenticator, hello *wamp.Hello, method string, by answer.Handshake, over link, change func(*wamp.Authenticate)) (*router.Identity, error) {
 	t.Helper()
 	if a.Method() != method {
 		t.Fatalf("the authenticator serves %q, the answer is for %q", a.Method(), method)
@@ -55,7 +55,7 @@ func authenticate(t *testing.T, a router.Authenticator, hello *wamp.Hello, metho
 	return a.Authenticate(t.Context(), &router.Handshake{
 		Hello: hello, Connection: over.server, Session: 3251278072152162,
 		Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {
-			signature, back, err := by.Answer(t.Context(), &wamp.Challenge{AuthMethod: a.Method(), Extra: extra}, over.client)
+			signature, back, err := by.Respond(t.Context(), &wamp.Challenge{AuthMethod: a.Method(), Extra: extra}, over.client)
 			reply := &wamp.Authenticate{Signature: signature, Extra: back}
 			if change != nil && err == nil {
 				change(reply)

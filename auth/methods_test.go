@@ -90,7 +90,7 @@ func TestRoleIsAskedFor(t *testing.T) {
 	} {
 		by := answer.CRA(c.authID, NewSecret(password))
 		hello := &wamp.Hello{Realm: "realm1", Details: wamp.HelloDetails{AuthRole: c.role}}
-		identity, err := authenticate(t, CRA(everybody), hello, by.Method(), by.Begin(&hello.Details), plain(), nil)
+		identity, err := authenticate(t, CRA(everybody), hello, by.Method(), by.Start(&hello.Details), plain(), nil)
 		if c.uri != "" {
 			refusedWith(t, err, c.uri)
 			continue
@@ -101,7 +101,7 @@ func TestRoleIsAskedFor(t *testing.T) {
 		// Who can't prove himself doesn't learn which roles there are.
 		wrong := answer.CRA(c.authID, NewSecret("wrong"))
 		hello.Details.AuthRole = "root"
-		_, err = authenticate(t, CRA(everybody), hello, wrong.Method(), wrong.Begin(new(wamp.HelloDetails)), plain(), nil)
+		_, err = authenticate(t, CRA(everybody), hello, wrong.Method(), wrong.Start(new(wamp.HelloDetails)), plain(), nil)
 		refusedWith(t, err, wamp.ErrAuthenticationFailed)
 	}
 }
@@ -232,16 +232,16 @@ func TestSCRAMChecksWhatAUTHENTICATERepeats(t *testing.T) {
 func TestSCRAMMakesTheRouterProveItself(t *testing.T) {
 	by := answer.SCRAM("argon2", NewSecret(password), "")
 	hello := &wamp.Hello{Realm: "realm1"}
-	begun := by.Begin(&hello.Details)
+	begun := by.Start(&hello.Details)
 	identity, err := authenticate(t, SCRAM(principals()), hello, by.Method(), begun, plain(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := begun.Welcome(&wamp.WelcomeDetails{AuthExtra: identity.Extra}); err != nil {
+	if err := begun.VerifyRouter(&wamp.WelcomeDetails{AuthExtra: identity.Extra}); err != nil {
 		t.Fatal(err)
 	}
 	for _, extra := range []map[string]any{nil, {"verifier": ""}, {"verifier": "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="}} {
-		if begun.Welcome(&wamp.WelcomeDetails{AuthExtra: extra}) == nil {
+		if begun.VerifyRouter(&wamp.WelcomeDetails{AuthExtra: extra}) == nil {
 			t.Errorf("the client took %v for a proof", extra)
 		}
 	}

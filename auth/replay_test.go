@@ -20,19 +20,19 @@ type overheard struct {
 
 func (o *overheard) Method() string { return o.method }
 
-func (o *overheard) Begin(d *wamp.HelloDetails) answer.Answer {
+func (o *overheard) Start(d *wamp.HelloDetails) answer.Handshake {
 	*d = o.hello
 	return o
 }
 
-func (o *overheard) Answer(_ context.Context, c *wamp.Challenge, _ *transport.Info) (string, map[string]any, error) {
+func (o *overheard) Respond(_ context.Context, c *wamp.Challenge, _ *transport.Info) (string, map[string]any, error) {
 	if _, has := o.reply.Extra["nonce"]; has && o.adapts {
 		o.reply.Extra["nonce"] = c.Extra["nonce"]
 	}
 	return o.reply.Signature, o.reply.Extra, nil
 }
 
-func (*overheard) Welcome(*wamp.WelcomeDetails) error { return nil }
+func (*overheard) VerifyRouter(*wamp.WelcomeDetails) error { return nil }
 
 // An answer that was right once is worth nothing in any other handshake, though
 // all that the client says is the same.
@@ -53,7 +53,7 @@ func TestAnswersCantBeReplayed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			heard := &overheard{method: c.answer.Method()}
 			hello := &wamp.Hello{Realm: "realm1"}
-			begun := c.answer.Begin(&hello.Details)
+			begun := c.answer.Start(&hello.Details)
 			heard.hello = hello.Details
 			if _, err := authenticate(t, c.serve, hello, c.answer.Method(), begun, plain(), func(a *wamp.Authenticate) { heard.reply = *a }); err != nil {
 				t.Fatal(err)

@@ -37,21 +37,21 @@ type noticing struct {
 
 func (n noticing) Method() string { return n.by.Method() }
 
-func (n noticing) Begin(d *wamp.HelloDetails) answer.Answer {
-	return noticed{n.by.Begin(d), n.log}
+func (n noticing) Start(d *wamp.HelloDetails) answer.Handshake {
+	return noticed{n.by.Start(d), n.log}
 }
 
 type noticed struct {
-	proof answer.Answer
+	proof answer.Handshake
 	log   *failures
 }
 
-func (n noticed) Answer(ctx context.Context, c *wamp.Challenge, over *transport.Info) (string, map[string]any, error) {
+func (n noticed) Respond(ctx context.Context, c *wamp.Challenge, over *transport.Info) (string, map[string]any, error) {
 	n.log.challenged = true
-	return n.proof.Answer(ctx, c, over)
+	return n.proof.Respond(ctx, c, over)
 }
 
-func (n noticed) Welcome(d *wamp.WelcomeDetails) error { return n.proof.Welcome(d) }
+func (n noticed) VerifyRouter(d *wamp.WelcomeDetails) error { return n.proof.VerifyRouter(d) }
 
 // overRouter logs in to a router with the one authenticator, and out again.
 func overRouter(t *testing.T, a router.Authenticator, by answer.Method, log *failures) (*client.Session, error) {

@@ -47,7 +47,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 // offer is a method that HELLO offers, and what answers its challenges.
 type offer struct {
 	method string
-	answer answer.Answer
+	answer answer.Handshake
 }
 
 // hello returns the HELLO. All methods share its one authid and one authextra, so they
@@ -60,7 +60,7 @@ func (s *Session) hello() (*wamp.Hello, []offer, error) {
 	var bound any
 	for _, a := range c.Auth {
 		var own wamp.HelloDetails
-		offers = append(offers, offer{a.Method(), a.Begin(&own)})
+		offers = append(offers, offer{a.Method(), a.Start(&own)})
 		d.AuthMethods = append(d.AuthMethods, a.Method())
 		if !setOrEqual(&d.AuthID, own.AuthID) || !setOrEqual(&d.AuthRole, own.AuthRole) {
 			return nil, nil, &AuthConflictError{Method: a.Method(), Detail: "authid or authrole"}
@@ -129,7 +129,7 @@ func (l *link) answerChallenge(ctx context.Context, offers []offer, m *wamp.Chal
 	if of == nil {
 		return nil, l.abort(violation("CHALLENGE.AuthMethod was not offered"))
 	}
-	signature, extra, err := of.answer.Answer(ctx, m, l.conn.Info())
+	signature, extra, err := of.answer.Respond(ctx, m, l.conn.Info())
 	if err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the challenge can't be answered"})
 		return nil, authError(err)
@@ -155,7 +155,7 @@ func (l *link) verifyRouter(offers []offer, proved *offer, d *wamp.WelcomeDetail
 	if proved == nil || d.AuthMethod != "" && d.AuthMethod != proved.method {
 		return l.abort(violation("WELCOME.Details.authmethod is not the one that was used"))
 	}
-	if err := proved.answer.Welcome(d); err != nil {
+	if err := proved.answer.VerifyRouter(d); err != nil {
 		_ = l.abort(&Error{URI: wamp.ErrAuthenticationFailed, Message: "the router has not proved itself"})
 		return authError(err)
 	}

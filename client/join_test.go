@@ -226,12 +226,12 @@ type refuser struct{ answer, welcome error }
 
 func (refuser) Method() string { return "refuser" }
 
-func (r refuser) Begin(*wamp.HelloDetails) answer.Answer { return r }
+func (r refuser) Start(*wamp.HelloDetails) answer.Handshake { return r }
 
-func (r refuser) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
+func (r refuser) Respond(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	return "", nil, r.answer
 }
-func (r refuser) Welcome(*wamp.WelcomeDetails) error { return r.welcome }
+func (r refuser) VerifyRouter(*wamp.WelcomeDetails) error { return r.welcome }
 
 // A connection that Join was given is closed whatever is wrong.
 func TestJoinClosesTheConnection(t *testing.T) {

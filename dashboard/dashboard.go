@@ -1,8 +1,8 @@
-// Package dashboard is the page of the admin address: what a router carries, what
-// it refuses, and what it can see of messages, which is everything but payloads.
+// Package dashboard is the page on the admin address. It shows what a router carries, what
+// it refuses, and what it can see of messages, which is everything but their payloads.
 //
-// The page reads /metrics, which it expects beside it, and the envelopes that a
-// [Recorder] copied. It is embedded, and needs nothing from elsewhere.
+// The page reads /metrics of the same server, and the envelopes that a [Recorder] copied.
+// It is embedded in the program and loads nothing from other hosts.
 package dashboard
 
 import (
@@ -17,10 +17,10 @@ import (
 //go:embed page
 var page embed.FS
 
-// Handler serves the page at /, and what r copied at /envelopes.
+// Handler serves the page at /, and the envelopes that r copied at /envelopes.
 //
-// It is to be served by way of OwnHost: a page of the web whose name suddenly
-// resolves to this address must not read it.
+// Serve it through OwnHost. Otherwise a web page whose name is made to resolve to this
+// address (DNS rebinding) could read it.
 func Handler(r *Recorder) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", file("index.html", "text/html; charset=utf-8"))
@@ -37,12 +37,12 @@ func Handler(r *Recorder) http.Handler {
 	return mux
 }
 
-// OwnHost refuses requests under a name that may be somebody else's: without TLS, any
-// that is no number, not localhost, and not one of names.
+// OwnHost refuses requests whose host name may belong to someone else (DNS rebinding).
+// Without TLS, it accepts only IP addresses, localhost, and names.
 func OwnHost(next http.Handler, names []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.TLS == nil && !ownhost.Is(q.Host, names) {
-			http.Error(w, "use localhost, a number, or a name that the configuration lists", http.StatusMisdirectedRequest)
+			http.Error(w, "the host of the request must be localhost, an IP address, or a name in the configuration", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, q)

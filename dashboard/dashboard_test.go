@@ -91,14 +91,14 @@ func TestOnlyWhatIsLookedAtIsCopied(t *testing.T) {
 	for range 1000 {
 		r.Observe(o)
 	}
-	if seen := r.Look(0); len(seen) != perLook {
-		t.Errorf("%d envelopes, want %d", len(seen), perLook)
+	if seen := r.Look(0); len(seen) != routedPerLook {
+		t.Errorf("%d envelopes, want %d", len(seen), routedPerLook)
 	}
 	// The plenty that was routed does not hide what was refused.
 	refused := *o
 	refused.Kind, refused.Refusal = router.Refused, &wamp.Refusal{Reason: wamp.ReasonCleartext, Text: "no"}
 	r.Observe(&refused)
-	seen := r.Look(perLook)
+	seen := r.Look(routedPerLook)
 	if len(seen) != 1 || seen[0].Outcome != "refused" || seen[0].Reason != "cleartext" {
 		t.Errorf("%+v", seen)
 	}
@@ -106,18 +106,18 @@ func TestOnlyWhatIsLookedAtIsCopied(t *testing.T) {
 
 func TestTheRingIsBounded(t *testing.T) {
 	r, o := new(Recorder), publication(t, true)
-	for range 3 * keep {
+	for range 3 * maxEnvelopes {
 		r.routed.Store(1)
 		r.Observe(o)
 	}
 	seen := r.Look(0)
-	if len(seen) != keep || seen[0].Number != 2*keep+1 || seen[keep-1].Number != 3*keep {
+	if len(seen) != maxEnvelopes || seen[0].Number != 2*maxEnvelopes+1 || seen[maxEnvelopes-1].Number != 3*maxEnvelopes {
 		t.Errorf("%d envelopes, %d to %d", len(seen), seen[0].Number, seen[len(seen)-1].Number)
 	}
-	if seen := r.Look(3*keep - 2); len(seen) != 2 {
+	if seen := r.Look(3*maxEnvelopes - 2); len(seen) != 2 {
 		t.Errorf("%d envelopes after the last but two", len(seen))
 	}
-	if seen := r.Look(1 << 60); len(seen) != keep {
+	if seen := r.Look(1 << 60); len(seen) != maxEnvelopes {
 		t.Errorf("a page that watched the router's predecessor gets %d", len(seen))
 	}
 }

@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	keep       = 64 // envelopes that are kept
-	perLook    = 12 // routed ones that one look at them allows to be copied
-	perLookNo  = 4  // refused or skipped ones
-	looks      = 400 * time.Millisecond
-	longest    = 96      // bytes of a text that a client chose
-	digestible = 1 << 20 // larger payloads get no digest: it would hold up the router
+	maxEnvelopes   = 64 // how many envelopes are kept
+	routedPerLook  = 12 // how many envelopes of routed messages each request of the page allows to copy
+	refusedPerLook = 4  // how many of refused or skipped ones
+	looks          = 400 * time.Millisecond
+	maxText        = 96      // bytes of a text from a client
+	maxDigest      = 1 << 20 // larger payloads get no digest, which would delay the router
 )
 
-// Recorder is a router.Observer that copies a few envelopes while somebody looks
-// at them: each look allows some more. While nobody does, it costs an atomic load
-// for each message. It keeps a bounded number of envelopes, each of bounded size,
-// and never a payload. Its methods may be called concurrently.
+// Recorder is a router.Observer that copies a few envelopes while someone looks at the
+// page: each call of Look allows some more. Otherwise it costs one atomic load per
+// message. It keeps a bounded number of envelopes of bounded size, and never a payload.
+// Its methods may be called concurrently.
 type Recorder struct {
-	// routed and refused are how many may still be copied. They are two, so that
-	// plenty of the one doesn't hide the other.
+	// routed and refused are how many envelopes may still be copied. They are separate,
+	// so that many of one kind do not hide the other.
 	routed, refused atomic.Int32
 
 	mu     sync.Mutex
 	looked time.Time
-	count  uint64 // ever copied; the ring's next is at count%keep
-	ring   [keep]Envelope
+	count  uint64 // of all copies; the next one is at count%keep
+	ring   [maxEnvelopes]Envelope
 }
 
-// Envelope is what the router saw of a message. It holds no part of a payload.
+// Envelope is what the router saw of a message. It contains no part of a payload.
 type Envelope struct {
 	Number     uint64     `json:"number"` // in the order of copying, from 1
 	Time       int64      `json:"time"`   // milliseconds since 1970
@@ -46,7 +46,7 @@ type Envelope struct {
 	Type       string     `json:"type"`
 	URI        string     `json:"uri"`
 	From       Party      `json:"from"`
-	To         *Party     `json:"to,omitempty"` // who did not get it, if Outcome is "skipped"
+	To         *Party     `json:"to,omitempty"` // the receiver that was skipped, if Outcome is "skipped"
 	Form       string     `json:"form"`
 	Attributes [][]string `json:"attributes,omitempty"` // name and value
 	Payload    Payload    `json:"payload"`
@@ -63,7 +63,7 @@ type Party struct {
 	Serializer string `json:"serializer"`
 }
 
-// Payload is all that is shown of a payload.
+// Payload is everything that is shown of a payload.
 type Payload struct {
 	Opaque bool   `json:"opaque"`
 	Size   int    `json:"size"`             // content bytes
@@ -88,36 +88,36 @@ func (r *Recorder) Observe(e *router.Observation) {
 	defer r.mu.Unlock()
 	r.count++
 	copied.Number = r.count
-	r.ring[r.count%keep] = copied
+	r.ring[r.count%maxEnvelopes] = copied
 }
 
-// Look returns what was copied after the envelope of that number, the oldest
-// first, and allows some more to be copied.
+// Look returns the envelopes after the one with that number, the oldest first, and allows
+// some more to be copied.
 func (r *Recorder) Look(after uint64) []Envelope {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now := time.Now(); now.Sub(r.looked) >= looks {
 		r.looked = now
-		r.routed.Store(perLook)
-		r.refused.Store(perLookNo)
+		r.routed.Store(routedPerLook)
+		r.refused.Store(refusedPerLook)
 	}
-	if after > r.count { // it looked at a router that ran before this one
+	if after > r.count { // the number is that of a router that ran before this one
 		after = 0
 	}
 	first := after + 1
-	if r.count >= keep {
-		first = max(first, r.count-keep+1)
+	if r.count >= maxEnvelopes {
+		first = max(first, r.count-maxEnvelopes+1)
 	}
 	out := []Envelope{}
 	for n := first; n <= r.count; n++ {
-		out = append(out, r.ring[n%keep])
+		out = append(out, r.ring[n%maxEnvelopes])
 	}
 	return out
 }
 
 func envelope(e *router.Observation) Envelope {
 	c := Envelope{
-		Time: time.Now().UnixMilli(), Realm: shown(e.Realm), Type: "none", Form: wamp.FormNone.String(),
+		Time: time.Now().UnixMilli(), Realm: truncated(e.Realm), Type: "none", Form: wamp.FormNone.String(),
 		Deliveries: e.Deliveries, Micros: e.Elapsed.Microseconds(),
 		Outcome: [...]string{router.Routed: "routed", router.Refused: "refused", router.Dropped: "skipped"}[e.Kind],
 	}
@@ -136,7 +136,7 @@ func envelope(e *router.Observation) Envelope {
 		if t.From != nil {
 			from = t.From
 		}
-		c.URI = shown(string(t.URI))
+		c.URI = truncated(string(t.URI))
 		if t.Message != nil {
 			c.Type = t.Message.Type().String()
 		}
@@ -145,7 +145,7 @@ func envelope(e *router.Observation) Envelope {
 			c.Form = wamp.FormOf(a, p).String()
 			c.Attributes = attributes(a)
 			c.Payload = Payload{Opaque: p.Opaque(), Size: p.Size()}
-			if p.WireSize() <= digestible {
+			if p.WireSize() <= maxDigest {
 				digest := p.Digest()
 				c.Payload.SHA256 = hex.EncodeToString(digest[:sha256.Size])
 			}
@@ -159,7 +159,7 @@ func envelope(e *router.Observation) Envelope {
 
 func party(p *wamp.Peer) Party {
 	return Party{
-		Session: uint64(p.Session), AuthID: shown(p.AuthID), AuthRole: shown(p.AuthRole),
+		Session: uint64(p.Session), AuthID: truncated(p.AuthID), AuthRole: truncated(p.AuthRole),
 		Transport: p.Transport, Serializer: p.Serializer.String(),
 	}
 }
@@ -170,16 +170,16 @@ func attributes(a *wamp.Attributes) (out [][]string) {
 		{"ppt_scheme", a.PPTScheme}, {"ppt_serializer", a.PPTSerializer}, {"ppt_cipher", a.PPTCipher}, {"ppt_keyid", a.PPTKeyID},
 	} {
 		if f.value != "" {
-			out = append(out, []string{f.name, shown(f.value)})
+			out = append(out, []string{f.name, truncated(f.value)})
 		}
 	}
 	return out
 }
 
-// shown returns a copy of a text, cut where it is very long.
-func shown(s string) string {
-	if len(s) <= longest {
+// truncated returns a copy of a text, cut if it is very long.
+func truncated(s string) string {
+	if len(s) <= maxText {
 		return strings.Clone(s)
 	}
-	return strings.ToValidUTF8(s[:longest], "") + "…"
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }

@@ -1,5 +1,5 @@
-// Package demo is a sealed chat of two peers in a browser, with the router's own
-// view of it in the middle. Keys are made in the page and never leave it.
+// Package demo is a sealed chat of two people in a browser, with the router's view of it
+// in the middle. The keys are generated in the page and never leave it.
 package demo
 
 import (
@@ -25,18 +25,18 @@ var page embed.FS
 
 const realm = "realm1"
 
-// Options say where the demo runs.
+// Options configure the demo.
 type Options struct {
 	// Listen is the address of the page. Default "127.0.0.1:8090".
 	Listen string
-	// Router is the WebSocket URL of a router to chat over. Without one, Run
-	// starts a router on a free port of the loopback.
+	// Router is the WebSocket URL of the router to use. If it is empty, Run starts a
+	// router on a free loopback port.
 	Router string
 	// Realm is the realm to join. Default "realm1".
 	Realm string
-	// Out is told where the page is. Default: nobody is.
+	// Out gets the URLs of the page and of the router. Default: they are not printed.
 	Out io.Writer
-	// Ready, if not nil, is called once with the page's URL when it can be opened.
+	// Ready, if not nil, is called once with the URL of the page, when it can be opened.
 	Ready func(url string)
 }
 
@@ -109,15 +109,15 @@ func startRouter(recorder *dashboard.Recorder, realm, origin string) (stop func(
 	}()
 	return func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // no call is worth waiting for
+		cancel() // do not wait for calls
 		_ = r.Close(ctx)
 		_ = server.Close()
 		<-done
 	}, l.Addr().String(), nil
 }
 
-// handler serves the page, what it is to connect to, and what the router saw if
-// there is a recorder.
+// handler serves the page, the settings that it connects with, and, with a recorder, the
+// router's view.
 func handler(o Options, recorder *dashboard.Recorder) http.Handler {
 	mux := http.NewServeMux()
 	files, err := fs.Sub(page, "page")

@@ -14,10 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler serves an admin address: /metrics is what g gathers, /healthz says that
-// the process is alive, and /readyz whether it takes sessions: status 200, or 503
-// with the text of ready's error. ready is called for each request; nil is always
-// ready.
+// Handler serves three paths of an admin address: /metrics has the metrics of g. /healthz
+// answers 200 while the process runs. /readyz answers 200 if the router accepts sessions,
+// and else 503 with the text of ready's error. ready is called for each request; nil
+// means always ready.
 func Handler(g prometheus.Gatherer, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{MaxRequestsInFlight: 8}))
@@ -43,8 +43,8 @@ func answer(w http.ResponseWriter, err error) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// RegisterRuntime registers what the Go runtime and the operating system tell of
-// the process: go_* and process_*.
+// RegisterRuntime registers the metrics of the Go runtime and of the process: go_* and
+// process_*.
 func RegisterRuntime(reg prometheus.Registerer) error {
 	return errors.Join(
 		reg.Register(collectors.NewGoCollector()),

@@ -9,10 +9,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// histogram counts whole numbers in buckets whose bounds are powers of two, so
-// that finding the bucket takes no search: observing is two atomic additions.
-// The library's histogram finds any bound and keeps exemplars, at several times
-// the cost, on a path that every message takes.
+// histogram counts whole numbers in buckets whose bounds are powers of two. Finding the
+// bucket needs no search: observing is two atomic additions. The library's histogram
+// supports any bounds and exemplars, but costs several times as much, and every message
+// pays for it.
 type histogram struct {
 	desc   *prometheus.Desc
 	labels []string
@@ -39,7 +39,7 @@ func (h *histogram) observe(n uint64) {
 	h.sum.Add(n)
 }
 
-// add adds what another histogram of the same bounds has counted.
+// add adds the counts of another histogram with the same bounds.
 func (h *histogram) add(other *histogram) {
 	for i := range h.counts {
 		h.counts[i].Add(other.counts[i].Load())
@@ -47,7 +47,7 @@ func (h *histogram) add(other *histogram) {
 	h.sum.Add(other.sum.Load())
 }
 
-// total is how many numbers were observed.
+// total returns how many numbers were observed.
 func (h *histogram) total() (n uint64) {
 	for i := range h.counts {
 		n += h.counts[i].Load()
@@ -70,9 +70,9 @@ func (h *histogram) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstHistogram(h.desc, total, h.unit*float64(h.sum.Load()), buckets, h.labels...)
 }
 
-// opaqueSizes collects all that is known of the opaque payloads of all realms.
-// A message is counted once, in the histogram of its type, form and scheme; the
-// other metrics are sums of these.
+// opaqueSizes collects the metrics of opaque payloads of all realms. A message is counted
+// once, in the histogram of its type, form and scheme. The other metrics are sums of
+// these histograms.
 type opaqueSizes struct{ m *Metrics }
 
 func (opaqueSizes) Describe(ch chan<- *prometheus.Desc) {

@@ -2,25 +2,25 @@ package metrics
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// What a message, a session or a refusal is counted under, as indices into arrays
-// of counters. Whatever is not known has an index too.
+// Label values as indices into arrays of counters. Unknown values have an index too.
 
 const (
-	carriers  = 4        // types that carry payloads: the first of typeNames
-	typeEvent = carriers // in opaqueRefused
-	types     = len(typeNames)
-	ordinary  = len(wamp.Reasons) // in closed
-	forms     = len(wamp.Forms)
+	carriers     = 4        // types that carry payloads: the first of typeNames
+	skippedEvent = carriers // in opaqueRefused
+	types        = len(typeNames)
+	ordinaryEnd  = len(wamp.Reasons) // in closed
+	forms        = len(wamp.Forms)
 )
 
-// typeNames are the types of inbound messages, and deliveredNames what becomes of
+// typeNames are the types of inbound messages. deliveredNames are the outbound types of
 // those that carry payloads.
 var (
 	typeNames      = [...]string{"PUBLISH", "CALL", "YIELD", "ERROR", "SUBSCRIBE", "REGISTER", "other"}
 	deliveredNames = [carriers]string{"EVENT", "INVOCATION", "RESULT", "ERROR"}
 )
 
-// typeIndex takes what is delivered for what it was sent as.
+// typeIndex returns the index of the inbound type; an outbound message counts as its
+// inbound type.
 func typeIndex(t *wamp.RoutedMessage) int {
 	if t != nil {
 		switch t.Message.(type) {

@@ -10,21 +10,21 @@
 //	opaque_payload_size_bytes{realm,type}               histogram of the same
 //	clear_messages_total{realm,type}                    messages with a clear payload, or none, that were routed
 //	clear_payload_bytes_total{realm,type}               bytes of their payloads, as they stood on the wire
-//	deliveries_total{realm,type}                        messages handed to receivers' queues
+//	deliveries_total{realm,type}                        messages put into receivers' queues
 //	route_seconds                                       histogram: from a frame's arrival to the last queue, of a sample: see router.Observation
 //	opaque_refused_total{realm,type,reason}             refused messages, and skipped events, whose payload is opaque or had to be
 //	refused_total{realm,type,reason}                    all refused messages, opaque or not
 //	dropped_total{realm,reason}                         deliveries of events that were skipped, opaque or not
-//	turned_away_total{reason}                           connections that became no session
-//	authenticator_failures_total{realm}                 logins for which an authenticator could not find out who somebody is
-//	limits_total{limit}                                 how often each limit struck
+//	turned_away_total{reason}                           connections that were turned away before they became a session
+//	authenticator_failures_total{realm}                 logins that failed because the authenticator itself failed
+//	limits_total{limit}                                 how often each limit was reached
 //	sessions{realm,transport,serializer}                sessions now
 //	sessions_opened_total{realm}                        sessions that were welcomed
 //	sessions_closed_total{realm,reason}                 sessions that ended; reason none is an ordinary end
 //	subscriptions{realm}                                subscriptions now, each pattern once
 //	registrations{realm}                                registrations now, each pattern once
 //	invocations_in_flight{realm}                        calls that wait for a result
-//	unknown_realm_total                                 observations of a realm that AddRealm was not told of
+//	unknown_realm_total                                 observations of a realm that was not added
 //	build_info{version,revision,goversion}              1
 //
 // The label type is a message type as in the WAMP specification. It is the type
@@ -36,7 +36,7 @@
 //
 // form is transparency or passthru. scheme is cryptobox, mqtt, xbr, wamp, other, or
 // none for a bare binary without enc_algo. reason is one of wamp.Reasons, limit of wamp.Limits; a reason
-// that isn't, which an embedding program can make up, counts as interceptor.
+// of an embedding program counts as interceptor.
 // transport is websocket, rawsocket, memory or other; serializer is json, msgpack,
 // cbor or other.
 package metrics
@@ -53,22 +53,22 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Options say what to count.
+// Options configure Metrics.
 type Options struct {
 	// Realms are the names of the router's realms; AddRealm adds more.
 	Realms []string
-	// Version is that of the program, for build_info. If it is empty, what the Go
-	// toolchain recorded is taken.
+	// Version is the version of the program, for build_info. The default is the version
+	// that the Go toolchain recorded.
 	Version string
 }
 
-// Metrics counts what it is shown. All its methods may be called concurrently.
+// Metrics counts observations. All its methods may be called concurrently.
 type Metrics struct {
-	vectors vectors
-	route   *histogram
-	unknown prometheus.Counter
-	turned  [len(wamp.Reasons)]prometheus.Counter
-	limits  [len(wamp.Limits)]prometheus.Counter
+	vectors    vectors
+	route      *histogram
+	unknown    prometheus.Counter
+	turnedAway [len(wamp.Reasons)]prometheus.Counter
+	limits     [len(wamp.Limits)]prometheus.Counter
 
 	// realms is replaced, never changed, so that Observe takes no lock.
 	realms atomic.Pointer[map[string]*realm]
@@ -79,19 +79,18 @@ type Metrics struct {
 
 var _ router.Observer = (*Metrics)(nil)
 
-// New makes Metrics and registers them with reg. The error is that of the
-// registration, after which nothing is registered.
+// New creates Metrics and registers them with reg. If that fails, nothing is registered.
 func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 	m := &Metrics{
 		vectors: newVectors(),
 		route:   newRoute(),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "blindfold_unknown_realm_total", Help: "Observations of realms that metrics were not told of, which are counted nowhere else.",
+			Name: "blindfold_unknown_realm_total", Help: "Observations of realms that were not added to the metrics. They are counted nowhere else.",
 		}),
 	}
 	m.realms.Store(&map[string]*realm{})
 	for n, reason := range wamp.Reasons {
-		m.turned[n] = m.vectors.turned.WithLabelValues(string(reason))
+		m.turnedAway[n] = m.vectors.turnedAway.WithLabelValues(string(reason))
 	}
 	for n, limit := range wamp.Limits {
 		m.limits[n] = m.vectors.limits.WithLabelValues(string(limit))
@@ -111,9 +110,8 @@ func New(reg prometheus.Registerer, o Options) (*Metrics, error) {
 	return m, nil
 }
 
-// AddRealm creates the series of a realm. Names are the operator's: what clients
-// ask for must not get here, and a name has to be UTF-8. To add a realm twice does
-// nothing.
+// AddRealm creates the series of a realm. The name must come from the operator, never from
+// a client, and must be UTF-8. Adding a realm again has no effect.
 func (m *Metrics) AddRealm(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -126,7 +124,7 @@ func (m *Metrics) AddRealm(name string) {
 	m.realms.Store(&next)
 }
 
-// Observe counts one thing that happened. It takes no lock and does not allocate.
+// Observe counts one observation. It takes no lock and does not allocate.
 func (m *Metrics) Observe(e *router.Observation) {
 	if e.Refusal != nil && e.Refusal.Limit != "" && e.Kind != router.SessionClosed { // which was counted before
 		if n, ok := limitIndices[e.Refusal.Limit]; ok {
@@ -134,7 +132,7 @@ func (m *Metrics) Observe(e *router.Observation) {
 		}
 	}
 	if e.Kind == router.Rejected {
-		m.turned[reasonIndex(e.Refusal)].Inc()
+		m.turnedAway[reasonIndex(e.Refusal)].Inc()
 		return
 	}
 	if e.Kind == router.Routed && e.Elapsed > 0 {
@@ -150,7 +148,7 @@ func (m *Metrics) Observe(e *router.Observation) {
 		r.opened.Inc()
 		r.session(e.Peer).Inc()
 	case router.SessionClosed:
-		closed := ordinary
+		closed := ordinaryEnd
 		if e.Refusal != nil {
 			closed = reasonIndex(e.Refusal)
 		}
@@ -159,33 +157,32 @@ func (m *Metrics) Observe(e *router.Observation) {
 	case router.Routed:
 		r.routed(e)
 	case router.AuthenticatorFailed:
-		r.unidentified.Inc()
+		r.authenticatorFailures.Inc()
 	case router.Refused:
 		r.refuse(e)
 	case router.Dropped:
 		reason := reasonIndex(e.Refusal)
 		r.dropped[reason].Inc()
 		if _, _, form := carried(e.Routed); form != wamp.FormNone {
-			r.opaqueRefused[typeEvent][reason].Inc()
+			r.opaqueRefused[skippedEvent][reason].Inc()
 		}
 	}
 }
 
-// Source is asked, at each scrape, for what is a state and not an event. A router
-// is one.
+// Source provides states, which are read at each scrape. A router is a Source.
 type Source interface {
 	Stats() []router.RealmStats
 }
 
-// Watch makes the gauges of subscriptions, registrations and invocations show what
-// s says. Several sources add up.
+// Watch adds s to the sources of the gauges of subscriptions, registrations and
+// invocations, which show the sum of all sources.
 func (m *Metrics) Watch(s Source) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sources = append(m.sources, s)
 }
 
-// stats is the collector of what sources say.
+// stats is the collector of the sources.
 type stats struct{ m *Metrics }
 
 var (

@@ -7,18 +7,18 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// realm holds every series of one realm, so that Observe only has to index.
+// realm holds every series of one realm, so that Observe finds them by index.
 type realm struct {
-	opaque        [carriers][forms][schemeCount]*histogram // of sizes
-	clear         [carriers]clear
-	deliveries    [carriers]prometheus.Counter
-	opaqueRefused [carriers + 1][len(wamp.Reasons)]prometheus.Counter // and typeEvent
-	refused       [types][len(wamp.Reasons)]prometheus.Counter
-	dropped       [len(wamp.Reasons)]prometheus.Counter
-	opened        prometheus.Counter
-	unidentified  prometheus.Counter
-	closed        [len(wamp.Reasons) + 1]prometheus.Counter // and ordinary
-	sessions      [len(transports)][len(serializers)]prometheus.Gauge
+	opaque                [carriers][forms][schemeCount]*histogram // of sizes
+	clear                 [carriers]clear
+	deliveries            [carriers]prometheus.Counter
+	opaqueRefused         [carriers + 1][len(wamp.Reasons)]prometheus.Counter // and typeEvent
+	refused               [types][len(wamp.Reasons)]prometheus.Counter
+	dropped               [len(wamp.Reasons)]prometheus.Counter
+	opened                prometheus.Counter
+	authenticatorFailures prometheus.Counter
+	closed                [len(wamp.Reasons) + 1]prometheus.Counter // and ordinary
+	sessions              [len(transports)][len(serializers)]prometheus.Gauge
 }
 
 type clear struct{ messages, bytes prometheus.Counter }
@@ -59,7 +59,7 @@ func (r *realm) refuse(e *router.Observation) {
 	}
 }
 
-// carried returns what a message in transit carries, and in which form.
+// carried returns the payload of a routed message, and its form.
 func carried(t *wamp.RoutedMessage) (*wamp.Payload, *wamp.Attributes, wamp.Form) {
 	if t == nil {
 		return nil, nil, wamp.FormNone
@@ -72,11 +72,11 @@ func carried(t *wamp.RoutedMessage) (*wamp.Payload, *wamp.Attributes, wamp.Form)
 	return p, a, wamp.FormOf(a, p)
 }
 
-// vectors make the series of a realm.
+// vectors create the series of a realm.
 type vectors struct {
 	clearMessages, clearBytes, deliveries           *prometheus.CounterVec
 	opaqueRefused, refused, dropped, opened, closed *prometheus.CounterVec
-	turned, limits, unidentified                    *prometheus.CounterVec
+	turnedAway, limits, authenticatorFailures       *prometheus.CounterVec
 	sessions                                        *prometheus.GaugeVec
 }
 
@@ -85,17 +85,17 @@ func newVectors() vectors {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "blindfold_" + name, Help: help}, labels)
 	}
 	return vectors{
-		clearMessages: counter("clear_messages_total", "Messages with a clear payload, or none, that were routed.", "realm", "type"),
-		clearBytes:    counter("clear_payload_bytes_total", "Bytes of the clear payloads that were routed, as they stood on the wire.", "realm", "type"),
-		deliveries:    counter("deliveries_total", "Messages handed to receivers' queues.", "realm", "type"),
-		opaqueRefused: counter("opaque_refused_total", "Refused messages, and skipped deliveries of events, whose payload is opaque or had to be.", "realm", "type", "reason"),
-		refused:       counter("refused_total", "Refused messages, opaque or not.", "realm", "type", "reason"),
-		dropped:       counter("dropped_total", "Skipped deliveries of events, opaque or not.", "realm", "reason"),
-		opened:        counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
-		closed:        counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
-		turned:        counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
-		unidentified:  counter("authenticator_failures_total", "Logins for which an authenticator could not find out who somebody is: a dynamic one whose procedure is missing, fails or makes no sense.", "realm"),
-		limits:        counter("limits_total", "How often each limit struck.", "limit"),
+		clearMessages:         counter("clear_messages_total", "Messages with a clear payload, or none, that were routed.", "realm", "type"),
+		clearBytes:            counter("clear_payload_bytes_total", "Bytes of the clear payloads that were routed, as on the wire.", "realm", "type"),
+		deliveries:            counter("deliveries_total", "Messages put into receivers' queues.", "realm", "type"),
+		opaqueRefused:         counter("opaque_refused_total", "Refused messages, and skipped deliveries of events, whose payload is opaque or had to be.", "realm", "type", "reason"),
+		refused:               counter("refused_total", "Refused messages, opaque or not.", "realm", "type", "reason"),
+		dropped:               counter("dropped_total", "Skipped deliveries of events, opaque or not.", "realm", "reason"),
+		opened:                counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
+		closed:                counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
+		turnedAway:            counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
+		authenticatorFailures: counter("authenticator_failures_total", "Logins that failed because the authenticator itself failed: for example a dynamic authenticator whose procedure is missing, fails, or returns an invalid result.", "realm"),
+		limits:                counter("limits_total", "How often each limit was reached.", "limit"),
 		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "blindfold_sessions", Help: "Sessions now.",
 		}, []string{"realm", "transport", "serializer"}),
@@ -105,12 +105,12 @@ func newVectors() vectors {
 func (v *vectors) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		v.clearMessages, v.clearBytes, v.deliveries, v.opaqueRefused, v.refused,
-		v.dropped, v.opened, v.closed, v.turned, v.unidentified, v.limits, v.sessions,
+		v.dropped, v.opened, v.closed, v.turnedAway, v.authenticatorFailures, v.limits, v.sessions,
 	}
 }
 
 func (v *vectors) realm(name string) *realm {
-	r := &realm{opened: v.opened.WithLabelValues(name), unidentified: v.unidentified.WithLabelValues(name)}
+	r := &realm{opened: v.opened.WithLabelValues(name), authenticatorFailures: v.authenticatorFailures.WithLabelValues(name)}
 	for t := range carriers {
 		sent := typeNames[t]
 		r.clear[t] = clear{v.clearMessages.WithLabelValues(name, sent), v.clearBytes.WithLabelValues(name, sent)}
@@ -128,11 +128,11 @@ func (v *vectors) realm(name string) *realm {
 		for t := range carriers {
 			r.opaqueRefused[t][n] = v.opaqueRefused.WithLabelValues(name, typeNames[t], string(reason))
 		}
-		r.opaqueRefused[typeEvent][n] = v.opaqueRefused.WithLabelValues(name, wamp.TypeEvent.String(), string(reason))
+		r.opaqueRefused[skippedEvent][n] = v.opaqueRefused.WithLabelValues(name, wamp.TypeEvent.String(), string(reason))
 		r.dropped[n] = v.dropped.WithLabelValues(name, string(reason))
 		r.closed[n] = v.closed.WithLabelValues(name, string(reason))
 	}
-	r.closed[ordinary] = v.closed.WithLabelValues(name, "none")
+	r.closed[ordinaryEnd] = v.closed.WithLabelValues(name, "none")
 	for t, transport := range transports {
 		for s, serializer := range serializers {
 			r.sessions[t][s] = v.sessions.WithLabelValues(name, transport, serializer)

@@ -4,10 +4,9 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 
 // Deliver refuses an opaque payload to a receiver that did not announce its form
 // (wamp.ReasonUnsupported), or whose session uses another serializer than the
-// payload while reframing is not permitted (wamp.ReasonConversion); under Reframe it
-// permits it. The error is a
-// *wamp.Refusal that is shared and not to be changed. Messages other than EVENT,
-// INVOCATION, RESULT and ERROR are let through.
+// payload (wamp.ReasonConversion). With Config.Conversion Reframe, it permits reframing
+// instead. The error is a *wamp.Refusal, which is shared and must not be changed.
+// Messages other than EVENT, INVOCATION, RESULT and ERROR are accepted.
 func (i *Interceptor) Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error {
 	var (
 		p    *wamp.Payload

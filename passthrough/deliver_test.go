@@ -70,7 +70,7 @@ func TestDeliverRefusesConversion(t *testing.T) {
 						}
 						r := expect(t, i.Deliver(tr, receiver), want)
 						if r != nil {
-							expectText(t, r, "sent as "+from.String(), "uses "+to.String(), "same serializer", "reframe")
+							expectText(t, r, "sent in "+from.String(), "uses "+to.String(), "same serializer", "reframe")
 						}
 						tr.Payload().PermitReframing()
 						expect(t, i.Deliver(tr, receiver), "")

@@ -32,6 +32,6 @@ func Example() {
 	}
 	// Output:
 	// com.app.news -> <nil>
-	// com.app.secret.diary -> blindfold.error.cleartext_refused: this URI takes opaque payloads only: encrypt the payload, and declare it with enc_algo or ppt_scheme
-	// com.app.order -> blindfold.error.validation_failed: payload does not pass this URI's schema: required at /kwargs
+	// com.app.secret.diary -> blindfold.error.cleartext_refused: this URI accepts only opaque payloads: encrypt the payload, and declare it with enc_algo or ppt_scheme
+	// com.app.order -> blindfold.error.validation_failed: payload does not match this URI's schema: required at /kwargs
 }

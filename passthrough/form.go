@@ -2,8 +2,9 @@ package passthrough
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// checkForm applies the rules of both forms. What it stops would end the session
-// of an Autobahn client that received it, or break WAMP's "Payload Passthru Mode".
+// checkForm applies the rules of both forms. A payload that violates them would end the
+// session of an Autobahn client that received it, or violate WAMP's "Payload Passthru
+// Mode".
 func checkForm(a *wamp.Attributes, p *wamp.Payload) *wamp.Refusal {
 	enc := a.EncAlgo != "" || a.EncKey != "" || a.EncSerializer != ""
 	ppt := a.PPTScheme != "" || a.PPTSerializer != "" || a.PPTCipher != "" || a.PPTKeyID != ""
@@ -40,7 +41,7 @@ func validAlgo(s string) bool {
 	case "cryptobox", "mqtt", "xbr":
 		return true
 	}
-	return custom(s)
+	return isCustomName(s)
 }
 
 func validSerializer(s string) bool {
@@ -48,11 +49,11 @@ func validSerializer(s string) bool {
 	case "json", "msgpack", "cbor", "ubjson", "flatbuffers":
 		return true
 	}
-	return custom(s)
+	return isCustomName(s)
 }
 
-// custom matches ^x_([a-z][\da-z_]+)?$ in ASCII.
-func custom(s string) bool {
+// isCustomName matches ^x_([a-z][\da-z_]+)?$ in ASCII.
+func isCustomName(s string) bool {
 	if len(s) < 2 || s[:2] != "x_" {
 		return false
 	}
@@ -71,7 +72,7 @@ func custom(s string) bool {
 	return true
 }
 
-// role is the role of a client in which it sends or gets a message.
+// role is the role in which a client sends or receives a message.
 type role uint8
 
 const (
@@ -96,12 +97,12 @@ func (r role) of(p *wamp.Peer) *wamp.Role {
 	return &p.Roles.Callee
 }
 
-// announced reports whether a role takes part in a form.
+// announced reports whether a role has announced a form.
 func announced(r *wamp.Role, form wamp.Form, a *wamp.Attributes) bool {
 	if form == wamp.FormPassthru {
 		return r.Has(wamp.PayloadPassthruMode)
 	}
-	// The scheme cryptobox exists under transparency only.
+	// The scheme cryptobox exists in the transparency form only.
 	return r.Has(wamp.PayloadTransparency) ||
 		a.EncAlgo == "cryptobox" && r.Has(wamp.PayloadEncryptionCryptobox)
 }

@@ -1,13 +1,12 @@
-// Package passthrough polices opaque payloads: those whose sender declared them
-// to be none of the router's business, in one of two forms. Under payload
-// transparency (enc_algo and its like; Autobahn, Crossbar) the payload is one
-// bare binary in the place of the arguments. Under payload passthru mode
-// (ppt_scheme and its like; WAMP, "Payload Passthru Mode") it is one element
-// within the list of arguments.
+// Package passthrough enforces the rules for opaque payloads: payloads that the router
+// must not read, which their sender declares in one of two forms. With payload
+// transparency (enc_algo and so on; Autobahn, Crossbar), the payload is one bare binary
+// instead of the arguments. With payload passthru mode (ppt_scheme and so on; WAMP,
+// "Payload Passthru Mode"), it is one element in the list of arguments.
 //
-// An [Interceptor] is installed in a realm of package router. It stops at the
-// sender what would end the session of a receiver, and keeps an opaque payload
-// from whoever could only get it by having it decoded. It never reads one.
+// An [Interceptor] is installed in a realm of package router. It refuses payloads from
+// the sender that would end the session of a receiver. It refuses to deliver an opaque
+// payload that would have to be decoded for the receiver. It never reads one.
 //
 // # Senders
 //
@@ -15,39 +14,37 @@
 //
 //   - with an ABORT, for options or a payload that break the rules of their form
 //     (wamp.ReasonAttributes), or for a form that the sender did not announce for
-//     the role it acts in (wamp.ReasonUnannounced). Who announces
-//     payload_encryption_cryptobox alone may use enc_algo "cryptobox". A bare
-//     binary without enc_algo is legal;
+//     its role (wamp.ReasonUnannounced). A sender that announces only
+//     payload_encryption_cryptobox may use enc_algo "cryptobox". A bare binary
+//     without enc_algo is allowed;
 //   - with an ERROR, for a payload that is not opaque on a URI of Config.Require
 //     (wamp.ReasonCleartext);
-//   - with an ERROR, for a PUBLISH or CALL that a rule of Config.Validation does
-//     not let through (wamp.ReasonValidation, wamp.ReasonInvalid).
+//   - with an ERROR, for a PUBLISH or CALL that violates a rule of Config.Validation
+//     (wamp.ReasonValidation, wamp.ReasonInvalid).
 //
 // # Required encryption
 //
-// A URI of Config.Require is the topic, or the procedure for a call and all that
-// comes back from it. A PUBLISH or CALL without any payload is refused there as
-// well: it hides nothing, but it comes from a client that has no key for the URI,
-// who had better learn it now than with the first argument it passes. A YIELD or
-// ERROR without any payload is let through, because clients return nothing,
-// cancel and fail in ways of their own, and an empty reply tells nothing. So is an
-// empty payload that is declared opaque. One element under ppt_scheme that is not
-// a binary can be read by everyone on its way, so it counts as cleartext there.
-// Whether a binary is really encrypted, the router cannot know.
+// A URI of Config.Require is a topic, or a procedure for calls and their results and
+// errors. A PUBLISH or CALL without any payload is refused there as well: it reveals
+// nothing, but its client has no key for the URI, and it is better if it fails now than
+// on the first call with arguments. A YIELD or ERROR without any payload is accepted,
+// because clients return nothing, cancel and fail in their own ways, and an empty reply
+// reveals nothing. An empty payload that is declared opaque is accepted too. One element
+// under ppt_scheme that is not a binary can be read by everyone on its way, so it counts
+// as clear. The router cannot know whether a binary is really encrypted.
 //
 // # Validation
 //
-// A rule of Config.Validation applies to PUBLISH and CALL, and not to what a call
-// returns. All rules whose pattern matches apply. The schema sees
+// A rule of Config.Validation applies to PUBLISH and CALL, not to results and errors. All
+// rules whose pattern matches apply. The schema validates
 //
 //	{"args": [...], "kwargs": {...}}
 //
-// with both keys always there. A binary is shown to it as a string of base64
-// (standard alphabet, padded), the same for every serializer; write
-// {"type": "string", "contentEncoding": "base64"} to ask for one. Numbers that
-// JSON does not have (NaN, infinities), nesting beyond [MaxDepth] and more values
-// than Validation.Elements fail every schema. The text of a refusal tells where and
-// by which keyword a payload failed, never what was there.
+// with both keys always present. In it, a binary is a base64 string (standard alphabet,
+// padded), whatever the serializer: {"type": "string", "contentEncoding": "base64"}
+// matches it. Numbers that JSON cannot represent (NaN, infinities), nesting beyond
+// [MaxDepth] and more values than Validation.Elements fail every schema. The text of a
+// refusal says where and by which keyword a payload failed, never what it contained.
 package passthrough
 
 import (
@@ -60,12 +57,12 @@ import (
 // Refuse is the zero value, and default, of Conversion and OpaquePolicy.
 const Refuse = 0
 
-// Conversion says what becomes of an opaque payload whose receiver uses another
-// serializer than its sender.
+// Conversion says what happens to an opaque payload if receiver and sender use different
+// serializers.
 type Conversion uint8
 
 // Reframe changes the framing of an opaque binary (JSON string, MessagePack bin,
-// CBOR byte string) for the receiver. The binary's own bytes never change.
+// CBOR byte string) for the receiver. The bytes of the binary never change.
 const Reframe Conversion = 1
 
 // UnmarshalText reads "refuse" or "reframe".
@@ -76,17 +73,16 @@ func (c *Conversion) UnmarshalText(text []byte) error {
 	case "reframe":
 		*c = Reframe
 	default:
-		return errors.New(`conversion is "refuse" or "reframe"`)
+		return errors.New(`conversion must be "refuse" or "reframe"`)
 	}
 	return nil
 }
 
-// OpaquePolicy says what becomes of an opaque payload on a URI with a validation
-// rule.
+// OpaquePolicy says what happens to an opaque payload on a URI with a validation rule.
 type OpaquePolicy uint8
 
-// Pass lets opaque payloads through unvalidated: whoever declares a payload opaque
-// escapes the rule.
+// Pass accepts opaque payloads without validation: a client can bypass the rule by
+// declaring a payload opaque.
 const Pass OpaquePolicy = 1
 
 // UnmarshalText reads "refuse" or "pass".
@@ -97,52 +93,51 @@ func (o *OpaquePolicy) UnmarshalText(text []byte) error {
 	case "pass":
 		*o = Pass
 	default:
-		return errors.New(`opaque is "refuse" or "pass"`)
+		return errors.New(`opaque must be "refuse" or "pass"`)
 	}
 	return nil
 }
 
-// Config is what an Interceptor is to do. The zero Config polices the forms, and
+// Config configures an Interceptor. The zero Config enforces the rules of the forms and
 // refuses conversions.
 type Config struct {
 	Conversion Conversion
-	// Require names the URIs where only opaque payloads are allowed.
+	// Require names the URIs on which only opaque payloads are allowed.
 	Require []Rule
-	// Validation names the URIs where clear payloads have to pass a schema.
+	// Validation names the URIs on which clear payloads must match a schema.
 	Validation []Validation
 }
 
-// Rule names URIs: all that URI matches under Match.
+// Rule selects the URIs that URI matches under Match.
 type Rule struct {
 	URI   wamp.URI
 	Match wamp.Match
 }
 
-// Validation asks for payloads that pass Schema on the URIs that it names.
+// Validation requires that payloads on its URIs match Schema.
 type Validation struct {
 	URI    wamp.URI
 	Match  wamp.Match
 	Schema *Schema
 	Opaque OpaquePolicy
-	// Elements is how many values a payload may hold, at most MaxValues; the router
-	// makes up to 256 bytes of each. Default DefaultValues. Where several rules match
-	// a URI, the least counts.
+	// Elements is how many values a payload may have, at most MaxValues. The router needs
+	// up to 256 bytes for each. Default DefaultValues. If several rules match a URI, the
+	// smallest number counts.
 	Elements int
 }
 
-// Interceptor is a router.Interceptor and a router.Announcer. It does not change
-// once made, so it may be shared by realms and called concurrently.
+// Interceptor is a router.Interceptor and a router.Announcer. It is immutable: realms may
+// share it, and it may be called concurrently.
 type Interceptor struct {
 	conversion Conversion
 	require    table[struct{}]
 	validation table[*Validation]
 }
 
-// New makes an Interceptor. The error names the rule that is wrong. Config is not
-// kept.
+// New returns an Interceptor. The error names the rule that is wrong. Config is not kept.
 func New(c Config) (*Interceptor, error) {
 	if c.Conversion > Reframe {
-		return nil, errors.New("passthrough: conversion is neither Refuse nor Reframe")
+		return nil, errors.New("passthrough: conversion must be Refuse or Reframe")
 	}
 	i := &Interceptor{conversion: c.Conversion}
 	for n, r := range c.Require {
@@ -156,10 +151,10 @@ func New(c Config) (*Interceptor, error) {
 			return nil, fmt.Errorf("passthrough: validation[%d]: %w", n, err)
 		}
 		if v.Schema == nil {
-			return nil, fmt.Errorf("passthrough: validation[%d]: no schema", n)
+			return nil, fmt.Errorf("passthrough: validation[%d]: the schema is missing", n)
 		}
 		if v.Opaque > Pass {
-			return nil, fmt.Errorf("passthrough: validation[%d]: opaque is neither Refuse nor Pass", n)
+			return nil, fmt.Errorf("passthrough: validation[%d]: opaque must be Refuse or Pass", n)
 		}
 		if v.Elements < 0 || v.Elements > MaxValues {
 			return nil, fmt.Errorf("passthrough: validation[%d]: elements must be from 1 to %d", n, MaxValues)
@@ -174,7 +169,7 @@ func New(c Config) (*Interceptor, error) {
 
 func checkPattern(uri wamp.URI, m wamp.Match) error {
 	if m > wamp.MatchWildcard {
-		return errors.New("unknown matching policy")
+		return errors.New("unknown match policy")
 	}
 	if !uri.Valid(m) {
 		return fmt.Errorf("%q is not a URI to match by %s", string(uri), m)
@@ -182,7 +177,7 @@ func checkPattern(uri wamp.URI, m wamp.Match) error {
 	return nil
 }
 
-// Features returns what the router announces where the Interceptor is installed.
+// Features returns the features that the router announces in a realm with the Interceptor.
 func (*Interceptor) Features() []wamp.Feature {
 	return []wamp.Feature{wamp.PayloadPassthruMode, wamp.PayloadTransparency, wamp.PayloadEncryptionCryptobox}
 }

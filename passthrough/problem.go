@@ -14,17 +14,16 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// notJSON is what is wrong with a document that is no JSON: the file, the line and
-// why.
-func notJSON(name string, doc []byte, err error) error {
+// notJSONError returns the error of a document that is not JSON, with file, line and reason.
+func notJSONError(name string, doc []byte, err error) error {
 	at := len(doc)
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
 		at = int(syntax.Offset)
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		err = errors.New("it ends too early")
-	default: // there is more behind the value
+		err = errors.New("unexpected end")
+	default: // there is something after the value
 		d := json.NewDecoder(bytes.NewReader(doc))
 		var value json.RawMessage
 		_ = d.Decode(&value)
@@ -33,9 +32,9 @@ func notJSON(name string, doc []byte, err error) error {
 	return fmt.Errorf("schema %s:%d: not JSON: %w", name, line(doc, at), err)
 }
 
-// problem is what is wrong with a schema, in one line: the file, the line, the
-// key, and the first reason of those that the library gives, which can be dozens.
-func problem(name, url string, doc []byte, err error) error {
+// schemaError returns the error of a schema in one line: file, line, key, and the first of
+// the library's reasons, which can be dozens.
+func schemaError(name, url string, doc []byte, err error) error {
 	var invalid *jsonschema.SchemaValidationError
 	var failed *jsonschema.ValidationError
 	var lost *jsonschema.JSONPointerNotFoundError
@@ -44,21 +43,21 @@ func problem(name, url string, doc []byte, err error) error {
 	switch {
 	case errors.As(err, &invalid) && errors.As(invalid.Err, &failed):
 		for failed = leaf(failed); len(failed.Causes) > 0; failed = leaf(failed) {
-			failed = failed.Causes[0] // of alternatives: any tells more than that there are some
+			failed = failed.Causes[0] // of alternatives: any of them says more than "no alternative matches"
 		}
 		_, reason, _ := strings.Cut(failed.Error(), "': ")
 		pointer := pointerTo(failed.InstanceLocation)
 		if path, other := otherFile(invalid.URL, url); other {
 			name = path
-			doc, _ = os.ReadFile(path) // a line too few is no further problem
+			doc, _ = os.ReadFile(path) // without the file, the error has no line
 		}
-		return place(name, doc, func(at []string, _ any) bool { return pointerTo(at) == pointer }, reason)
+		return locate(name, doc, func(at []string, _ any) bool { return pointerTo(at) == pointer }, reason)
 	case errors.As(err, &lost):
-		return place(name, doc, refersTo(lost.URL), "there is nothing at the place that it refers to")
+		return locate(name, doc, refersTo(lost.URL), "it refers to a location that does not exist")
 	case errors.As(err, &anchor):
-		return place(name, doc, refersTo(anchor.Reference, anchor.URL), "there is no anchor of that name")
+		return locate(name, doc, refersTo(anchor.Reference, anchor.URL), "it refers to an anchor that does not exist")
 	case errors.As(err, &unread):
-		return place(name, doc, refersTo(unread.URL), unread.Err.Error())
+		return locate(name, doc, refersTo(unread.URL), unread.Err.Error())
 	}
 	return fmt.Errorf("schema %s: %s", name, strings.Join(strings.Fields(err.Error()), " "))
 }
@@ -71,7 +70,7 @@ func otherFile(location, document string) (string, bool) {
 	return path, isFile && path != document
 }
 
-// refersTo matches what leads to one of the URLs.
+// refersTo matches references to one of the URLs.
 func refersTo(urls ...string) func(at []string, value any) bool {
 	return func(at []string, value any) bool {
 		text, ok := value.(string)
@@ -88,8 +87,8 @@ func refersTo(urls ...string) func(at []string, value any) bool {
 	}
 }
 
-// place is a reason, and where in doc what is meant by it stands.
-func place(name string, doc []byte, meant func(at []string, value any) bool, reason string) error {
+// locate returns reason with the line and key in doc that meant selects.
+func locate(name string, doc []byte, meant func(at []string, value any) bool, reason string) error {
 	reason = strings.Join(strings.Fields(reason), " ")
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber()
@@ -97,10 +96,10 @@ func place(name string, doc []byte, meant func(at []string, value any) bool, rea
 	if !found {
 		return fmt.Errorf("schema %s: %s", name, reason)
 	}
-	return fmt.Errorf("schema %s:%d: %s: %s", name, line(doc, int(d.InputOffset())), cmp.Or(pointerTo(at), "the whole"), reason)
+	return fmt.Errorf("schema %s:%d: %s: %s", name, line(doc, int(d.InputOffset())), cmp.Or(pointerTo(at), "the whole document"), reason)
 }
 
-// find reads on until a value is the one that is meant, and returns its place.
+// find reads values until meant selects one, and returns its location.
 func find(d *json.Decoder, at []string, meant func(at []string, value any) bool) ([]string, bool) {
 	token, err := d.Token()
 	if err != nil {

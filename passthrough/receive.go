@@ -2,9 +2,9 @@ package passthrough
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// Receive polices a message of a sender; see the package's documentation. The
-// error is a *wamp.Refusal, which may be shared and is not to be changed.
-// Messages other than PUBLISH, CALL, YIELD and ERROR are let through.
+// Receive checks a message of a sender; see the package's documentation. The error is a
+// *wamp.Refusal, which is shared and must not be changed. Messages other than PUBLISH,
+// CALL, YIELD and ERROR are accepted.
 func (i *Interceptor) Receive(t *wamp.RoutedMessage) error {
 	var (
 		p       *wamp.Payload
@@ -35,7 +35,7 @@ func (i *Interceptor) Receive(t *wamp.RoutedMessage) error {
 			return unannounced[form][role]
 		}
 	}
-	if i.require.has(t.URI) && readable(p, form, opaque, request) {
+	if i.require.has(t.URI) && isClear(p, form, opaque, request) {
 		if opaque {
 			return cleartextElement
 		}
@@ -49,16 +49,16 @@ func (i *Interceptor) Receive(t *wamp.RoutedMessage) error {
 	return nil
 }
 
-// readable reports whether a payload counts as cleartext where opaque ones are
-// required.
-func readable(p *wamp.Payload, form wamp.Form, opaque, request bool) bool {
+// isClear reports whether a payload counts as clear on a URI that requires opaque
+// payloads.
+func isClear(p *wamp.Payload, form wamp.Form, opaque, request bool) bool {
 	empty := p.Shape() != wamp.ShapeBinary && p.Args() == 0 && p.Kwargs() == 0
 	switch {
 	case !opaque:
 		return request || !empty
 	case form == wamp.FormPassthru:
-		// The content of a single binary is smaller than its tail by the
-		// framing; that of anything else is its tail.
+		// The content of a single binary is smaller than the tail, by the framing.
+		// Anything else has the size of the tail.
 		return !empty && p.Size() >= p.WireSize()
 	}
 	return false

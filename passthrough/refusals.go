@@ -2,38 +2,38 @@ package passthrough
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// Every refusal but those of a schema is made once: making one on the way of a
-// message would cost more than all the rest, and none of them can repeat what a
-// client sent.
+// Every refusal, except those of a schema, is created once. Creating one per message
+// would cost more than everything else, and a constant text cannot repeat what a client
+// sent.
 
 // The options or the payload break the rules of a form.
 var (
-	bothForms             = violation("enc_* and ppt_* options are both there: declare one form")
+	bothForms             = violation("both enc_* and ppt_* options are set: declare one form only")
 	keyWithoutAlgo        = violation("enc_key without enc_algo: set enc_algo, or leave enc_key out")
 	serializerWithoutAlgo = violation("enc_serializer without enc_algo: set enc_algo, or leave enc_serializer out")
-	badAlgo               = violation("enc_algo is neither cryptobox, mqtt, xbr nor a custom name (x_ and at least two of a-z, 0-9, _ that begin with a letter)")
-	badSerializer         = violation("enc_serializer is neither json, msgpack, cbor, ubjson, flatbuffers nor a custom name (x_ and at least two of a-z, 0-9, _ that begin with a letter)")
-	algoWithList          = violation("enc_algo with a list of arguments: the payload has to be one binary in the place of Arguments, without ArgumentsKw")
-	binaryWithKwargs      = violation("a binary in the place of Arguments with something behind it: it has to be the last element")
-	schemeWithBinary      = violation("ppt_* options with a binary in the place of Arguments: put the binary into a list, or use enc_algo")
+	badAlgo               = violation("enc_algo must be cryptobox, mqtt, xbr or a custom name (x_ followed by a letter and at least one of a-z, 0-9, _)")
+	badSerializer         = violation("enc_serializer must be json, msgpack, cbor, ubjson, flatbuffers or a custom name (x_ followed by a letter and at least one of a-z, 0-9, _)")
+	algoWithList          = violation("enc_algo with a list of arguments: the payload must be one binary in place of Arguments, without ArgumentsKw")
+	binaryWithKwargs      = violation("a binary in place of Arguments with something behind it: the binary must be the last element")
+	schemeWithBinary      = violation("ppt_* options with a binary in place of Arguments: put the binary into a list, or use enc_algo")
 	withoutScheme         = violation("ppt_serializer, ppt_cipher or ppt_keyid without ppt_scheme: set ppt_scheme, or leave them out")
-	schemeWithKwargs      = violation("ppt_scheme with ArgumentsKw: the payload has to be one element within Arguments")
-	schemeWithList        = violation("ppt_scheme with several arguments: the payload has to be one element within Arguments")
+	schemeWithKwargs      = violation("ppt_scheme with ArgumentsKw: the payload must be one element within Arguments")
+	schemeWithList        = violation("ppt_scheme with several arguments: the payload must be one element within Arguments")
 )
 
 // The rules of a URI.
 var (
 	cleartext = &wamp.Refusal{
 		Reason: wamp.ReasonCleartext, URI: wamp.ErrCleartextRefused,
-		Text: "this URI takes opaque payloads only: encrypt the payload, and declare it with enc_algo or ppt_scheme",
+		Text: "this URI accepts only opaque payloads: encrypt the payload, and declare it with enc_algo or ppt_scheme",
 	}
 	cleartextElement = &wamp.Refusal{
 		Reason: wamp.ReasonCleartext, URI: wamp.ErrCleartextRefused,
-		Text: "this URI takes opaque payloads only, and the element under ppt_scheme is not a binary: set ppt_serializer and ppt_cipher in the client so that it encodes and encrypts the payload",
+		Text: "this URI accepts only opaque payloads, and the element under ppt_scheme is not a binary: set ppt_serializer and ppt_cipher in the client so that it encodes and encrypts the payload",
 	}
 	validationOpaque = &wamp.Refusal{
 		Reason: wamp.ReasonValidation, URI: wamp.ErrValidationRefused,
-		Text: "payloads on this URI are validated, and an opaque one cannot be: send it in the clear, or let the router's rule pass opaque payloads",
+		Text: "payloads on this URI are validated, which is impossible for an opaque one: send it in the clear, or set opaque: pass in the router's rule",
 	}
 )
 
@@ -54,11 +54,11 @@ func init() {
 			where := feature.String() + " in HELLO.Details.roles." + name + ".features"
 			unannounced[form][r] = &wamp.Refusal{
 				Reason: wamp.ReasonUnannounced, URI: wamp.ErrProtocolViolation, Fatal: true,
-				Text: "payload in the form of " + form.String() + " without having announced it: announce " + where,
+				Text: "payload in the form " + form.String() + ", which this session has not announced: announce " + where,
 			}
 			unsupported[form][r] = &wamp.Refusal{
 				Reason: wamp.ReasonUnsupported, URI: wamp.ErrFeatureNotSupported,
-				Text: "the receiver does not take payloads in the form of " + form.String() + ": it has to announce " + where,
+				Text: "the receiver does not support payloads in the form " + form.String() + ": it must announce " + where,
 			}
 		}
 	}
@@ -66,9 +66,9 @@ func init() {
 		for to := range conversions[from] {
 			conversions[from][to] = &wamp.Refusal{
 				Reason: wamp.ReasonConversion, URI: wamp.ErrConversionRefused,
-				Text: "the payload is opaque and was sent as " + wamp.Serializer(from).String() +
+				Text: "the payload is opaque and was sent in " + wamp.Serializer(from).String() +
 					", the receiver's session uses " + wamp.Serializer(to).String() +
-					": connect both with the same serializer, or set the router's conversion to reframe",
+					": connect both with the same serializer, or set conversion: reframe in the router",
 			}
 		}
 	}

@@ -18,9 +18,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// MaxDepth and MaxValues bound what is shown to a schema: the nesting of lists and
-// dicts, and how many values there are in all. A validator needs memory and stack
-// in proportion to them, and they are a client's choice.
+// MaxDepth and MaxValues limit the payloads that a schema validates: the nesting of lists
+// and dicts, and the number of all values. The validator needs stack and memory in
+// proportion to them, and clients choose them.
 const (
 	MaxDepth  = 128
 	MaxValues = 100_000
@@ -34,13 +34,13 @@ const DefaultValues = 4096
 // used concurrently.
 type Schema struct {
 	compiled *jsonschema.Schema
-	// names are the keys that the schema's documents hold, which a refusal may
-	// name: other keys were a client's.
+	// names are the keys in the schema's documents. A refusal may contain these; other
+	// keys come from clients.
 	names map[string]bool
 }
 
-// LoadSchema compiles the schema in a file. It may refer ($ref) to other files by
-// relative paths, never to anything on a network.
+// LoadSchema compiles the schema in a file. It may refer ($ref) to other files by relative
+// paths, but not to the network.
 func LoadSchema(path string) (*Schema, error) {
 	doc, err := os.ReadFile(path)
 	if err != nil {
@@ -53,8 +53,8 @@ func LoadSchema(path string) (*Schema, error) {
 	return compile(path, abs, doc, true)
 }
 
-// CompileSchema compiles the schema that doc holds. It may refer ($ref) to itself
-// only. name stands for it in errors.
+// CompileSchema compiles the schema in doc. It may refer ($ref) only to itself. Errors
+// call it by name.
 func CompileSchema(name string, doc []byte) (*Schema, error) {
 	return compile(name, "memory:///schema.json", doc, false)
 }
@@ -62,7 +62,7 @@ func CompileSchema(name string, doc []byte) (*Schema, error) {
 func compile(name, url string, doc []byte, files bool) (*Schema, error) {
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
 	if err != nil {
-		return nil, notJSON(name, doc, err)
+		return nil, notJSONError(name, doc, err)
 	}
 	s := &Schema{names: map[string]bool{"args": true, "kwargs": true}}
 	collectNames(parsed, s.names)
@@ -74,12 +74,12 @@ func compile(name, url string, doc []byte, files bool) (*Schema, error) {
 		s.compiled, err = c.Compile(url)
 	}
 	if err != nil {
-		return nil, problem(name, url, doc, err)
+		return nil, schemaError(name, url, doc, err)
 	}
 	return s, nil
 }
 
-// loader fetches what a schema refers to.
+// loader loads the documents that a schema refers to.
 type loader struct {
 	names map[string]bool
 	files bool
@@ -87,7 +87,7 @@ type loader struct {
 
 func (l loader) Load(url string) (any, error) {
 	if !strings.HasPrefix(url, "file:") {
-		return nil, errors.New("nothing is fetched from a network: keep the schema that it refers to in a file beside it, without $id")
+		return nil, errors.New("schemas are not loaded from the network: put the schema into a file in the same folder, without $id")
 	}
 	if !l.files {
 		return nil, errors.New("a schema without a file cannot refer to files")
@@ -113,7 +113,8 @@ func collectNames(v any, names map[string]bool) {
 	}
 }
 
-// decode returns what schemas see of a clear payload of at most so many values.
+// decode returns the instance of a clear payload that schemas validate. The payload may
+// have so many values.
 func decode(p *wamp.Payload, values int) (map[string]any, *wamp.Refusal) {
 	args, kwargs, err := p.DecodeWithin(wamp.ValueLimits{Nesting: MaxDepth, Elements: values})
 	if errors.Is(err, wamp.ErrOpaque) {
@@ -138,15 +139,15 @@ func decode(p *wamp.Payload, values int) (map[string]any, *wamp.Refusal) {
 		kwargs = map[string]any{}
 	}
 	instance := map[string]any{"args": args, "kwargs": kwargs}
-	if _, r := presentable(instance); r != nil {
+	if _, r := toJSONValues(instance); r != nil {
 		return nil, r
 	}
 	return instance, nil
 }
 
-// presentable makes v, in place, something that the validator copes with: it
-// knows neither binaries nor numbers that JSON doesn't have.
-func presentable(v any) (any, *wamp.Refusal) {
+// toJSONValues converts v, in place, to values that the validator supports: it has no
+// binaries, and no numbers that JSON cannot represent.
+func toJSONValues(v any) (any, *wamp.Refusal) {
 	switch v := v.(type) {
 	case []byte:
 		return base64.StdEncoding.EncodeToString(v), nil
@@ -156,7 +157,7 @@ func presentable(v any) (any, *wamp.Refusal) {
 		}
 	case []any:
 		for n := range v {
-			item, r := presentable(v[n])
+			item, r := toJSONValues(v[n])
 			if r != nil {
 				return nil, r
 			}
@@ -164,7 +165,7 @@ func presentable(v any) (any, *wamp.Refusal) {
 		}
 	case map[string]any:
 		for key := range v {
-			item, r := presentable(v[key])
+			item, r := toJSONValues(v[key])
 			if r != nil {
 				return nil, r
 			}
@@ -175,10 +176,10 @@ func presentable(v any) (any, *wamp.Refusal) {
 }
 
 var (
-	undecodable = invalid("payload does not pass this URI's schema: it is not well-formed")
-	tooMany     = overLimit(wamp.LimitElements, "payload does not pass this URI's schema: it holds more values than the rule has in \"elements\"")
-	tooDeep     = overLimit(wamp.LimitNesting, "payload does not pass this URI's schema: it is nested more than "+strconv.Itoa(MaxDepth)+" deep")
-	notANumber  = invalid("payload does not pass this URI's schema: it holds a number that JSON does not have (NaN or infinite)")
+	undecodable = invalid("payload does not match this URI's schema: it is not well-formed")
+	tooMany     = overLimit(wamp.LimitElements, "payload does not match this URI's schema: it has more values than the rule's \"elements\"")
+	tooDeep     = overLimit(wamp.LimitNesting, "payload does not match this URI's schema: it is nested more than "+strconv.Itoa(MaxDepth)+" deep")
+	notANumber  = invalid("payload does not match this URI's schema: it contains a number that JSON cannot represent (NaN or infinite)")
 )
 
 func invalid(text string) *wamp.Refusal {
@@ -199,20 +200,20 @@ func (s *Schema) check(instance map[string]any) *wamp.Refusal {
 	}
 	var failed *jsonschema.ValidationError
 	if !errors.As(err, &failed) {
-		return invalid("payload does not pass this URI's schema")
+		return invalid("payload does not match this URI's schema")
 	}
 	failed = leaf(failed)
-	text := "payload does not pass this URI's schema: " + keyword(failed)
+	text := "payload does not match this URI's schema: " + keyword(failed)
 	switch failed.ErrorKind.(type) {
 	case *kind.PropertyNames, *kind.ContentSchema:
-		// Their location is a slice that the validator goes on writing to.
+		// Their location is a slice that the validator overwrites later.
 	default:
 		text += " at " + s.pointer(instance, failed.InstanceLocation)
 	}
 	return invalid(text)
 }
 
-// keyword returns the keyword that a failure is about.
+// keyword returns the keyword that failed.
 func keyword(e *jsonschema.ValidationError) string {
 	if e.ErrorKind == nil {
 		return "unknown"
@@ -220,13 +221,12 @@ func keyword(e *jsonschema.ValidationError) string {
 	if path := e.ErrorKind.KeywordPath(); len(path) > 0 {
 		return path[0]
 	}
-	return "false" // the schema that nothing passes
+	return "false" // the schema that nothing matches
 }
 
-// leaf follows the causes of a failure down to one that a sender can act on. Where
-// alternatives failed there is no telling which one was meant, so they stay as
-// they are. Of several causes it takes the first in the order of their places,
-// because the validator's own order changes.
+// leaf follows the causes of a failure down to one that the sender can act on. If all
+// alternatives failed, it is unknown which one was meant, so it stops there. Of several
+// causes it takes the first by location, because the validator's own order changes.
 func leaf(e *jsonschema.ValidationError) *jsonschema.ValidationError {
 	for len(e.Causes) > 0 {
 		switch e.ErrorKind.(type) {
@@ -235,7 +235,7 @@ func leaf(e *jsonschema.ValidationError) *jsonschema.ValidationError {
 		}
 		first := e.Causes[0]
 		for _, c := range e.Causes[1:] {
-			if byPlace(c, first) < 0 {
+			if compareLocation(c, first) < 0 {
 				first = c
 			}
 		}
@@ -244,7 +244,7 @@ func leaf(e *jsonschema.ValidationError) *jsonschema.ValidationError {
 	return e
 }
 
-func byPlace(a, b *jsonschema.ValidationError) int {
+func compareLocation(a, b *jsonschema.ValidationError) int {
 	return cmp.Or(
 		cmp.Compare(strings.Join(a.InstanceLocation, "/"), strings.Join(b.InstanceLocation, "/")),
 		cmp.Compare(a.SchemaURL, b.SchemaURL),
@@ -252,8 +252,8 @@ func byPlace(a, b *jsonschema.ValidationError) int {
 	)
 }
 
-// pointer returns a location as a JSON pointer (RFC 6901) with "*" for every key
-// that only the sender knows.
+// pointer returns a location as a JSON pointer (RFC 6901), with "*" for every key that
+// comes from the sender.
 func (s *Schema) pointer(instance any, location []string) string {
 	var b strings.Builder
 	for _, token := range location {

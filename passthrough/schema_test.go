@@ -87,11 +87,11 @@ func TestReceiveValidates(t *testing.T) {
 		{"a key of the sender's", kw("MARKER", "x"), "type at /kwargs/*"},
 		{"a long key of the sender's", kw("MARKERMARKER", true), "schema: propertyNames"},
 		{"alternatives", kw("either", map[string]any{"MARKER": true}), "anyOf at /kwargs/either"},
-		{"NaN", kw("amount", math.NaN()), "number that JSON does not have (NaN or infinite)"},
-		{"infinite", kw("lines", []any{math.Inf(-1)}), "number that JSON does not have (NaN or infinite)"},
+		{"NaN", kw("amount", math.NaN()), "number that JSON cannot represent (NaN or infinite)"},
+		{"infinite", kw("lines", []any{math.Inf(-1)}), "number that JSON cannot represent (NaN or infinite)"},
 		{"as deep as allowed", kw("tree", nested(MaxDepth-2)), ""},
 		{"too deep", kw("tree", nested(MaxDepth)), "nested more than 128 deep"},
-		{"too many values", kw("lines", make([]any, DefaultValues)), "more values than the rule has in \"elements\""},
+		{"too many values", kw("lines", make([]any, DefaultValues)), "more values than the rule's \"elements\""},
 		{"broken", body{from: fake{serializer: wamp.MsgPack, err: errors.New("MARKER")}, tail: "x", facts: wamp.PayloadFacts{Shape: wamp.ShapeList, Elements: 1}}, "not well-formed"},
 	}
 	i := newInterceptor(t, Config{Validation: []Validation{{URI: "com.app.order", Schema: compileOrder(t)}}})
@@ -161,21 +161,21 @@ func TestReceiveRefusesOpaqueWhereItValidates(t *testing.T) {
 }
 
 func TestSchemasThatDoNotCompile(t *testing.T) {
-	const unfetched = "nothing is fetched from a network: keep the schema that it refers to in a file beside it, without $id"
+	const unfetched = "schemas are not loaded from the network: put the schema into a file in the same folder, without $id"
 	for name, c := range map[string]struct{ doc, want string }{
-		"not JSON":       {"{\"type\":\n", ":2: not JSON: it ends too early"},
-		"nothing":        {"", ":1: not JSON: it ends too early"},
+		"not JSON":       {"{\"type\":\n", ":2: not JSON: unexpected end"},
+		"nothing":        {"", ":1: not JSON: unexpected end"},
 		"a comma":        {"{\n  \"type\": \"object\",\n}\n", ":3: not JSON: invalid character '}' looking for beginning of object key string"},
 		"trailing":       {"{}\n\n {}", ":3: not JSON: invalid character after top-level value"},
 		"unknown type":   {"{\n  \"properties\": {\n    \"a\": {\"type\": \"text\"}}}", ":3: /properties/a/type: value must be one of 'array', 'boolean', 'integer', 'null', 'number', 'object', 'string'"},
 		"in a list":      {"{\"allOf\": [\n{},\n{\"minimum\": \"x\"}]}", ":3: /allOf/1/minimum: got string, want number"},
-		"no schema":      {"\n5", ":2: the whole: got number, want boolean or object"},
+		"no schema":      {"\n5", ":2: the whole document: got number, want boolean or object"},
 		"bad pattern":    {"{\n\"pattern\": \"(\"}", ":2: /pattern: '(' is not valid regex: error parsing regexp: missing closing ): `(`"},
 		"network":        {"{\n\"$ref\": \"https://example.com/schema.json\"}", ":2: /$ref: " + unfetched},
 		"plain network":  {"{\"items\":\n{\"$ref\": \"http://example.com/schema.json#/a\"}}", ":2: /items/$ref: " + unfetched},
 		"file":           {`{"$ref": "file:///etc/passwd"}`, ":1: /$ref: a schema without a file cannot refer to files"},
-		"missing target": {"{\n\n\"$ref\": \"#/$defs/none\"}", ":3: /$ref: there is nothing at the place that it refers to"},
-		"missing anchor": {"{\n\"$ref\": \"#none\"}", ":2: /$ref: there is no anchor of that name"},
+		"missing target": {"{\n\n\"$ref\": \"#/$defs/none\"}", ":3: /$ref: it refers to a location that does not exist"},
+		"missing anchor": {"{\n\"$ref\": \"#none\"}", ":2: /$ref: it refers to an anchor that does not exist"},
 		"bad identifier": {"{\"$id\": \"%zz\"}", `: error in parsing id at "memory:///schema.json#"`},
 	} {
 		t.Run(name, func(t *testing.T) {

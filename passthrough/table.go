@@ -7,27 +7,27 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// table finds the values whose pattern matches a URI: one look-up for the exact
-// ones, one for each different length of a prefix, and one for each different
-// position of the gaps in wildcard patterns with the URI's number of components.
-// So the number of rules hardly matters. It does not allocate.
+// table finds the values whose pattern matches a URI. It needs one lookup for exact URIs,
+// one for each distinct length of a prefix, and one for each distinct set of gaps in
+// wildcard patterns with the URI's number of components. So its cost hardly depends on
+// the number of rules. It does not allocate.
 type table[T any] struct {
 	any       bool
 	exact     map[wamp.URI][]T
 	prefixes  map[wamp.URI][]T
-	lengths   []int               // of the prefixes, ascending, each once
-	wildcards map[int][]gapped[T] // by the number of dots
+	lengths   []int                          // of the prefixes, ascending, each once
+	wildcards map[int][]wildcardsWithGaps[T] // by the number of dots
 }
 
-// gapped holds the wildcard patterns whose empty components are at the same places.
-type gapped[T any] struct {
+// wildcardsWithGaps holds the wildcard patterns whose empty components are at the same places.
+type wildcardsWithGaps[T any] struct {
 	gaps   uint32 // bit n for component n; wamp.MaxURIComponents fit
 	values map[wamp.URI][]T
 }
 
 func (t *table[T]) add(uri wamp.URI, m wamp.Match, value T) {
 	if !t.any {
-		*t = table[T]{any: true, exact: map[wamp.URI][]T{}, prefixes: map[wamp.URI][]T{}, wildcards: map[int][]gapped[T]{}}
+		*t = table[T]{any: true, exact: map[wamp.URI][]T{}, prefixes: map[wamp.URI][]T{}, wildcards: map[int][]wildcardsWithGaps[T]{}}
 	}
 	switch m {
 	case wamp.MatchExact:
@@ -40,18 +40,18 @@ func (t *table[T]) add(uri wamp.URI, m wamp.Match, value T) {
 	case wamp.MatchWildcard:
 		gaps, dots := gapsOf(uri), strings.Count(string(uri), ".")
 		same := t.wildcards[dots]
-		n := slices.IndexFunc(same, func(g gapped[T]) bool { return g.gaps == gaps })
+		n := slices.IndexFunc(same, func(g wildcardsWithGaps[T]) bool { return g.gaps == gaps })
 		if n < 0 {
 			n = len(same)
-			same = append(same, gapped[T]{gaps, map[wamp.URI][]T{}})
+			same = append(same, wildcardsWithGaps[T]{gaps, map[wamp.URI][]T{}})
 			t.wildcards[dots] = same
 		}
 		same[n].values[uri] = append(same[n].values[uri], value)
 	}
 }
 
-// each calls f with the values that match, until f returns false, and reports
-// whether it got to the end.
+// each calls f with the matching values until f returns false. It reports whether f was
+// called with all of them.
 func (t *table[T]) each(uri wamp.URI, f func(T) bool) bool {
 	if !t.any {
 		return true

@@ -82,7 +82,7 @@ func TestNewNamesTheWrongRule(t *testing.T) {
 		"empty exact URI":      {Config{Require: []Rule{{}}}, "require[0]"},
 		"unknown match":        {Config{Require: []Rule{{URI: "a", Match: 9}}}, "require[0]"},
 		"bad validation URI":   {Config{Validation: []Validation{{URI: "a..b", Schema: schema}}}, "validation[0]"},
-		"no schema":            {Config{Validation: []Validation{{URI: "a"}}}, "validation[0]: no schema"},
+		"no schema":            {Config{Validation: []Validation{{URI: "a"}}}, "validation[0]: the schema is missing"},
 		"unknown policy":       {Config{Validation: []Validation{{URI: "a", Schema: schema, Opaque: 7}}}, "validation[0]"},
 		"unknown conversion":   {Config{Conversion: 7}, "conversion"},
 		"empty wildcard is ok": {Config{Require: []Rule{{URI: "a..b", Match: wamp.MatchWildcard}, {Match: wamp.MatchPrefix}}}, ""},

@@ -53,10 +53,10 @@ func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods
 		wamp.PayloadPassthruMode, wamp.PayloadTransparency, wamp.PayloadEncryptionCryptobox)}
 	r := &hello.Details.Roles
 	r.Publisher, r.Subscriber, r.Caller, r.Callee = role, role, role, role
-	answers := make(map[string]answer.Answer)
+	answers := make(map[string]answer.Handshake)
 	for _, a := range methods {
 		hello.Details.AuthMethods = append(hello.Details.AuthMethods, a.Method())
-		answers[a.Method()] = a.Begin(&hello.Details)
+		answers[a.Method()] = a.Start(&hello.Details)
 	}
 	if err := p.send(hello); err != nil {
 		return err
@@ -79,11 +79,11 @@ func (p *peer) hello(ctx context.Context, realm wamp.URI, authID string, methods
 	}
 }
 
-func (p *peer) authenticate(ctx context.Context, by answer.Answer, m *wamp.Challenge) error {
+func (p *peer) authenticate(ctx context.Context, by answer.Handshake, m *wamp.Challenge) error {
 	if by == nil {
 		return errors.New("the router asks for another proof than was offered")
 	}
-	signature, extra, err := by.Answer(ctx, m, p.conn.Info())
+	signature, extra, err := by.Respond(ctx, m, p.conn.Info())
 	if err != nil {
 		return err
 	}

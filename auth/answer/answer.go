@@ -1,6 +1,6 @@
-// Package answer is the client's side of WAMP's authentication methods: it says
-// in HELLO who one claims to be, answers the router's CHALLENGE, and checks what
-// WELCOME proves of the router. It knows nothing of routers.
+// Package answer implements the client's side of WAMP's authentication methods. A method
+// states the identity in HELLO, answers the router's CHALLENGE, and verifies the router
+// by its WELCOME. Package auth implements the router's side.
 package answer
 
 import (
@@ -13,105 +13,107 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Method is one authentication method, with what one needs to prove oneself by it.
-// It may be used concurrently, for any number of handshakes.
+// Method is one authentication method, with the client's credentials for it. It may be
+// used concurrently, for any number of handshakes.
 type Method interface {
 	// Method is the authmethod.
 	Method() string
-	// Begin begins a handshake: it adds what the method needs to HELLO.Details,
-	// besides authmethods, and returns what answers for it from then on.
-	Begin(d *wamp.HelloDetails) Answer
+	// Start starts a handshake: it adds the details that the method needs to
+	// HELLO.Details, except authmethods, and returns the rest of the handshake.
+	Start(d *wamp.HelloDetails) Handshake
 }
 
-// Answer is a method's part in one handshake.
-type Answer interface {
-	// Answer answers a CHALLENGE for the method on the connection that info
-	// describes. A challenge that an honest router would not send is an error:
-	// send ABORT.
-	Answer(ctx context.Context, c *wamp.Challenge, info *transport.Info) (signature string, extra map[string]any, err error)
-	// Welcome checks WELCOME.Details. An error means that the router has not
-	// proved what it should have: leave the session.
-	Welcome(d *wamp.WelcomeDetails) error
+// Handshake is a method's part of one handshake.
+type Handshake interface {
+	// Respond answers a CHALLENGE for the method on the connection that info describes.
+	// It fails for a challenge that an honest router would not send: the client must
+	// then send ABORT.
+	Respond(ctx context.Context, c *wamp.Challenge, info *transport.Info) (signature string, extra map[string]any, err error)
+	// VerifyRouter checks WELCOME.Details. If it fails, the router has not proved its
+	// identity: the client must leave the session.
+	VerifyRouter(d *wamp.WelcomeDetails) error
 }
 
 // Secret is a password, ticket or key that never prints itself.
 type Secret = proof.Secret
 
-// Anonymous asks to be let in as nobody in particular.
-func Anonymous() Method { return silent("anonymous") }
+// Anonymous asks for a session without an identity.
+func Anonymous() Method { return withoutChallenge("anonymous") }
 
 // TLS relies on the client certificate of the connection. authID may be "".
 func TLS(authID string) Method {
-	return named{authID, silent("tls")}
+	return withAuthID{authID, withoutChallenge("tls")}
 }
 
 // Cookie relies on the cookie sent in the WebSocket handshake.
-func Cookie() Method { return silent("cookie") }
+func Cookie() Method { return withoutChallenge("cookie") }
 
-// silent is a method without a challenge.
-type silent string
+// withoutChallenge is a method without a CHALLENGE.
+type withoutChallenge string
 
-func (s silent) Method() string { return string(s) }
+func (s withoutChallenge) Method() string { return string(s) }
 
-func (silent) Begin(*wamp.HelloDetails) Answer { return unasked{} }
+func (withoutChallenge) Start(*wamp.HelloDetails) Handshake { return noChallenge{} }
 
-type unasked struct{ unproved }
+type noChallenge struct{ noRouterProof }
 
-func (unasked) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
+func (noChallenge) Respond(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	return "", nil, errChallenge
 }
 
-// unproved is of the methods by which routers prove nothing of themselves.
-type unproved struct{}
+// noRouterProof is embedded by methods in which the router does not prove its identity.
+type noRouterProof struct{}
 
-func (unproved) Welcome(*wamp.WelcomeDetails) error { return nil }
+func (noRouterProof) VerifyRouter(*wamp.WelcomeDetails) error { return nil }
 
-// named is a method by which one claims an authid.
-type named struct {
+// withAuthID adds an authid to a method.
+type withAuthID struct {
 	authID string
 	method
 }
 
 type method = Method
 
-func (n named) Begin(d *wamp.HelloDetails) Answer {
+func (n withAuthID) Start(d *wamp.HelloDetails) Handshake {
 	if n.authID != "" {
 		d.AuthID = n.authID
 	}
-	return n.method.Begin(d)
+	return n.method.Start(d)
 }
 
-// Ticket presents a ticket (WAMP, "Ticket-based Authentication"). It crosses the
-// wire as it is: use it over TLS.
-func Ticket(authID string, ticket Secret) Method { return named{authID, ticketAnswer{ticket: ticket}} }
+// Ticket presents a ticket (WAMP, "Ticket-based Authentication"). The ticket is sent as it
+// is: use it over TLS only.
+func Ticket(authID string, ticket Secret) Method {
+	return withAuthID{authID, ticketMethod{ticket: ticket}}
+}
 
-type ticketAnswer struct {
-	unproved
+type ticketMethod struct {
+	noRouterProof
 	ticket Secret
 }
 
-func (ticketAnswer) Method() string { return "ticket" }
+func (ticketMethod) Method() string { return "ticket" }
 
-func (t ticketAnswer) Begin(*wamp.HelloDetails) Answer { return t }
+func (t ticketMethod) Start(*wamp.HelloDetails) Handshake { return t }
 
-func (t ticketAnswer) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
+func (t ticketMethod) Respond(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	return t.ticket.Reveal(), nil, nil
 }
 
-// CRA signs with a shared secret, salted or not as the router says (WAMP,
-// "Challenge Response Authentication").
-func CRA(authID string, secret Secret) Method { return named{authID, craAnswer{secret: secret}} }
+// CRA signs with a shared secret, which is salted if the router's challenge has a salt
+// (WAMP, "Challenge Response Authentication").
+func CRA(authID string, secret Secret) Method { return withAuthID{authID, craMethod{secret: secret}} }
 
-type craAnswer struct {
-	unproved
+type craMethod struct {
+	noRouterProof
 	secret Secret
 }
 
-func (craAnswer) Method() string { return "wampcra" }
+func (craMethod) Method() string { return "wampcra" }
 
-func (a craAnswer) Begin(*wamp.HelloDetails) Answer { return a }
+func (a craMethod) Start(*wamp.HelloDetails) Handshake { return a }
 
-func (a craAnswer) Answer(_ context.Context, c *wamp.Challenge, _ *transport.Info) (string, map[string]any, error) {
+func (a craMethod) Respond(_ context.Context, c *wamp.Challenge, _ *transport.Info) (string, map[string]any, error) {
 	challenge, ok := c.Extra["challenge"].(string)
 	if !ok {
 		return "", nil, errChallenge
@@ -132,7 +134,7 @@ func (a craAnswer) Answer(_ context.Context, c *wamp.Challenge, _ *transport.Inf
 	return proof.CRASignature(key, challenge), nil, nil
 }
 
-var errChallenge = errors.New("the router's challenge doesn't fit the method")
+var errChallenge = errors.New("the router's challenge does not have the format of this method")
 
 // addExtra adds entries to HELLO.Details.authextra, in a copy.
 func addExtra(d *wamp.HelloDetails, entries map[string]any) {
@@ -144,7 +146,7 @@ func addExtra(d *wamp.HelloDetails, entries map[string]any) {
 	d.AuthExtra = extra
 }
 
-// integer returns a decoded number as an int, whichever type the codec chose.
+// integer converts a decoded number of any type to an int from 0 to 2^31-1.
 func integer(v any) (int, bool) {
 	var n int64
 	switch v := v.(type) {

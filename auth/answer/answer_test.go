@@ -53,7 +53,7 @@ func TestChallengesThatNoHonestRouterSends(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var hello wamp.HelloDetails
-			answer := c.by.Begin(&hello)
+			answer := c.by.Start(&hello)
 			ours, _ := hello.AuthExtra["nonce"].(string)
 			extra := maps.Clone(c.extra)
 			switch extra["nonce"] {
@@ -62,7 +62,7 @@ func TestChallengesThatNoHonestRouterSends(t *testing.T) {
 			case " ":
 				extra["nonce"] = ours
 			}
-			signature, _, err := answer.Answer(t.Context(), &wamp.Challenge{AuthMethod: c.by.Method(), Extra: extra}, &transport.Info{})
+			signature, _, err := answer.Respond(t.Context(), &wamp.Challenge{AuthMethod: c.by.Method(), Extra: extra}, &transport.Info{})
 			if err == nil || signature != "" {
 				t.Errorf("answered %q, %v", signature, err)
 			}
@@ -71,12 +71,12 @@ func TestChallengesThatNoHonestRouterSends(t *testing.T) {
 	// What they are variations of is answered.
 	by := SCRAM("user", password, "")
 	var hello wamp.HelloDetails
-	answer := by.Begin(&hello)
+	answer := by.Start(&hello)
 	challenge := &wamp.Challenge{AuthMethod: by.Method(), Extra: with(good, "nonce", hello.AuthExtra["nonce"].(string)+"SBmkFIh7sSo=")}
-	if _, _, err := answer.Answer(t.Context(), challenge, &transport.Info{}); err != nil {
+	if _, _, err := answer.Respond(t.Context(), challenge, &transport.Info{}); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := CRA("user", password).Begin(&hello).Answer(t.Context(), &wamp.Challenge{Extra: salted}, &transport.Info{}); err != nil {
+	if _, _, err := CRA("user", password).Start(&hello).Respond(t.Context(), &wamp.Challenge{Extra: salted}, &transport.Info{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -85,12 +85,12 @@ func TestHelloKeepsWhatIsThere(t *testing.T) {
 	mine := map[string]any{"app": "x"}
 	d := wamp.HelloDetails{AuthExtra: mine}
 	by := SCRAM("user", proof.NewSecret("pencil"), "")
-	by.Begin(&d)
+	by.Start(&d)
 	first := d.AuthExtra["nonce"]
 	if d.AuthID != "user" || d.AuthExtra["app"] != "x" || first == nil || len(mine) != 1 {
 		t.Errorf("%+v, %v", d, mine)
 	}
-	by.Begin(&d)
+	by.Start(&d)
 	if d.AuthExtra["nonce"] == first {
 		t.Error("the nonce comes twice")
 	}

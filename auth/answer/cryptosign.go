@@ -13,22 +13,23 @@ import (
 
 // Cryptosign signs with an Ed25519 key (WAMP, "Cryptosign-based
 // Authentication"). authID may be "": the key identifies its owner. With
-// binding, "tls-unique" or "tls-exporter", a router that doesn't bind the proof
-// to the connection gets none; "" asks for no binding. Who is in the middle of two TLS
-// connections, and changes the challenge, gets in all the same: see auth.Cryptosign.
+// binding "tls-unique" or "tls-exporter", the proof is bound to the connection, and a
+// router that does not support that gets no proof. "" means no binding. The binding does
+// not stop an attacker between two TLS connections who changes the challenge: see
+// auth.Cryptosign.
 func Cryptosign(authID string, key ed25519.PrivateKey, binding string) Method {
-	return named{authID, &cryptosignAnswer{key: func() ed25519.PrivateKey { return key }, binding: binding}}
+	return withAuthID{authID, &cryptosignMethod{key: func() ed25519.PrivateKey { return key }, binding: binding}}
 }
 
-type cryptosignAnswer struct {
-	unproved
+type cryptosignMethod struct {
+	noRouterProof
 	key     func() ed25519.PrivateKey // a closure, like Secret
 	binding string
 }
 
-func (*cryptosignAnswer) Method() string { return "cryptosign" }
+func (*cryptosignMethod) Method() string { return "cryptosign" }
 
-func (a *cryptosignAnswer) Begin(d *wamp.HelloDetails) Answer {
+func (a *cryptosignMethod) Start(d *wamp.HelloDetails) Handshake {
 	extra := map[string]any{"pubkey": hex.EncodeToString(a.key().Public().(ed25519.PublicKey))}
 	if a.binding != "" {
 		extra["channel_binding"] = a.binding
@@ -37,7 +38,7 @@ func (a *cryptosignAnswer) Begin(d *wamp.HelloDetails) Answer {
 	return a
 }
 
-func (a *cryptosignAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
+func (a *cryptosignMethod) Respond(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
 	text, ok := c.Extra["challenge"].(string)
 	challenge, err := hex.DecodeString(text)
 	if !ok || err != nil || len(challenge) != 32 {
@@ -58,4 +59,4 @@ func (a *cryptosignAnswer) Answer(_ context.Context, c *wamp.Challenge, info *tr
 	return hex.EncodeToString(signed), nil, nil
 }
 
-var errBinding = errors.New("the channel binding that was asked for isn't available on this connection")
+var errBinding = errors.New("the requested channel binding is not available on this connection")

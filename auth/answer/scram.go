@@ -13,22 +13,22 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// SCRAM proves a password without showing it, and makes the router prove that
-// it knows it too (WAMP, "Salted Challenge Response Authentication"). binding is
+// SCRAM proves knowledge of a password without revealing it, and makes the router prove
+// that it knows the password as well (WAMP, "Salted Challenge Response Authentication"). binding is
 // "tls-unique", "tls-exporter" or "".
 func SCRAM(authID string, password Secret, binding string) Method {
-	return named{authID, scram{password, proof.SCRAMExchange{AuthID: authID, Binding: binding}}}
+	return withAuthID{authID, scram{password, proof.SCRAMExchange{AuthID: authID, Binding: binding}}}
 }
 
-// AutobahnSCRAM is SCRAM as Autobahn and Crossbar speak it; see
+// AutobahnSCRAM is the variant of SCRAM that Autobahn and Crossbar use; see
 // proof.AutobahnSCRAMMethod.
 func AutobahnSCRAM(authID string, password Secret) Method {
-	return named{authID, scram{password, proof.SCRAMExchange{AuthID: authID, Autobahn: true}}}
+	return withAuthID{authID, scram{password, proof.SCRAMExchange{AuthID: authID, Autobahn: true}}}
 }
 
 type scram struct {
 	password Secret
-	exchange proof.SCRAMExchange // as far as it is the same in all handshakes
+	exchange proof.SCRAMExchange // the fields that all handshakes share
 }
 
 func (s scram) Method() string {
@@ -38,21 +38,21 @@ func (s scram) Method() string {
 	return proof.SCRAMMethod
 }
 
-func (s scram) Begin(d *wamp.HelloDetails) Answer {
+func (s scram) Start(d *wamp.HelloDetails) Handshake {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:])
-	a := &scramAnswer{scram: s}
+	a := &scramHandshake{scram: s}
 	a.begin(d, nonce[:])
 	return a
 }
 
-// scramAnswer is what is known of one handshake.
-type scramAnswer struct {
+// scramHandshake is the state of one handshake.
+type scramHandshake struct {
 	scram
-	serverKey []byte // once answered
+	serverKey []byte // after Respond
 }
 
-func (a *scramAnswer) begin(d *wamp.HelloDetails, nonce []byte) {
+func (a *scramHandshake) begin(d *wamp.HelloDetails, nonce []byte) {
 	a.exchange.ClientNonce = base64.StdEncoding.EncodeToString(nonce)
 	extra := map[string]any{"nonce": a.exchange.ClientNonce}
 	if a.exchange.Binding != "" {
@@ -61,7 +61,7 @@ func (a *scramAnswer) begin(d *wamp.HelloDetails, nonce []byte) {
 	addExtra(d, extra)
 }
 
-func (a *scramAnswer) Answer(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
+func (a *scramHandshake) Respond(_ context.Context, c *wamp.Challenge, info *transport.Info) (string, map[string]any, error) {
 	x := &a.exchange
 	prepared, err := proof.PrepareAuthID(x.AuthID)
 	if err != nil {
@@ -119,9 +119,9 @@ func joinedNonce(nonce, client string) bool {
 	return err1 == nil && err2 == nil && len(long) > len(short) && string(long[:len(short)]) == string(short)
 }
 
-// Welcome checks the server's signature. It is an error if there is none: a
+// VerifyRouter checks the server's signature. It is an error if there is none: a
 // router that can't make it doesn't know the password's keys.
-func (a *scramAnswer) Welcome(d *wamp.WelcomeDetails) error {
+func (a *scramHandshake) VerifyRouter(d *wamp.WelcomeDetails) error {
 	key := "verifier"
 	if a.exchange.Autobahn {
 		key = "scram_server_signature"

@@ -6,19 +6,19 @@ import (
 	"crypto/tls"
 )
 
-// The channel bindings: what a proof is tied to so that it is worth nothing on
-// another connection.
+// The channel bindings. They tie a proof to a connection, so that it is useless on
+// another one.
 const (
-	// TLSUnique is the first Finished message (RFC 5929). Package crypto/tls
-	// gives it up to TLS 1.2 only, as RFC 9266 leaves it undefined for 1.3.
+	// TLSUnique is the first Finished message (RFC 5929). Package crypto/tls provides it
+	// only up to TLS 1.2, because it is undefined for TLS 1.3 (RFC 9266).
 	TLSUnique = "tls-unique"
 	// TLSExporter is keying material (RFC 9266): TLS 1.3, or 1.2 with the
 	// extended master secret.
 	TLSExporter = "tls-exporter"
 )
 
-// Binding returns the data of a channel binding as its RFC defines it, or false
-// if the connection can't give it. state may be nil.
+// Binding returns the data of a channel binding as its RFC defines it, or false if the
+// connection does not support it. state may be nil.
 func Binding(kind string, state *tls.ConnectionState) ([]byte, bool) {
 	if state == nil || !state.HandshakeComplete {
 		return nil, false

@@ -16,20 +16,20 @@ func CRASignature(key Secret, challenge string) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// Bounds on PBKDF2: what is below is too weak to let a password depend on, and
-// what is above is only good for wearing out the one who computes it.
+// Bounds of PBKDF2. Smaller values are too weak to protect a password; larger ones only
+// exhaust the side that computes them.
 const (
 	MaxPBKDF2Iterations = 10_000_000
 	MinCRAIterations    = 100
 	maxKeyLength        = 1024
 )
 
-// DeriveCRA derives the key that WAMP-CRA with salted passwords signs with
-// (WAMP, "Password Salting"): PBKDF2-HMAC-SHA256, and of the keyLength bytes
-// their base64 text, which is what all implementations use as the key.
+// DeriveCRA derives the signing key of WAMP-CRA with salted passwords (WAMP, "Password
+// Salting"): PBKDF2-HMAC-SHA256 with keyLength bytes. All implementations use the base64
+// text of these bytes as the key.
 func DeriveCRA(password Secret, salt string, iterations, keyLength int) (Secret, error) {
 	if iterations < MinCRAIterations || iterations > MaxPBKDF2Iterations || keyLength < 16 || keyLength > maxKeyLength {
-		return Secret{}, errors.New("the iterations or the keylen of the salted password are out of bounds")
+		return Secret{}, errors.New("iterations or keylen of the salted password are out of bounds")
 	}
 	key, err := pbkdf2.Key(sha256.New, password.Reveal(), []byte(salt), iterations, keyLength)
 	if err != nil {

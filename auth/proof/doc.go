@@ -1,5 +1,5 @@
-// Package proof is the arithmetic of WAMP's authentication methods, which the
-// side that proves (package answer) and the side that checks (package auth)
-// share: secrets that don't show, WAMP-CRA's signatures, SCRAM's keys, and what
-// binds a proof to a TLS connection. It decides nothing and keeps nothing.
+// Package proof has the computations of WAMP's authentication methods that the client's
+// side (package answer) and the router's side (package auth) share: secrets that redact
+// themselves, the signatures of WAMP-CRA, the keys of SCRAM, and the binding of a proof
+// to a TLS connection. It makes no decisions and keeps no state.
 package proof

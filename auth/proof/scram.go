@@ -18,14 +18,14 @@ import (
 const (
 	Argon2id = "argon2id13"
 	PBKDF2   = "pbkdf2"
-	// Argon2idText is what Autobahn and Crossbar use under the method "scram":
-	// the hash's base64 text, without padding, is the salted password, and the
-	// password isn't normalized. Keys made for one can't serve the other.
+	// Argon2idText is the kdf that Autobahn and Crossbar use with the method "scram".
+	// The salted password is the base64 text of the hash, without padding, and the
+	// password is not normalized. Keys made for one kdf cannot be used with the other.
 	Argon2idText = "argon2id-13"
 )
 
-// SCRAMMethod and AutobahnSCRAMMethod are the two authmethods. The latter, from
-// an early draft, is the only SCRAM that Autobahn|Python and Crossbar speak. It
+// SCRAMMethod and AutobahnSCRAMMethod are the two authmethods. The latter comes from an
+// early draft, and is the only SCRAM of Autobahn|Python and Crossbar. It
 // differs in the kdf (Argon2idText), has no channel binding, an empty "c=" in
 // AuthMessage, no Extra in AUTHENTICATE, and the server's signature in
 // authextra.scram_server_signature instead of authextra.verifier.
@@ -50,11 +50,10 @@ const (
 	minSCRAMPBKDF2  = 4096 // RFC 7677, section 4
 )
 
-var errSCRAMParameters = errors.New("the kdf, salt, iterations or memory of SCRAM are missing, too weak to be safe, or too costly")
+var errSCRAMParameters = errors.New("kdf, salt, iterations or memory of SCRAM are missing, too weak to be safe, or too costly")
 
-// Check returns an error for an unknown KDF, and for costs that are so low that
-// a password would be easy to find, or so high that only an attacker would ask
-// for them.
+// Check returns an error for an unknown KDF, for costs so low that a password would be
+// easy to find, and for costs so high that only an attacker would ask for them.
 func (p *SCRAMParameters) Check() error {
 	ok := false
 	switch p.KDF {
@@ -70,8 +69,8 @@ func (p *SCRAMParameters) Check() error {
 	return nil
 }
 
-// SaltedPassword derives the key from which all others are made (WAMP,
-// "SCRAM Algorithms"). It takes long, and as much memory as p says.
+// SaltedPassword derives the key from which all others are derived (WAMP, "SCRAM
+// Algorithms"). It takes a long time, and as much memory as p says.
 func (p *SCRAMParameters) SaltedPassword(password Secret) (Secret, error) {
 	if err := p.Check(); err != nil {
 		return Secret{}, err
@@ -83,7 +82,7 @@ func (p *SCRAMParameters) SaltedPassword(password Secret) (Secret, error) {
 	}
 	text, err := stringprep.SASLprep.Prepare(text)
 	if err != nil {
-		return Secret{}, errors.New("the password holds characters that SASLprep prohibits")
+		return Secret{}, errors.New("the password contains characters that SASLprep prohibits")
 	}
 	if p.KDF == Argon2id {
 		return NewSecret(string(argon2.IDKey([]byte(text), p.Salt, uint32(p.Iterations), uint32(p.Memory), 1, sha256.Size))), nil
@@ -97,20 +96,20 @@ func (p *SCRAMParameters) SaltedPassword(password Secret) (Secret, error) {
 func PrepareAuthID(authID string) (string, error) {
 	prepared, err := stringprep.SASLprep.Prepare(authID)
 	if err != nil || prepared == "" {
-		return "", errors.New("the authid is empty, or holds characters that SASLprep prohibits")
+		return "", errors.New("the authid is empty or contains characters that SASLprep prohibits")
 	}
 	return prepared, nil
 }
 
-// SCRAMKeys returns the keys made of a salted password. The side that checks
-// stores storedKey and serverKey; whoever has clientKey can log in.
+// SCRAMKeys derives the keys from a salted password. The router's side stores storedKey
+// and serverKey. With clientKey one can log in.
 func SCRAMKeys(saltedPassword Secret) (clientKey, storedKey, serverKey []byte) {
 	clientKey = mac([]byte(saltedPassword.Reveal()), "Client Key")
 	stored := sha256.Sum256(clientKey)
 	return clientKey, stored[:], mac([]byte(saltedPassword.Reveal()), "Server Key")
 }
 
-// SCRAMExchange is what both sides of one authentication have seen.
+// SCRAMExchange is what both sides have exchanged in one authentication.
 type SCRAMExchange struct {
 	AuthID      string // HELLO.Details.authid, as PrepareAuthID returns it
 	ClientNonce string // HELLO.Details.authextra.nonce
@@ -124,7 +123,7 @@ type SCRAMExchange struct {
 
 var escapeSCRAM = strings.NewReplacer(",", "=2C", "=", "=3D")
 
-// AuthMessage is the text that both signatures are about (WAMP, "AuthMessage").
+// AuthMessage is the text that both sides sign (WAMP, "AuthMessage").
 func (x *SCRAMExchange) AuthMessage() string {
 	authID, binding := x.AuthID, ""
 	if !x.Autobahn {
@@ -140,15 +139,14 @@ func (x *SCRAMExchange) AuthMessage() string {
 		",c=" + binding + ",r=" + x.Nonce
 }
 
-// ClientProof proves that its maker has clientKey.
+// ClientProof returns the proof that the client has clientKey.
 func ClientProof(clientKey, storedKey []byte, authMessage string) []byte {
 	out := make([]byte, sha256.Size)
 	subtle.XORBytes(out, clientKey, mac(storedKey, authMessage))
 	return out
 }
 
-// CheckClientProof reports whether clientProof was made with the client key that
-// belongs to storedKey.
+// CheckClientProof reports whether clientProof was made with the clientKey of storedKey.
 func CheckClientProof(storedKey, clientProof []byte, authMessage string) bool {
 	if len(clientProof) != sha256.Size {
 		return false
@@ -159,7 +157,7 @@ func CheckClientProof(storedKey, clientProof []byte, authMessage string) bool {
 	return hmac.Equal(recovered[:], storedKey)
 }
 
-// ServerSignature proves that its maker has serverKey.
+// ServerSignature returns the proof that the router has serverKey.
 func ServerSignature(serverKey []byte, authMessage string) []byte { return mac(serverKey, authMessage) }
 
 func mac(key []byte, text string) []byte {

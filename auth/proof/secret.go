@@ -11,12 +11,11 @@ import (
 	"strings"
 )
 
-// Secret is a text that never prints itself: not through package fmt, slog, or
-// the encoders that ask for text. The zero Secret is no secret. It may be used
-// concurrently.
+// Secret is a text that redacts itself in package fmt, slog and encoders of text. The
+// zero Secret is no secret. It may be used concurrently.
 type Secret struct {
-	// A closure: package fmt calls no methods on unexported fields of the
-	// structs it prints, and would walk into a string.
+	// A closure, because package fmt prints unexported struct fields without calling
+	// their methods.
 	reveal func() string
 }
 
@@ -30,8 +29,8 @@ func NewSecret(text string) Secret {
 	return Secret{func() string { return text }}
 }
 
-// SecretFromFile reads a secret from a file, without the line end that editors
-// put behind the last line. An empty file is an error.
+// SecretFromFile reads a secret from a file, without the line end after the last line. An
+// empty file is an error.
 func SecretFromFile(name string) (Secret, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -44,21 +43,21 @@ func SecretFromFile(name string) (Secret, error) {
 	case err != nil:
 		return Secret{}, err
 	case len(text) > limit:
-		return Secret{}, errors.New("the file is too large for a secret")
+		return Secret{}, errors.New("the file of a secret is too large")
 	}
 	s := NewSecret(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"))
 	if s.IsZero() {
-		return Secret{}, errors.New("the file that should hold a secret is empty")
+		return Secret{}, errors.New("the file of a secret is empty")
 	}
 	return s, nil
 }
 
-// SecretFromEnv reads a secret from an environment variable. A variable that is
-// not set, or empty, is an error, which names it.
+// SecretFromEnv reads a secret from an environment variable. If the variable is not set
+// or empty, the error names it.
 func SecretFromEnv(name string) (Secret, error) {
 	s := NewSecret(os.Getenv(name))
 	if s.IsZero() {
-		return Secret{}, fmt.Errorf("the environment variable %s, which should hold a secret, is not set or empty", name)
+		return Secret{}, fmt.Errorf("the environment variable %s is not set or empty", name)
 	}
 	return s, nil
 }
@@ -74,8 +73,9 @@ func (s Secret) Reveal() string {
 // IsZero reports whether there is no secret.
 func (s Secret) IsZero() bool { return s.reveal == nil }
 
-// Equal compares with text in a time that tells neither how much of it is right
-// nor how long the secret is. No secret equals nothing, not even "".
+// Equal compares the secret with text in constant time: the time depends neither on how
+// much of text is right nor on the length of the secret. The zero Secret is equal to
+// nothing, not even to "".
 func (s Secret) Equal(text string) bool {
 	a, b := sha256.Sum256([]byte(s.Reveal())), sha256.Sum256([]byte(text))
 	return hmac.Equal(a[:], b[:]) && !s.IsZero()

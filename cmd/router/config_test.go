@@ -52,7 +52,7 @@ func TestConfigErrors(t *testing.T) {
 			"        wampcra: {password: {value: x}, secret: {value: y}, salt: s1, iterations: 100}\n",
 			"FILE:8: realms[0].principals[0].wampcra: must have either a secret or a password"},
 		"a secret that is not set": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n        ticket: {env: BLINDFOLD_NOT_SET}\n",
-			"FILE:8: realms[0].principals[0].ticket.env: the environment variable BLINDFOLD_NOT_SET, which should hold a secret, is not set or empty"},
+			"FILE:8: realms[0].principals[0].ticket.env: the environment variable BLINDFOLD_NOT_SET is not set or empty"},
 		"a wildcard without effect": {"realms:\n  - name: a\n    roles:\n      - name: r\n        permissions:\n          - {uri: \"\", match: prefix, allow: [call]}\n" +
 			"          - {uri: com..x, match: wildcard, allow: [publish]}\n",
 			`FILE:2: realms[0]: roles: auth: role "r": the wildcard "com..x" never takes effect, since the prefix "" precedes it; write it as prefixes or exact URIs`},

@@ -295,13 +295,13 @@ type method struct{ name string }
 
 func (m method) Method() string { return m.name }
 
-func (m method) Begin(*wamp.HelloDetails) answer.Answer { return m }
+func (m method) Start(*wamp.HelloDetails) answer.Handshake { return m }
 
-func (method) Answer(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
+func (method) Respond(context.Context, *wamp.Challenge, *transport.Info) (string, map[string]any, error) {
 	panic("nobody asked for it")
 }
 
-func (method) Welcome(*wamp.WelcomeDetails) error { return nil }
+func (method) VerifyRouter(*wamp.WelcomeDetails) error { return nil }
 
 // A client that wants its proof bound to the connection gives none where the
 // connection has no such binding.

@@ -114,7 +114,7 @@ func loginCRA(p *routertest.Peer, authID, secret string) {
 	h.Details.AuthMethods, h.Details.AuthID = []string{"wampcra"}, authID
 	p.Send(h)
 	challenge := routertest.Expect[*wamp.Challenge](p)
-	signature, _, err := answer.CRA(authID, auth.NewSecret(secret)).Begin(&h.Details).Answer(context.Background(), challenge, nil)
+	signature, _, err := answer.CRA(authID, auth.NewSecret(secret)).Start(&h.Details).Respond(context.Background(), challenge, nil)
 	routertest.NoError(p.T, err)
 	p.Send(&wamp.Authenticate{Signature: signature})
 	routertest.Expect[*wamp.Welcome](p)
