@@ -5,7 +5,10 @@ import (
 	"context"
 	"crypto/cipher"
 	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"sync"
 	"time"
 
@@ -62,6 +65,7 @@ type Scope struct {
 	highest  uint64   // of all epochs ever accepted
 	changed  chan struct{}
 	waited   time.Time
+	removed  bool
 	received windows
 	sent     ownStreams
 }
@@ -147,12 +151,21 @@ func (s *Scope) Accept(data []byte) (fresh bool, err error) {
 	}
 	m, err := b.open(s.self)
 	if err != nil {
+		s.leftOut(b, err)
 		return false, err
 	}
 	if !bytes.Equal(m.Owner, s.owner) || m.Realm != s.realm || m.Prefix != s.prefix || m.Epoch != b.epoch {
 		return false, ErrWrongScope
 	}
 	return s.enter(m, now)
+}
+
+// leftOut notes that the owner has made a later epoch without this member, so that nothing
+// more is sealed for those who would not take it.
+func (s *Scope) leftOut(b *bundle, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removed = s.removed || errors.Is(err, ErrNotMember) && len(s.epochs) > 0 && b.epoch > s.epochs[0].Epoch
 }
 
 // enter makes a manifest the newest, if it continues what is known and is in
@@ -189,7 +202,7 @@ func (s *Scope) enter(m *Manifest, now time.Time) (fresh bool, err error) {
 			return false, err
 		}
 	}
-	s.epochs, s.highest = epochs, highest
+	s.epochs, s.highest, s.removed = epochs, highest, false
 	close(s.changed)
 	s.changed = make(chan struct{})
 	return true, nil
@@ -254,3 +267,19 @@ func (s *Scope) named(m *Member) (name string, known bool) {
 }
 
 func keyText(key ed25519.PublicKey) string { return base64.RawURLEncoding.EncodeToString(key) }
+
+// Export derives a secret from that of the newest epoch, for another protocol
+// ("Export"). Every member gets the same one for a label.
+func (s *Scope) Export(label string) (out [32]byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.epochs) == 0 {
+		return out, ErrUnknownEpoch.because("nothing was fetched yet")
+	}
+	e := s.epochs[0]
+	key, err := hkdf.Key(sha256.New, e.secret[:], nil, "blindfold export 1\n"+label+"\n"+string(e.id[:]), 32)
+	if err != nil {
+		return out, err
+	}
+	return [32]byte(key), nil
+}

@@ -175,6 +175,8 @@ func (s *Scope) place(on *wamp.Subject, b *body) (*draft, error) {
 	}
 	e := s.epochs[0]
 	switch {
+	case s.removed:
+		return nil, ErrNotMember
 	case now.Before(e.NotBefore.Add(-s.options.Window)):
 		return nil, ErrNotYet
 	case now.After(e.NotAfter):

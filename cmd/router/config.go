@@ -76,6 +76,8 @@ func defaults() *config {
 			roles: []auth.Role{{Name: "anonymous", Permissions: []auth.Permission{
 				{URI: "", Match: wamp.MatchPrefix, Allow: everything},
 			}}},
+			// Sealed scopes need it: members fetch the newest epoch when they come.
+			advanced: advanced{retained: &router.RetainedLimits{Topics: 1024, Bytes: 16 << 20}},
 		}},
 	}
 }

@@ -27,6 +27,7 @@ func (o *sendOptions) parse(e *cli, args []string, what string, define func(*fla
 		define(f)
 		f.DurationVar(&o.timeout, "timeout", 30*time.Second, "")
 	})
+	o.cli = e
 	rest, err := e.parse(f, args)
 	switch {
 	case err != nil:
@@ -48,8 +49,8 @@ type receiveOptions struct {
 }
 
 // parse reads the command line and returns the arguments after the URI of a topic or
-// procedure (what).
-func (o *receiveOptions) parse(e *cli, args []string, what string) (rest []string, err error) {
+// procedure (what). define defines the options that only this command has.
+func (o *receiveOptions) parse(e *cli, args []string, what string, define func(*flag.FlagSet)) (rest []string, err error) {
 	var match string
 	f := e.flags(func(f *flag.FlagSet) {
 		o.options.add(f)
@@ -57,7 +58,9 @@ func (o *receiveOptions) parse(e *cli, args []string, what string) (rest []strin
 		f.BoolVar(&o.reconnect, "reconnect", false, "")
 		f.IntVar(&o.count, "count", 0, "")
 		f.DurationVar(&o.timeout, "timeout", 0, "")
+		define(f)
 	})
+	o.cli = e
 	if rest, err = e.parse(f, args); err != nil {
 		return nil, err
 	}

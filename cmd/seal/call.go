@@ -32,6 +32,7 @@ func call(ctx context.Context, e *cli, args []string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { o.scopes.close() }()
 	s, err := o.dial(ctx, nil)
 	if err != nil {
 		return err
@@ -39,7 +40,7 @@ func call(ctx context.Context, e *cli, args []string) error {
 	defer s.Close()
 	p := &printer{w: e.stdout, json: o.json}
 	show := func(kind string, r *client.Result) error {
-		return p.print(line{Kind: kind}.payload(r.Args, r.Kwargs, r.Sealed), "", r.Args, r.Kwargs)
+		return p.print(line{Kind: kind}.payload(r.Args, r.Kwargs, r.Sealed).origin(r.Origin), "", r.Args, r.Kwargs)
 	}
 	var options client.CallOptions
 	var broken error
@@ -55,7 +56,7 @@ func call(ctx context.Context, e *cli, args []string) error {
 		return errors.Join(broken, show("result", result))
 	case o.json && errors.As(err, &answered):
 		l := line{Kind: "error", URI: string(answered.URI), Message: answered.Message}.
-			payload(answered.Args, answered.Kwargs, answered.Sealed)
+			payload(answered.Args, answered.Kwargs, answered.Sealed).origin(answered.Origin)
 		_ = json.NewEncoder(e.stdout).Encode(l)
 	}
 	return &callError{o.uri, err}

@@ -99,6 +99,10 @@ func (o *options) dial(ctx context.Context, change func(*client.Config)) (*clien
 	if err != nil {
 		return nil, dialError(err)
 	}
+	if err := o.scopes.follow(ctx, s); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/cryptobox"
+	"github.com/blindfold-wamp/blindfold/scope"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -44,6 +45,7 @@ func statusOf(err error) int {
 	var own *statusError
 	var sealing *client.SealError
 	var box *cryptobox.Error
+	var scoped *scope.Error
 	var lost *client.DisconnectedError
 	var handshake *transport.HandshakeError
 	var network *net.OpError // not net.Error: every error of a file is one
@@ -54,7 +56,7 @@ func statusOf(err error) int {
 		return exitOK
 	case errors.As(err, &own):
 		return own.status
-	case errors.As(err, &sealing), errors.As(err, &box):
+	case errors.As(err, &sealing), errors.As(err, &box), errors.As(err, &scoped):
 		return exitKey
 	case errors.As(err, &answered) && answered.Unwrap() == nil:
 		if keyURI(answered.URI) {
@@ -83,6 +85,7 @@ func (e *callError) Unwrap() error { return e.err }
 func userMessage(err error) string {
 	var call *callError
 	var sealing *client.SealError
+	var scoped *scope.Error
 	var lost *client.DisconnectedError
 	var answered *client.Error
 	switch {
@@ -94,6 +97,8 @@ func userMessage(err error) string {
 		return lostMessage(lost)
 	case errors.As(err, &sealing):
 		return sealMessage(sealing)
+	case errors.As(err, &scoped):
+		return withURI(scoped.Text, scoped.URI)
 	case errors.As(err, &answered) && answered.Unwrap() == nil:
 		if errors.As(err, &call) {
 			if text := callMessage(call.procedure, answered); text != "" {

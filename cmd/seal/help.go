@@ -39,6 +39,10 @@ options to seal:
                      a scramble key for it, which is used with or without this option
   --know URI         recognize this URI when it arrives scrambled (may be repeated)
 
+  --scope            seal in the scope that the URI is in (seal scope), instead of with
+                     a key
+  --forget           with --scope: go on though the state file of a scope is lost
+` + homeHelp + `
 Files with keys must not be readable by others (mode 0600).
 `
 

@@ -25,6 +25,9 @@ func readSecret(source string) (proof.Secret, error) {
 
 // configureSealing sets the sealer and the scrambler.
 func (o *options) configureSealing(c *client.Config) error {
+	if o.scope {
+		return o.useScopes(c)
+	}
 	form, ok := map[string]wamp.Form{"transparency": wamp.FormTransparency, "passthru": wamp.FormPassthru}[o.form]
 	if !ok {
 		return usageError("--form must be transparency or passthru")
@@ -87,7 +90,7 @@ func (o *options) loadKeyRing() (*cryptobox.KeyRing, error) {
 	case o.key != "":
 		return sharedRing(o.key)
 	case !o.clear:
-		return nil, usageError("no key: give --keyring (make one with: seal keygen --out FILE) or --key; or --clear, if the message is not secret")
+		return nil, usageError("no key: give --scope, --keyring (make one with: seal keygen --out FILE) or --key; or --clear, if the message is not secret")
 	}
 	return nil, nil
 }

@@ -24,6 +24,9 @@ usage: seal COMMAND [OPTIONS]
 
 commands:
   keygen      generate keys
+  identity    make and show who you are to the members of a scope
+  contact     keep the identities of others
+  scope       make, change and join scopes: URIs that only members can read
   subscribe   print the events of a topic
   publish     publish an event
   register    serve a procedure, by a command or as an echo
@@ -74,6 +77,9 @@ type command struct {
 
 var commands = []command{
 	{"keygen", keygenUsage, keygen},
+	{"identity", identityUsage, identity},
+	{"contact", contactUsage, contact},
+	{"scope", scopeUsage, runScope},
 	{"subscribe", subscribeUsage, subscribe},
 	{"publish", publishUsage, publish},
 	{"register", registerUsage, register},

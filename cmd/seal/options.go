@@ -19,7 +19,12 @@ type options struct {
 	scramble                       bool
 	known                          list
 	json                           bool
+	home                           home
+	scope, forget                  bool
 	timeout                        time.Duration
+
+	cli    *cli
+	scopes *scopeSession // with --scope
 
 	// The topic or procedure, or the pattern of it, that the command is given.
 	uri   wamp.URI
@@ -55,4 +60,7 @@ func (o *options) add(f *flag.FlagSet) {
 	f.BoolVar(&o.scramble, "scramble", false, "")
 	f.Var(&o.known, "know", "")
 	f.BoolVar(&o.clear, "clear", false, "")
+	o.home.add(f)
+	f.BoolVar(&o.scope, "scope", false, "")
+	f.BoolVar(&o.forget, "forget", false, "")
 }

@@ -8,7 +8,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 // printer prints events and results. It may be used concurrently.
@@ -28,6 +31,26 @@ type line struct {
 	Publication *uint64 `json:"publication,omitempty"`
 	Count       int     `json:"count,omitempty"`
 	Message     string  `json:"message,omitempty"`
+
+	// Of a message of a scope.
+	Sender  string `json:"sender,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Known   *bool  `json:"contact,omitempty"`
+	Time    string `json:"time,omitempty"`
+	Missing uint64 `json:"missing,omitempty"`
+	First   bool   `json:"first,omitempty"`
+	Late    bool   `json:"late,omitempty"`
+	Stored  bool   `json:"stored,omitempty"`
+}
+
+// origin adds what the seal of a message tells, if it does.
+func (l line) origin(o *wamp.Origin) line {
+	if o == nil {
+		return l
+	}
+	l.Sender, l.Key, l.Known, l.Time = o.Sender, o.Key, &o.Known, o.Time.UTC().Format(time.RFC3339Nano)
+	l.Missing, l.First, l.Late, l.Stored = o.Missing, o.First, o.Late, o.Stored
+	return l
 }
 
 // payload adds the contents of a payload.

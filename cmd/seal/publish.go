@@ -20,14 +20,17 @@ examples:
   seal publish com.app.topic --file photo.jpg --keyring k.json
   seal publish com.app.topic tick --repeat 1000 --keyring k.json
 ` + sendHelp + `  --repeat N         publish N times (default 1)
+  --retain           ask the router to retain the event for later subscribers
   --timeout TIME     time to wait for each acknowledgement (default 30s)
 ` + sealHelp + connectHelp
 
 func publish(ctx context.Context, e *cli, args []string) error {
 	var o sendOptions
 	var repeat int
+	var retain bool
 	err := o.parse(e, args, "topic", func(f *flag.FlagSet) {
 		f.IntVar(&repeat, "repeat", 1, "")
+		f.BoolVar(&retain, "retain", false, "")
 	})
 	if err != nil {
 		return err
@@ -35,6 +38,7 @@ func publish(ctx context.Context, e *cli, args []string) error {
 	if repeat < 1 {
 		return usageError("--repeat must be at least 1")
 	}
+	defer func() { o.scopes.close() }()
 	s, err := o.dial(ctx, nil)
 	if err != nil {
 		return err
@@ -45,7 +49,7 @@ func publish(ctx context.Context, e *cli, args []string) error {
 	defer progress.clear()
 	for n := range repeat {
 		one, cancel := o.limit(ctx)
-		id, err := s.Publish(one, o.uri, o.values, o.kwargs, client.PublishOptions{Acknowledge: true})
+		id, err := s.Publish(one, o.uri, o.values, o.kwargs, client.PublishOptions{Acknowledge: true, Retain: retain})
 		cancel()
 		if err != nil {
 			return err

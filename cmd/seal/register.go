@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os/exec"
 	"time"
@@ -42,10 +43,11 @@ const errCommand wamp.URI = "com.blindfold.seal.command_failed"
 
 func register(ctx context.Context, e *cli, args []string) error {
 	var o receiveOptions
-	command, err := o.parse(e, args, "procedure")
+	command, err := o.parse(e, args, "procedure", func(*flag.FlagSet) {})
 	if err != nil {
 		return err
 	}
+	defer func() { o.scopes.close() }()
 	s, err := o.join(ctx, e)
 	if err != nil {
 		return err
@@ -60,6 +62,7 @@ func register(ctx context.Context, e *cli, args []string) error {
 		}
 		// The invocation's context ends when the answer has been sent.
 		context.AfterFunc(ctx, func() { enough.finish(nil) })
+		e.sealedBy(inv.Origin, inv.Procedure)
 		if len(command) == 0 {
 			return &client.Result{Args: inv.Args, Kwargs: inv.Kwargs}, nil
 		}

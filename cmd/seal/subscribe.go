@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"time"
@@ -19,7 +20,9 @@ examples:
   seal subscribe com.app.topic --keyring k.json
   seal subscribe com.app. --match prefix --keyring k.json --json
   seal subscribe com.app.topic --keyring k.json --count 1 --timeout 1m
-` + receiveHelp + `  --count N          end after N events
+  seal subscribe com.app.secret.topic --scope
+` + receiveHelp + `  --retained         begin with the event that the router retains, if there is one
+  --count N          end after N events
   --timeout TIME     end after this time; with --count the exit status is then 6
   --reconnect        reconnect and subscribe again when the connection is lost; events
                      in between are missed
@@ -27,13 +30,15 @@ examples:
 
 func subscribe(ctx context.Context, e *cli, args []string) error {
 	var o receiveOptions
-	rest, err := o.parse(e, args, "topic")
+	var retained bool
+	rest, err := o.parse(e, args, "topic", func(f *flag.FlagSet) { f.BoolVar(&retained, "retained", false, "") })
 	switch {
 	case err != nil:
 		return err
 	case len(rest) > 0:
 		return usageError("unexpected argument %q", printable(rest[0]))
 	}
+	defer func() { o.scopes.close() }()
 	s, err := o.join(ctx, e)
 	if err != nil {
 		return err
@@ -52,8 +57,12 @@ func subscribe(ctx context.Context, e *cli, args []string) error {
 		if event.Lost > 0 {
 			fmt.Fprintf(e.stderr, "seal: %d events were lost before this one\n", event.Lost)
 		}
-		enough.finish(p.print(l.payload(event.Args, event.Kwargs, event.Sealed), string(event.Topic), event.Args, event.Kwargs))
-	}, client.SubscribeOptions{Match: o.match})
+		label := string(event.Topic)
+		if by := e.sealedBy(event.Origin, event.Topic); by != "" {
+			label += " [" + by + "]"
+		}
+		enough.finish(p.print(l.payload(event.Args, event.Kwargs, event.Sealed).origin(event.Origin), label, event.Args, event.Kwargs))
+	}, client.SubscribeOptions{Match: o.match, GetRetained: retained})
 	if err != nil {
 		return err
 	}

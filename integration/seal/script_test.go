@@ -138,7 +138,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	s := &servant{cmd: exec.Command(path, args[3:]...)}
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"SEAL_URL", "SEAL_REALM", "SECRET"} {
+	for _, name := range []string{"SEAL_URL", "SEAL_REALM", "SEAL_HOME", "SECRET"} {
 		if v := ts.Getenv(name); v != "" {
 			s.cmd.Env = append(s.cmd.Env, name+"="+v)
 		}
