@@ -10,8 +10,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/verify/internal/process"
 )
 
-// decrypting are parts of names of what can open a sealed payload: packages of
-// Go, this project's own, and libraries in C.
+// decrypting are parts of the names of code that can open a sealed payload: packages
+// of Go, this project's own, and libraries in C.
 var decrypting = []string{
 	"nacl/box", "nacl/secretbox", "salsa20", "cryptobox", "crypto_box", "crypto_secretbox", "libsodium", "tweetnacl",
 }
@@ -81,7 +81,7 @@ func provenance(c *Result, path string) {
 	}
 }
 
-// sameBinary checks that the process runs the executable that is looked into.
+// sameBinary checks that the process runs the executable that was given.
 func (t *tester) sameBinary(c *Result) {
 	running, err := process.Digest(process.Executable(t.pid))
 	if err != nil {

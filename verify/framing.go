@@ -9,7 +9,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// opaque is a payload to send, and the binary in it.
+// opaquePayload is a payload to send, and the binary in it.
 type opaquePayload struct {
 	attributes wamp.Attributes
 	payload    wamp.Payload

@@ -28,7 +28,7 @@ func (t *tester) identity(c *Result) {
 		form := wamp.Forms[step%len(wamp.Forms)]
 		before := tally.compared
 		for tally.compared-before < share && tally.lost < maxLost && t.ctx.Err() == nil {
-			// Each pass goes from another of the router's URLs to another.
+			// Each pass uses another pair of the router's URLs.
 			if err := t.compare(s, form, n+step/combinations, share-(tally.compared-before), tally, c); err != nil {
 				tally.lost++
 				c.fail("a message was lost or refused: %v", err)
@@ -54,7 +54,7 @@ type identityTally struct {
 	sent, received               [sha256.Size]byte // chained over all payloads
 }
 
-// compare sends n payloads or a few more between a new pair.
+// compare sends n payloads, or a few more, between two new peers.
 func (t *tester) compare(s wamp.Serializer, form wamp.Form, nth, n int, tally *identityTally, c *Result) error {
 	p, err := t.newPair(fmt.Sprintf("identity%d", nth), s, form, nth)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// variant is what is sent in place of a sealed payload: as many bytes.
+// variant is what is sent in place of a sealed payload. It has the same length.
 type variant struct {
 	name   string
 	opens  bool
@@ -43,8 +43,8 @@ type observed struct {
 	log     []string       // lines without what always differs
 }
 
-// interference sends the same traffic with other bytes in the payloads: to a
-// router that does not look, that makes no difference.
+// interference sends the same traffic with other bytes in the payloads. A router
+// that does not look into them treats it in the same way.
 func (t *tester) interference(c *Result) {
 	var first *observed
 	for i, v := range variants {
@@ -105,8 +105,8 @@ func at(list []string, i int) string {
 	return "nothing"
 }
 
-// observe sends all combinations in one variant. What a router writes late is
-// waited for, until it is as much as first has.
+// observe sends all combinations in one variant. It waits for what a router writes
+// late, until that is as much as in first.
 func (t *tester) observe(tag string, v variant, first *observed) (*observed, error) {
 	before, err := t.state()
 	if err != nil {
@@ -126,7 +126,7 @@ func (t *tester) observe(tag string, v variant, first *observed) (*observed, err
 	var other *unexpectedError
 	switch {
 	case first != nil && (errors.As(err, &other) || errors.Is(err, errSilence)):
-		// What the router did in place of it is what is compared.
+		// This, too, is compared with genuine ciphertext.
 		o.routed = append(o.routed, err.Error())
 	case err != nil:
 		return nil, err
@@ -197,7 +197,7 @@ func (t *tester) state() (s state, err error) {
 	return s, nil
 }
 
-// settle notes how the router's state has changed, when it changes no more.
+// settle notes how the router's state has changed, once it no longer changes.
 func (t *tester) settle(o *observed, before state, first *observed) error {
 	const quiet, enough = 6, 60 // times the pause
 	same := 0
@@ -264,8 +264,8 @@ var (
 	lineTime = regexp.MustCompile(`("time":"[^"]*"|time=\S+|\d{4}[-/]\d\d[-/]\d\d[T ][0-9:.,]+(Z|[+-][0-9:]+)?)`)
 )
 
-// usualLine returns a line of a log without what is different in each session:
-// times, and numbers such as ids and ports.
+// usualLine returns a line of a log without what differs between sessions: times,
+// and numbers such as ids and ports.
 func usualLine(line string) string {
 	line = lineTime.ReplaceAllString(strings.TrimSpace(line), "T")
 	line = authID.ReplaceAllString(line, "A")

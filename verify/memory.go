@@ -16,7 +16,7 @@ import (
 // scans is how often the memory is scanned while traffic runs.
 const scans = 3
 
-// memory scans the router's memory, while traffic runs, for canaries and keys.
+// memory searches the router's memory for canaries and keys while traffic runs.
 func (t *tester) memory(c *Result) {
 	switch {
 	case t.pid == 0:
@@ -39,7 +39,8 @@ func (t *tester) memory(c *Result) {
 	c.pass("neither canary nor key in %d scans; the ciphertext and a clear canary are found", scans)
 }
 
-// scanTraffic scans while sealed payloads, always the same, go through.
+// scanTraffic scans while the same sealed payloads go through the router again and
+// again.
 func (t *tester) scanTraffic(c *Result) error {
 	fixed, err := t.fixed()
 	if err != nil {
@@ -72,7 +73,7 @@ func (t *tester) scanTraffic(c *Result) error {
 	return stop()
 }
 
-// unread makes a check not run if there was memory that could not be read.
+// unread makes a check not run if there is memory that cannot be read.
 func unread(c *Result, m process.Memory) {
 	for _, text := range m.Unread {
 		if text = "there is memory that cannot be read: " + text; !slices.Contains(c.Evidence, text) {
@@ -81,7 +82,7 @@ func unread(c *Result, m process.Memory) {
 	}
 }
 
-// fixedKey is one payload of a round.
+// fixedKey identifies one payload of a round.
 type fixedKey struct {
 	serializer wamp.Serializer
 	form       wamp.Form

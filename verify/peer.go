@@ -116,7 +116,7 @@ func (p *peer) sendRaw(body []byte) error {
 	return nil
 }
 
-// errSilence is a message that did not come.
+// errSilence means that a message did not come in time.
 var errSilence = errors.New("nothing came")
 
 // receive returns the next message, which is the caller's to keep.

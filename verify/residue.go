@@ -16,9 +16,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// residue searches for what the router has left of payloads where others can see
-// it: in metrics, in its answers to what is malformed or refused, and in memory. Its
-// files are searched when it has written all of them.
+// residue searches the router's metrics, its answers to malformed and refused
+// messages, and its memory after the traffic. Its files are searched when it has
+// ended (files).
 func (t *tester) residue(c *Result) {
 	if err := t.provoke(c); err != nil {
 		c.fail("%v", err)
@@ -48,7 +48,7 @@ func (t *tester) residue(c *Result) {
 	t.dump(c)
 }
 
-// scanText looks for all that was sent: sealed, in the clear, or as ciphertext.
+// scanText searches for everything that was sent: plaintext, ciphertext and keys.
 func (t *tester) scanText(c *Result, where string, text []byte) {
 	found := make(search.Hits)
 	t.everything().Find(text, found.Add)
@@ -62,9 +62,8 @@ func (t *tester) everything() *search.Scanner {
 	return search.New(t.secrets.sealed(), t.secrets.inClear(), t.sealed)
 }
 
-// dump searches the router's memory once more, now that the traffic has ended, as
-// one would a core dump, and the files that it has open and that have no name: others
-// cannot be found any more when it has ended.
+// dump searches the router's memory after the traffic, as one would a core dump, and
+// the open files that have no name, which are gone when the router ends.
 func (t *tester) dump(c *Result) {
 	if t.pid == 0 || runtime.GOOS != "linux" {
 		c.note("the memory after the traffic was not searched: the router's process is not known")
@@ -141,7 +140,7 @@ func (t *tester) malformed(s wamp.Serializer, content []byte) (out [][]byte) {
 			out = append(out, body)
 		}
 	}
-	// A frame that ends early, and one that goes on behind its end.
+	// A message that ends early, and one with more bytes after its end.
 	good := wamp.Publish{Request: 1, Topic: topic, Payload: binary, Options: wamp.PublishOptions{Attributes: wamp.Attributes{EncAlgo: "cryptobox"}}}
 	body, err := codec.Append(nil, s, &good)
 	if err == nil {
@@ -256,7 +255,7 @@ func (t *tester) otherFiles(c *Result, s *search.Scanner) {
 	}
 }
 
-// within reports whether a file is root, or lies below it.
+// within reports whether a file is root, or is below it.
 func within(root, name string) bool {
 	rel, err := filepath.Rel(root, name)
 	return err == nil && filepath.IsLocal(rel)

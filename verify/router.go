@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"debug/buildinfo"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"os"
@@ -31,7 +30,6 @@ type routerProcess struct {
 	done     chan struct{} // noTranscoder when it has ended
 	output   sync.WaitGroup
 	log      string
-	environ  []byte
 
 	mu    sync.Mutex
 	lines []string // of its standard output
@@ -44,7 +42,7 @@ const lateOutput = time.Second
 // placeholder stands for the path of a configuration in Target.Command.
 const placeholder = "{config}"
 
-// start runs the router, under strace if that is there.
+// start runs the router, under strace if it is installed.
 func (t *tester) start() error {
 	command := slices.Clone(t.o.Command)
 	path, err := exec.LookPath(command[0])
@@ -82,7 +80,6 @@ func (t *tester) start() error {
 		return err
 	}
 	t.pid = p.pid
-	p.environ, _ = os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid)) // none but on Linux
 	if len(t.urls) == 0 {
 		return t.discover()
 	}
@@ -132,7 +129,7 @@ func (p *routerProcess) run(command []string, dir string) error {
 	})
 	go func() {
 		_ = p.cmd.Wait()
-		// A child that it leaves behind may hold the pipe for ever.
+		// A child that outlives it may keep the pipe open.
 		_ = stdout.SetReadDeadline(time.Now().Add(lateOutput))
 		p.output.Wait()
 		_, _ = stdout.Close(), log.Close()
@@ -211,8 +208,8 @@ func (t *tester) discover() error {
 	}
 }
 
-// metricsURL returns where the metrics of a router are that prints word: where
-// the address alone is given, at the path that is usual.
+// metricsURL returns the URL of a router's metrics, of which it prints word. Where
+// that has no path, it is the usual one.
 func metricsURL(word string) string {
 	if u, err := url.Parse(word); err == nil && strings.Trim(u.Path, "/") == "" {
 		u.Path = "/metrics"

@@ -42,8 +42,7 @@ func newSecrets(keyring string) (*secrets, error) {
 	return s, s.use(cryptobox.Half{Private: a}, cryptobox.Half{Private: b})
 }
 
-// load takes the keys of a keyring file, of which the first that has both
-// private halves seals.
+// load reads a keyring file. The first key that has both private halves seals.
 func (s *secrets) load(file string) error {
 	if _, err := cryptobox.LoadKeyRing(file); err != nil { // its checks and error texts
 		return err

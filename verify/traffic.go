@@ -60,7 +60,7 @@ func (p *pair) close() {
 	}
 }
 
-// leave ends both sessions in good order.
+// leave ends both sessions with GOODBYE.
 func (p *pair) leave() error { return errors.Join(p.alice.leave(), p.bob.leave()) }
 
 // delivery is one payload on its way through the router.
@@ -73,14 +73,14 @@ type delivery struct {
 	attributes wamp.Attributes
 }
 
-// source makes the payload that a peer sends about a URI.
+// source makes the payload that a peer sends on a URI.
 type source func(p *pair, uri wamp.URI, originator bool) (opaquePayload, error)
 
 // perRound is how many payloads a round sends.
 const perRound = 6
 
-// round sends a payload in every way that there is, and shows each delivery as it was
-// made. An error ends it: sessions may be out of step then.
+// round sends a payload by every kind of message, and shows each delivery. After an error
+// the two sessions cannot be used any more.
 func (p *pair) round(next source, show func(delivery)) error {
 	if err := p.event(next, show); err != nil {
 		return err
@@ -179,11 +179,10 @@ func (p *pair) fail(next source, show func(delivery), invocation, request wamp.I
 	return nil
 }
 
-// large is over what fits a length of two bytes, and a common buffer.
+// large is more than a length of two bytes can say, and than a common buffer holds.
 const large = 70_000
 
-// seal returns genuine sealed payloads, of sizes from nothing to plenty and
-// written in every style.
+// seal returns genuine sealed payloads, of many sizes and in every encoding.
 func (t *tester) seal(p *pair, uri wamp.URI, originator bool) (opaquePayload, error) {
 	n := int(t.sent.Add(1))
 	size := n * 37 % 300
@@ -213,7 +212,7 @@ func (t *tester) sealer(form wamp.Form) *cryptobox.Forms {
 	return &cryptobox.Forms{Form: form, Box: cryptobox.Box{Keys: t.secrets.ring}, Passthru: cryptobox.Passthru{Keys: t.secrets.ring}}
 }
 
-// opens reports whether what came of a delivery can be opened.
+// opens returns nil if what was delivered can be opened.
 func (t *tester) opens(p *pair, h delivery) error {
 	content, ok := codec.Binary(&h.got)
 	if !ok {
