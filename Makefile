@@ -1,6 +1,7 @@
 # What CI runs, in parts. make help lists them.
 
 FUZZTIME ?= 30s
+BENCHTIME ?= 1s
 SOAK ?= 10m
 GO ?= go
 BINDIR ?= $(or $(shell $(GO) env GOBIN),$(shell $(GO) env GOPATH)/bin)
@@ -10,7 +11,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 .PHONY: all
-all: check test
+all: check test ## check and test
 
 .PHONY: build
 build: ## bin/blindfold (the router) and bin/seal
@@ -22,15 +23,35 @@ install: ## blindfold and seal into $(BINDIR): GOBIN or GOPATH/bin
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BINDIR)/blindfold ./cmd/router
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BINDIR)/seal ./cmd/seal
 
+.PHONY: run
+run: ## the router with its defaults, on the addresses that it prints
+	$(GO) run ./cmd/router
+
 .PHONY: check
-check: ## gofmt, go vet, staticcheck
+check: ## gofmt, go vet, staticcheck, go.mod: for all tags, and for macOS too
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) mod verify
 	$(GO) vet ./...
+	$(GO) vet -tags sabotage ./integration/sabotage/...
+	GOOS=darwin $(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags sabotage ./integration/sabotage/...
 
 .PHONY: test
-test: ## all tests, with the race detector
-	$(GO) test -race -timeout 15m ./...
+test: ## the tests that take no more than a few seconds each
+	$(GO) test ./...
+
+# Tests of Autobahn|Python, with another version of it than Debian's.
+NEWEST = BLINDFOLD_PYTHON=$(CURDIR)/integration/interop/venv/bin/python
+
+.PHONY: test-all
+test-all: export BLINDFOLD_TESTS = all
+test-all: ## every test, with the race detector, and none skipped (.ci/install installs what they need)
+	.ci/no-skips $(GO) test -race -v -timeout 30m ./...
+	.ci/no-skips $(GO) test -v -run 'TestMatrix' ./integration/spec
+	.ci/no-skips $(GO) test -v -run 'Alloc' $$($(GO) list ./... | grep -v /integration)
+	$(NEWEST) .ci/no-skips $(GO) test -v -run 'Autobahn|RequestIDs' ./integration/interop ./auth ./cryptobox
 
 .PHONY: clients
 clients: ## build the Python and JavaScript packages, and install them and their clients for integration/clients
@@ -45,8 +66,15 @@ fuzz: ## each fuzz target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## each benchmark
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## each benchmark for BENCHTIME
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: cover
+cover: ## bin/cover.html: which lines the tests reach, each package by all tests
+	@mkdir -p bin
+	$(GO) test -coverprofile bin/cover.out -coverpkg "$$($(GO) list ./... | grep -v -e /integration/ -e /examples/ -e /internal/routertest | paste -sd,)" ./...
+	$(GO) tool cover -html bin/cover.out -o bin/cover.html
+	@$(GO) tool cover -func bin/cover.out | tail -1
 
 .PHONY: soak
 soak: ## the built server with clients that come and go, for SOAK

@@ -31,7 +31,7 @@ type python struct {
 // startAutobahn starts testdata/answers.py with Debian's Python.
 func startAutobahn(t *testing.T) *python {
 	t.Helper()
-	const interpreter = "/usr/bin/python3"
+	interpreter := testenv.Python()
 	if err := exec.Command(interpreter, "-c", "import autobahn, nacl, argon2, passlib, cryptography").Run(); err != nil {
 		testenv.SkipMissing(t, "Autobahn|Python is not installed: apt-get install python3-autobahn python3-nacl python3-argon2 python3-passlib")
 	}

@@ -208,7 +208,7 @@ func TestVectors(t *testing.T) {
 // TestVectorsWithAutobahn has Autobahn|Python check the vectors, open what is
 // sealed here, and seal what is opened here.
 func TestVectorsWithAutobahn(t *testing.T) {
-	const python = "/usr/bin/python3"
+	python := testenv.Python()
 	probe := exec.Command(python, "-c", "import cbor2, nacl, autobahn.wamp.cryptobox as c; assert c.HAS_CRYPTOBOX")
 	if out, err := probe.CombinedOutput(); err != nil {
 		testenv.SkipMissing(t, "Autobahn|Python is not installed: apt-get install python3-autobahn python3-nacl python3-trie python3-cbor2\n"+string(out))

@@ -102,7 +102,7 @@ func logIn(t *testing.T, name string, cmd *exec.Cmd, cancel context.CancelFunc, 
 func pythonLogin(t *testing.T, url string, s wamp.Serializer, realm string, attempts []attempt) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	cmd := exec.CommandContext(ctx, debianPython, "login.py", url, s.String(), realm)
+	cmd := exec.CommandContext(ctx, testenv.Python(), "login.py", url, s.String(), realm)
 	cmd.Dir = "testdata/autobahn"
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	logIn(t, "login.py", cmd, cancel, nil, attempts)
@@ -112,7 +112,7 @@ func pythonLogin(t *testing.T, url string, s wamp.Serializer, realm string, atte
 // secret, nor as somebody who does not exist.
 func TestAutobahnLogsIn(t *testing.T) {
 	needAutobahn(t)
-	if out, err := exec.Command(debianPython, "-c", "import argon2, passlib").CombinedOutput(); err != nil {
+	if out, err := exec.Command(testenv.Python(), "-c", "import argon2, passlib").CombinedOutput(); err != nil {
 		testenv.SkipMissing(t, "Autobahn|Python has no SCRAM: apt-get install python3-argon2 python3-passlib\n"+string(out))
 	}
 	seed := hex.EncodeToString(loginSeed)

@@ -15,14 +15,11 @@ import (
 	"github.com/blindfold-wamp/blindfold/internal/testenv"
 )
 
-// debianPython is the interpreter that Debian's packages are for.
-const debianPython = "/usr/bin/python3"
-
 // needAutobahn skips the test where Autobahn|Python is not installed; in CI
 // that is a failure.
 func needAutobahn(t *testing.T) {
 	t.Helper()
-	check := exec.Command(debianPython, "-c", "import autobahn.wamp.cryptobox as c, cbor2, msgpack; assert c.HAS_CRYPTOBOX")
+	check := exec.Command(testenv.Python(), "-c", "import autobahn.wamp.cryptobox as c, cbor2, msgpack; assert c.HAS_CRYPTOBOX")
 	if out, err := check.CombinedOutput(); err != nil {
 		testenv.SkipMissing(t, "Autobahn|Python with cryptobox is not installed: apt-get install python3-autobahn python3-nacl python3-trie python3-cbor2 python3-msgpack\n"+string(out))
 	}
@@ -103,7 +100,7 @@ type script struct {
 func python(t *testing.T, name string, args ...string) *script {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	cmd := exec.CommandContext(ctx, debianPython, append([]string{name}, args...)...)
+	cmd := exec.CommandContext(ctx, testenv.Python(), append([]string{name}, args...)...)
 	cmd.Dir = "testdata/autobahn"
 	cmd.Stderr = &routertest.LogWriter{T: t}
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")

@@ -6,6 +6,7 @@
 package testenv
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"testing"
@@ -41,4 +42,10 @@ func Tool(t testing.TB, name, debian string) string {
 		SkipMissing(t, name+" is missing: apt-get install "+debian)
 	}
 	return path
+}
+
+// Python returns the interpreter with Autobahn|Python: BLINDFOLD_PYTHON, or the one
+// of Debian's packages.
+func Python() string {
+	return cmp.Or(os.Getenv("BLINDFOLD_PYTHON"), "/usr/bin/python3")
 }
