@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
+	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
 // sessionProcedures are those of WAMP, "Session Meta API", and modify_details,
@@ -202,8 +203,12 @@ func (c *metaCall) farewell() (reason wamp.URI, message string, refusal *wamp.Re
 	return reason, message, nil
 }
 
-// maxDetails is how many details modify_details may add to a session.
-const maxDetails = 64
+const (
+	// maxDetails is how many details modify_details may add to a session, and
+	// maxDetailBytes what they may have in all as CBOR.
+	maxDetails     = 64
+	maxDetailBytes = 64 << 10
+)
 
 // modifyDetails changes what the meta API tells of a session: argument 1 has
 // the details to set; null removes one. Who a session is can't be changed.
@@ -240,6 +245,16 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 	if len(details) > maxDetails {
 		return tooManyDetails
 	}
+	encoded, err := codec.EncodePayload(wamp.CBOR, nil, details)
+	if err != nil {
+		return asRefusal(err)
+	}
+	if encoded.WireSize() > maxDetailBytes {
+		return tooManyDetails
+	}
+	if _, details, err = encoded.DecodeWithin(s.router.limits().values()); err != nil {
+		return tooManyDetails // for they hold too many values
+	}
 	s.details = details
 	return nil
 }
@@ -247,6 +262,6 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 var (
 	noSuchSession = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSession,
 		Text: "there is no other session of that id in this realm"}
-	tooManyDetails  = limitReached("", "this session has as many details of its own as it may")
+	tooManyDetails  = limitReached("", "this session has as many details of its own, or bytes or values in them, as it may")
 	identityIsFixed = invalidArgument("who a session is, and how it came, can't be modified")
 )

@@ -224,7 +224,7 @@ func TestHistoryLimits(t *testing.T) {
 	stores(t, func(t *testing.T, file string) {
 		small, tight := logRule, logRule
 		small.Limit = 50
-		tight.URI, tight.Bytes = "com.example.tight", 20000
+		tight.URI, tight.Bytes = "com.example.tight", 21000
 		w := routertest.NewWorld(t, withHistory(file, small, tight))
 		alice := w.Join("alice", "rawsocket", wamp.CBOR)
 		for i := range 120 {

@@ -45,7 +45,7 @@ func receiversOf(o *wamp.PublishOptions) wamp.PublishOptions {
 }
 
 func (e *Event) measure() int {
-	const overhead = 700 // the structs, the bookkeeping around them
+	const overhead = 1000 // the structs, the bookkeeping around them: measured
 	d := &e.Event.Details
 	return overhead + e.Event.Payload.WireSize() + len(d.Topic) + len(d.TransactionHash) + d.Attributes.Size() + e.Receivers.Size()
 }
