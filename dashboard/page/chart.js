@@ -27,7 +27,7 @@ export class Chart {
   constructor(host, length, what, format) {
     Object.assign(this, { length, what, format, points: [] });
     this.svg = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
-    // Clear payloads are hatched: not told apart by colour alone.
+    // Clear payloads are hatched: distinguishable without colour.
     const hatch = svg("pattern", { id: host.id + "-hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
     hatch.append(svg("line", { x1: 0, y1: 0, x2: 0, y2: 6, class: "clear", "stroke-width": 3 }));
     const defs = svg("defs", {});
