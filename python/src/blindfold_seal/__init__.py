@@ -1,7 +1,8 @@
 """End-to-end encryption of WAMP payloads.
 
 ``KeyRing`` and ``Key`` hold keys, ``Box`` and ``Passthru`` seal with them;
-``blindfold_seal.autobahn.seal`` makes a session of Autobahn|Python use them.
+``Identity``, ``Scope`` and ``Scopes`` seal with keys that are handed over by the
+protocol; ``blindfold_seal.autobahn.seal`` makes a session of Autobahn|Python use them.
 """
 
 from .cryptobox import Box, Passthru, key_id
@@ -15,7 +16,9 @@ from .errors import (
     URI_MISMATCH,
     SealError,
 )
+from .identity import Identity, Public
 from .keyring import Key, KeyRing, generate_key
+from .scope import Origin, Scope, Scopes
 from .sealer import Kind, Opened, Sealer, Subject
 
 __all__ = [
@@ -27,11 +30,16 @@ __all__ = [
     "PROTOCOL_VIOLATION",
     "URI_MISMATCH",
     "Box",
+    "Identity",
     "Key",
     "KeyRing",
     "Kind",
     "Opened",
+    "Origin",
     "Passthru",
+    "Public",
+    "Scope",
+    "Scopes",
     "SealError",
     "Sealer",
     "Subject",

@@ -21,9 +21,13 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
+import txaio
+from autobahn.wamp.types import SubscribeOptions
+
 from .errors import SealError
 from .gate import Gate, Received, report
 from .keyring import KeyRing
+from .scope import Scope
 from .sealer import Sealer
 
 _current: ContextVar[Any] = ContextVar("blindfold_seal", default=None)
@@ -68,6 +72,36 @@ def seal(
 
     session.onOpen = on_open
     return gate
+
+
+def follow(session: Any, *scopes: Scope, on_error: Callable[[SealError], None] = report) -> Any:
+    """Has a session that has joined fetch the lists of members of its scopes, now and
+    whenever their owners publish new ones. What is returned, a Future or Deferred, is
+    done when each scope has a list; one that is not accepted is given to on_error."""
+    return txaio.gather([_follow(session, scope, on_error) for scope in scopes], consume_exceptions=False)
+
+
+def _follow(session: Any, scope: Scope, on_error: Callable[[SealError], None]) -> Any:
+    ready = txaio.create_future()
+
+    def settle(problem: Any = None) -> None:
+        if not txaio.is_called(ready):
+            if problem is not None:
+                txaio.reject(ready, problem)
+            elif scope.manifest is not None:
+                txaio.resolve(ready, None)
+
+    def on_bundle(bundle: bytes) -> None:
+        try:
+            scope.accept(bundle)
+        except SealError as e:
+            on_error(e.at(scope.topic))
+        settle()
+
+    # The subscription also brings the bundle that the router keeps for newcomers.
+    subscribed = session.subscribe(on_bundle, scope.topic, options=SubscribeOptions(get_retained=True))
+    txaio.add_callbacks(subscribed, lambda _: settle(), settle)
+    return ready
 
 
 class _Link:

@@ -25,8 +25,8 @@ class _CryptoBox:
     def __init__(self, keys: KeyRing) -> None:
         self.keys = keys
 
-    def covers(self, uri: str) -> bool:
-        return self.keys.covers(uri)
+    def covers(self, subject: Subject) -> bool:
+        return self.keys.covers(subject.uri)
 
     def _sealing_key(self, subject: Subject) -> tuple[Key, NaClBox]:
         keys = self.keys.lookup(subject.uri)

@@ -24,6 +24,8 @@ REGISTER, REGISTERED, UNREGISTER, INVOCATION, YIELD = 64, 65, 66, 68, 70
 FEATURES = {"payload_passthru_mode": True, "payload_transparency": True, "payload_encryption_cryptobox": True}
 ATTRIBUTES = ("enc_algo", "enc_key", "enc_serializer", "ppt_scheme", "ppt_serializer", "ppt_cipher", "ppt_keyid")
 
+LISTS = ("exclude", "exclude_authid", "exclude_authrole", "eligible", "eligible_authid", "eligible_authrole")
+
 # Where the options or details stand, and where the payload begins.
 _PLACES = {PUBLISH: (2, 4), CALL: (2, 4), EVENT: (3, 4), INVOCATION: (3, 4), YIELD: (2, 3), RESULT: (2, 3), ERROR: (3, 5)}
 
@@ -91,7 +93,7 @@ class Gate:
         for prefix in self._clear:
             if not valid_prefix(prefix):
                 raise ValueError(f"clear: {prefix!r} is not a prefix of a URI")
-            if self._covering(prefix):
+            if self._covering(Subject(prefix, Kind.EVENT, True)):
                 raise ValueError(f"clear: {prefix!r} has a key, so it is never clear")
         self.on_error = on_error
         self._begin("")
@@ -105,8 +107,8 @@ class Gate:
         self._calls: dict[int, _Exchange] = {}
         self._invocations: dict[int, _Exchange] = {}
 
-    def _covering(self, uri: str) -> Sealer | None:
-        return next((s for s in self._sealers if s.covers(uri)), None)
+    def _covering(self, subject: Subject) -> Sealer | None:
+        return next((s for s in self._sealers if s.covers(subject)), None)
 
     # From the client to the router.
 
@@ -123,7 +125,9 @@ class Gate:
         elif kind == UNREGISTER:
             self._procedures.pop(message[2], None)
         elif kind == PUBLISH:
-            return self._seal(message, Subject(message[3], Kind.EVENT, True, self._realm), sealed=False)
+            options = message[2]
+            listed, to_self = any(name in options for name in LISTS), options.get("exclude_me") is False
+            return self._seal(message, Subject(message[3], Kind.EVENT, True, self._realm, listed=listed, to_self=to_self), sealed=False)
         elif kind == CALL:
             return self._call(message)
         elif kind == YIELD:
@@ -171,8 +175,9 @@ class Gate:
         if invocation is None:
             return None
         subject = Subject(error, Kind.ERROR, False, self._realm, exchange=invocation.state)
-        secret = invocation.sealed or self._covering(invocation.uri) is not None
-        if not any(message[5:]) and not self._covering(error):
+        called = Subject(invocation.uri, Kind.CALL, False, self._realm)
+        secret = invocation.sealed or self._covering(called) is not None
+        if not any(message[5:]) and not self._covering(subject):
             return [*message[:3], {}, error] if secret else message
         try:
             return self._seal(message, subject, secret)
@@ -189,7 +194,7 @@ class Gate:
         args = message[payload_at] if len(message) > payload_at else None
         kwargs = message[payload_at + 1] if len(message) > payload_at + 1 else None
         reserved = subject.kind is not Kind.ERROR and subject.uri.startswith("wamp.")
-        sealer = None if reserved else self._covering(subject.uri)
+        sealer = None if reserved else self._covering(subject)
         if sealer is None:
             if sealed:
                 raise SealError(NO_KEY, "the call was sealed, and this has no key", subject.uri)
@@ -327,9 +332,9 @@ class Gate:
         return Received(out, seal=opened.seal)
 
     def _opened(self, subject: Subject, attributes: Mapping[str, str], payload: Message, passthru: bool) -> Opened:
-        sealer = next((s for s in self._sealers if s.speaks(attributes) and s.covers(subject.uri)), None)
+        sealer = next((s for s in self._sealers if s.speaks(attributes) and s.covers(subject)), None)
         if sealer is None:
-            known = self._covering(subject.uri)
+            known = self._covering(subject)
             raise SealError(NO_KEY, "the payload is of a scheme that the keys of this URI don't open" if known else "no key for this URI")
         binary = payload[0] if payload else None
         if passthru and isinstance(binary, (list, tuple)) and len(binary) == 1:
@@ -343,7 +348,7 @@ class Gate:
         if subject.uri.startswith("wamp.") or (subject.kind is Kind.ERROR and routers_own(subject.uri)):
             return
         sealed = exchange is not None and exchange.sealed
-        if sealed or self._covering(subject.uri) or not self._is_clear(subject):
+        if sealed or self._covering(subject) or not self._is_clear(subject):
             raise SealError(CLEARTEXT_REFUSED, "the payload is in the clear, and this URI is not declared so", subject.uri)
 
 

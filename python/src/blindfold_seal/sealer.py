@@ -30,6 +30,10 @@ class Subject:
     realm: str = ""
     more: bool = False
     """Whether a call has further arguments to come (progressive call invocations)."""
+    listed: bool = False
+    """Whether lists of receivers (exclude, eligible, …) keep an event from some subscribers."""
+    to_self: bool = False
+    """Whether the router brings an event to its publisher, too (exclude_me)."""
     retained: bool = False
     """Whether the router says that an event was kept, so that it may be old."""
     exchange: dict[str, Any] = field(default_factory=dict)
@@ -54,8 +58,8 @@ Attributes = Mapping[str, str]
 class Sealer(Protocol):
     """Raises SealError where it can't seal or open."""
 
-    def covers(self, uri: str) -> bool:
-        """Whether payloads of uri have to be sealed by this sealer."""
+    def covers(self, subject: Subject) -> bool:
+        """Whether such payloads have to be sealed by this sealer."""
 
     def speaks(self, attributes: Attributes) -> bool:
         """Whether this sealer opens payloads that are declared so."""

@@ -225,3 +225,8 @@ def _from_cbor(value: Any, depth: int) -> Any:
     if isinstance(value, cbor2.CBORTag) and value.tag == UINT8_ARRAY and isinstance(value.value, bytes):
         return value.value
     raise SealError(DECRYPT_ERROR, _NOT_CBOR)
+
+
+def from_cbor_value(value: Any) -> Any:
+    """What a decoded value is to an application; SealError if it is of another type."""
+    return _from_cbor(value, MAX_DEPTH)
