@@ -2,6 +2,7 @@
 
 import { Gate } from "./gate.js";
 import { Lanes } from "./lanes.js";
+import { follow } from "./scope.js";
 
 let registered = 0;
 
@@ -20,6 +21,11 @@ export function sealAutobahn(autobahn, options, sealing) {
     return { ...transport, type };
   });
   return { ...options, transports };
+}
+
+/** Has a session that has joined fetch the lists of members of its scopes: follow, in scope.js. */
+export function followAutobahn(session, scopes, onError = (e) => console.warn(e.message)) {
+  return follow((topic, handler, options) => session.subscribe(topic, ([bundle]) => handler(bundle), options), scopes, onError);
 }
 
 // A factory of transports, as Autobahn|JS calls it: with new.

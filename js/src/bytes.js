@@ -30,3 +30,29 @@ export function asBytes(value) {
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   return null;
 }
+
+export const fromHex = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+
+/** base64url without padding. */
+export const toBase64url = (bytes) => toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+/** The bytes of base64url without padding, or null. A text has one value and a value one text. */
+export function fromBase64url(text) {
+  if (!/^[A-Za-z0-9_-]*$/.test(text)) return null;
+  const bytes = fromBase64(text.replaceAll("-", "+").replaceAll("_", "/") + "=".repeat((4 - (text.length % 4)) % 4));
+  return bytes && toBase64url(bytes) === text ? bytes : null;
+}
+
+/** Bytes and ASCII text, one behind the other. */
+export function concat(...parts) {
+  const bytes = parts.map((part) => (typeof part === "string" ? utf8.encode(part) : part));
+  const out = new Uint8Array(bytes.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of bytes) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+export const sameBytes = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -27,7 +27,7 @@ class CryptoBox {
     this.keys = keys;
   }
 
-  covers(uri) {
+  covers({ uri }) {
     return this.keys.covers(uri);
   }
 

@@ -14,6 +14,8 @@ export const HELLO = 1, WELCOME = 2, ERROR = 8, PUBLISH = 16, SUBSCRIBE = 32, SU
 const FEATURES = { payload_passthru_mode: true, payload_transparency: true, payload_encryption_cryptobox: true };
 const ATTRIBUTES = ["enc_algo", "enc_key", "enc_serializer", "ppt_scheme", "ppt_serializer", "ppt_cipher", "ppt_keyid"];
 
+const LISTS = ["exclude", "exclude_authid", "exclude_authrole", "eligible", "eligible_authid", "eligible_authrole"];
+
 // Where the options or details stand, and where the payload begins.
 const PLACES = { [PUBLISH]: [2, 4], [CALL]: [2, 4], [EVENT]: [3, 4], [INVOCATION]: [3, 4], [YIELD]: [2, 3], [RESULT]: [2, 3], [ERROR]: [3, 5] };
 
@@ -69,7 +71,7 @@ export class Gate {
     this.#clear = new Set(clear);
     for (const prefix of clear) {
       if (!validPrefix(prefix)) throw new TypeError(`clear: ${JSON.stringify(prefix)} is not a prefix of a URI`);
-      if (this.#covering(prefix)) throw new TypeError(`clear: ${JSON.stringify(prefix)} has a key, so it is never clear`);
+      if (this.#covering({ uri: prefix, kind: "event" })) throw new TypeError(`clear: ${JSON.stringify(prefix)} has a key, so it is never clear`);
     }
     this.onError = onError;
     /** Whether binaries travel as text: the session's serializer is JSON. */
@@ -87,8 +89,8 @@ export class Gate {
     this.#invocations = new Map();
   }
 
-  #covering(uri) {
-    return this.#sealers.find((sealer) => sealer.covers(uri));
+  #covering(subject) {
+    return this.#sealers.find((sealer) => sealer.covers(subject));
   }
 
   /**
@@ -111,7 +113,7 @@ export class Gate {
         this.#procedures.delete(message[2]);
         return message;
       case PUBLISH:
-        return this.#seal(message, this.#subject(message[3], "event", true), false);
+        return this.#publish(message);
       case CALL:
         return this.#call(message);
       case YIELD:
@@ -131,6 +133,12 @@ export class Gate {
     this.#begin(realm);
     const roles = Object.entries(details.roles ?? {}).map(([name, role]) => [name, { ...role, features: { ...role?.features, ...FEATURES } }]);
     return [HELLO, realm, { ...details, roles: Object.fromEntries(roles) }, ...rest];
+  }
+
+  #publish(message) {
+    const options = message[2] ?? {};
+    const more = { listed: LISTS.some((name) => options[name] != null), toSelf: options.exclude_me === false };
+    return this.#seal(message, this.#subject(message[3], "event", true, more), false);
   }
 
   #call(message) {
@@ -174,11 +182,12 @@ export class Gate {
     const invocation = this.#invocations.get(request);
     if (!invocation) return null;
     this.#invocations.delete(request);
-    const secret = invocation.sealed || Boolean(this.#covering(invocation.uri));
+    const subject = this.#subject(uri, "error", false, { exchange: invocation.state });
+    const secret = invocation.sealed || Boolean(this.#covering(this.#subject(invocation.uri, "call", false)));
     const empty = [ERROR, INVOCATION, request, {}, uri];
-    if (isEmpty(args) && isEmpty(kwargs) && !this.#covering(uri)) return secret ? empty : message;
+    if (isEmpty(args) && isEmpty(kwargs) && !this.#covering(subject)) return secret ? empty : message;
     return attempt(
-      () => this.#seal(message, this.#subject(uri, "error", false, { exchange: invocation.state }), secret),
+      () => this.#seal(message, subject, secret),
       (sealed) => sealed,
       (e) => {
         // The arguments could tell what was sealed. The router's own errors come to
@@ -195,7 +204,7 @@ export class Gate {
     const args = message[payloadAt] ?? null;
     const kwargs = message[payloadAt + 1] ?? null;
     const reserved = subject.kind !== "error" && subject.uri.startsWith("wamp.");
-    const sealer = reserved ? undefined : this.#covering(subject.uri);
+    const sealer = reserved ? undefined : this.#covering(subject);
     if (!sealer) {
       if (sealed) throw new SealError(NO_KEY, "the call was sealed, and this has no key", subject.uri);
       if (!this.#isClear(subject)) throw new SealError(NO_KEY, "no key for this URI, and it is not declared as clear", subject.uri);
@@ -372,9 +381,9 @@ export class Gate {
   }
 
   #opened(subject, attributes, payload, passthru) {
-    const sealer = this.#sealers.find((s) => s.speaks(attributes) && s.covers(subject.uri));
+    const sealer = this.#sealers.find((s) => s.speaks(attributes) && s.covers(subject));
     if (!sealer) {
-      throw new SealError(NO_KEY, this.#covering(subject.uri) ? "the payload is of a scheme that the keys of this URI don't open" : "no key for this URI");
+      throw new SealError(NO_KEY, this.#covering(subject) ? "the payload is of a scheme that the keys of this URI don't open" : "no key for this URI");
     }
     const binary = this.#asBinary(passthru && Array.isArray(payload[0]) && payload[0].length === 1 ? payload[0][0] : payload[0]);
     if (!binary || !payload.slice(1).every(isEmpty)) throw new SealError(NO_KEY, "the payload is not one binary");
@@ -388,7 +397,7 @@ export class Gate {
   // Refuses clear text where it may not be: someone without the key put it in.
   #acceptClear(subject, exchange) {
     if (subject.uri.startsWith("wamp.") || (subject.kind === "error" && routersOwn(subject.uri))) return;
-    if (exchange?.sealed || this.#covering(subject.uri) || !this.#isClear(subject)) {
+    if (exchange?.sealed || this.#covering(subject) || !this.#isClear(subject)) {
       throw new SealError(CLEARTEXT_REFUSED, "the payload is in the clear, and this URI is not declared so", subject.uri);
     }
   }

@@ -59,6 +59,10 @@ export interface Subject {
   readonly realm: string;
   /** Whether a call has further arguments to come. */
   readonly more?: boolean;
+  /** Whether lists of receivers (exclude, eligible, …) keep an event from some subscribers. */
+  readonly listed?: boolean;
+  /** Whether the router brings an event to its publisher, too (exclude_me). */
+  readonly toSelf?: boolean;
   /** Whether the router says that an event was kept, so that it may be old. */
   readonly retained?: boolean;
   /** Belongs to one call: what is put here at the call is here again at its answers. */
@@ -76,7 +80,7 @@ export interface Opened {
 
 /** Seals and opens payloads. Throws, or rejects with, a SealError. */
 export interface Sealer {
-  covers(uri: string): boolean;
+  covers(subject: Subject): boolean;
   speaks(attributes: Attributes): boolean;
   seal(subject: Subject, args: unknown[] | null, kwargs: Record<string, unknown> | null): Sealed | Promise<Sealed>;
   open(subject: Subject, attributes: Attributes, payload: Uint8Array): Opened | Promise<Opened>;
@@ -89,7 +93,7 @@ export interface Sealed {
 
 export class Box implements Sealer {
   constructor(keys: KeyRing);
-  covers(uri: string): boolean;
+  covers(subject: Subject): boolean;
   speaks(attributes: Attributes): boolean;
   seal(subject: Subject, args: unknown[] | null, kwargs: Record<string, unknown> | null): Sealed;
   open(subject: Subject, attributes: Attributes, payload: Uint8Array): Opened;
@@ -97,11 +101,109 @@ export class Box implements Sealer {
 
 export class Passthru implements Sealer {
   constructor(keys: KeyRing, options?: { allowUnbound?: boolean });
-  covers(uri: string): boolean;
+  covers(subject: Subject): boolean;
   speaks(attributes: Attributes): boolean;
   seal(subject: Subject, args: unknown[] | null, kwargs: Record<string, unknown> | null): Sealed;
   open(subject: Subject, attributes: Attributes, payload: Uint8Array): Opened;
 }
+
+/** The public half of an identity: one line of text. */
+export class Public {
+  static parse(line: string): Public;
+  readonly name: string;
+  readonly key: Uint8Array;
+  readonly recipient: string;
+  /** The key as base64url. */
+  readonly id: string;
+  /** The 30 digits that two people compare. */
+  digits(): string;
+  toString(): string;
+}
+
+export class Identity {
+  static generate(name: string): Promise<Identity>;
+  static parse(content: string | Uint8Array): Identity;
+  readonly public: Public;
+  /** The content of the private file: whoever reads it is this identity. */
+  encode(): string;
+}
+
+/** What the seal of a scope's message tells of it. */
+export interface Origin {
+  /** Who sealed it: the name of a contact, or else the owner's word. */
+  sender: string;
+  /** The sender's key, as base64url. */
+  key: string;
+  /** Whether the name is one of the receiver's own contacts. */
+  known: boolean;
+  /** When it was sealed, by the sender's clock. */
+  time: Date;
+  /** How many messages of the sender on this URI are missing directly before it. */
+  missing: number;
+  /** What is missing may be from before the receiver began. */
+  first: boolean;
+  /** Later ones came before it, and reported it as missing. */
+  late: boolean;
+  /** It was retained, by the router's word: it may be old, or a repetition. */
+  stored: boolean;
+}
+
+/** Where a member keeps what must outlive the program. */
+export interface Store {
+  load(name: string): Uint8Array | null | Promise<Uint8Array | null>;
+  save(name: string, bytes: Uint8Array): void | Promise<void>;
+}
+
+export function memoryStore(): Store;
+/** A store in the browser's localStorage. */
+export function browserStore(prefix?: string): Store;
+
+/** A scope that one is a member of. */
+export class Scope {
+  static open(options: {
+    identity: Identity;
+    /** The owner's public line. */
+    owner: string | Public;
+    realm: string;
+    prefix: string;
+    store?: Store;
+    /** Public lines of people whose names are one's own word. */
+    contacts?: (string | Public)[];
+    /** How far clocks may differ, and how long a message may be under way, in seconds. */
+    window?: number;
+    /** Goes on where the state is lost. */
+    forget?: boolean;
+    now?: () => number;
+  }): Promise<Scope>;
+  readonly realm: string;
+  readonly prefix: string;
+  /** Where the owner publishes the lists of members. */
+  readonly topic: string;
+  /** The newest list of members, null before there is any. */
+  readonly manifest: Manifest | null;
+  /** Takes a list of members that the owner has sent, and tells whether it is new. */
+  accept(bundle: Uint8Array): Promise<boolean>;
+}
+
+export interface Manifest {
+  readonly epoch: number;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly members: { readonly name: string; readonly id: string; readonly rights: number }[];
+}
+
+export class Scopes implements Sealer {
+  constructor(...scopes: Scope[]);
+  covers(subject: Subject): boolean;
+  speaks(attributes: Attributes): boolean;
+  seal(subject: Subject, args: unknown[] | null, kwargs: Record<string, unknown> | null): Sealed | Promise<Sealed>;
+  open(subject: Subject, attributes: Attributes, payload: Uint8Array): Opened | Promise<Opened>;
+}
+
+/** Has a session that has joined fetch the lists of members of its scopes, now and whenever there are new ones. */
+export function followAutobahn(session: object, scopes: Scope[], onError?: (error: SealError) => void): Promise<void>;
+/** Has a Wampy that has connected fetch the lists of members of its scopes, now and whenever there are new ones. */
+export function followWampy(wampy: object, scopes: Scope[], onError?: (error: SealError) => void): Promise<void>;
 
 export interface Sealing {
   /** The first that covers a URI seals it. A KeyRing stands for Box and then Passthru. */

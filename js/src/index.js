@@ -13,6 +13,9 @@ export {
   URI_MISMATCH,
 } from "./errors.js";
 export { generateKey, Key, KeyRing } from "./keyring.js";
-export { sealAutobahn } from "./autobahn.js";
-export { sealWampy } from "./wampy.js";
+export { Identity, Public } from "./identity.js";
+export { followAutobahn, sealAutobahn } from "./autobahn.js";
+export { memoryStore, Scope, Scopes } from "./scope.js";
+export { followWampy, sealWampy } from "./wampy.js";
 export { Gate } from "./gate.js";
+export { browserStore } from "./store.js";

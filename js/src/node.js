@@ -1,8 +1,9 @@
 // The keyring file on disk, for Node.js.
 
-import { open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import path from "node:path";
+import { Identity } from "./identity.js";
 import { KeyRing } from "./keyring.js";
 
 const MAX_FILE_SIZE = 16 << 20;
@@ -15,6 +16,37 @@ export async function loadKeyRing(file) {
 /** Writes the keyring file with mode 0600, whole or not at all. */
 export async function saveKeyRing(file, ring) {
   await writeOwn(file, ring.encode());
+}
+
+/** Reads the file of an identity. One that others may read or write is refused. */
+export async function loadIdentity(file) {
+  return Identity.parse(await readOwn(file));
+}
+
+/** Writes the file of an identity, with mode 0600. */
+export async function saveIdentity(file, identity) {
+  await writeOwn(file, identity.encode());
+}
+
+/**
+ * A store for what a member of scopes keeps, in a folder. Node.js can't lock files: give
+ * each program a folder of its own, and not that of another of Blindfold's programs.
+ */
+export function folderStore(folder) {
+  return {
+    async load(name) {
+      try {
+        return new Uint8Array(await readOwn(path.join(folder, name)));
+      } catch (e) {
+        if (e.code === "ENOENT") return null;
+        throw e;
+      }
+    },
+    async save(name, bytes) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await writeOwn(path.join(folder, name), bytes);
+    },
+  };
 }
 
 /** Reads a file that is its owner's alone. */

@@ -167,3 +167,6 @@ export function asObject(entries) {
   }
   return object;
 }
+
+/** What a value decoded from CBOR is to an application; an error if it is of another type. */
+export const toPlain = (value) => plain(value, false, MAX_DEPTH);

@@ -4,6 +4,7 @@
 
 import { Gate } from "./gate.js";
 import { Lanes } from "./lanes.js";
+import { follow } from "./scope.js";
 
 const jsonSerializer = { protocol: "json", isBinary: false, encode: (message) => JSON.stringify(message), decode: (data) => JSON.parse(data) };
 
@@ -28,6 +29,11 @@ export function sealWampy(options, sealing) {
     },
     serializer: { protocol: serializer.protocol, isBinary: serializer.isBinary, encode: (message) => message, decode: (message) => message },
   };
+}
+
+/** Has a Wampy that has connected fetch the lists of members of its scopes: follow, in scope.js. */
+export function followWampy(wampy, scopes, onError = (e) => console.warn(e.message)) {
+  return follow((topic, handler, options) => wampy.subscribe(topic, ({ argsList: [bundle] }) => handler(bundle), options), scopes, onError);
 }
 
 // As much of a WebSocket as wampy uses, which takes and gives messages.

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
-import txaio
+import txaio as untyped_txaio
 from autobahn.wamp.types import SubscribeOptions
 
 from .errors import SealError
@@ -29,6 +29,8 @@ from .gate import Gate, Received, report
 from .keyring import KeyRing
 from .scope import Scope
 from .sealer import Sealer
+
+txaio: Any = untyped_txaio  # it gets its functions when Autobahn has chosen the network
 
 _current: ContextVar[Any] = ContextVar("blindfold_seal", default=None)
 

@@ -235,7 +235,9 @@ class Scope:
         own = self._own(kind, subject, now)
         number, own.next = own.next, own.next + 1
         digest = leaf(m.id, own.id, number, at, uri, body)
-        payload = encrypt(self._key(m, own.id), m.id, own.id, number, self.identity.sign(signed(digest)), b"\0", body)
+        key = self._key(m, own.id)
+        self._remember_key(m, own.id, key)
+        payload = encrypt(key, m.id, own.id, number, self.identity.sign(signed(digest)), b"\0", body)
         if subject.kind is Kind.CALL and call is None:
             subject.exchange["scope"] = _Call(self, digest)
         return {**ATTRIBUTES, "ppt_keyid": m.key_id}, payload
