@@ -65,9 +65,9 @@ func evaluate[T any](tab context.Context, expression string) (T, error) {
 // inBrowser is a peer in a browser: peers/browser.html.
 func inBrowser(t *testing.T, server *httptest.Server, s setup) *peer {
 	t.Helper()
-	keyring, err := os.ReadFile(s.keyring)
+	keyring, err := os.ReadFile(s.file)
 	routertest.NoError(t, err)
-	query := url.Values{"url": {s.url}, "serializer": {s.serializer.String()}, "form": {s.form.String()}, "name": {s.name}}
+	query := url.Values{"url": {s.url}, "serializer": {s.serializer.String()}, "form": {s.form}, "name": {s.name}}
 	tab := openTab(t, server.URL+"/browser.html?"+query.Encode())
 	until(t, tab, "window.loaded === true")
 	p := newPeer(t, s.name)

@@ -40,7 +40,7 @@ func inPython(t *testing.T, interpreter, network string, s setup) *peer {
 	if _, err := os.Stat(interpreter); err != nil {
 		testenv.SkipMissing(t, "the Python clients are not installed: make clients")
 	}
-	return process(t, s.name, interpreter, "peers/peer.py", s.url, s.serializer.String(), s.form.String(), s.name, s.keyring, network)
+	return process(t, s.name, interpreter, "peers/peer.py", s.url, s.serializer.String(), s.form, s.name, s.file, network)
 }
 
 func inNode(t *testing.T, client string, s setup) *peer {
@@ -51,21 +51,27 @@ func inNode(t *testing.T, client string, s setup) *peer {
 	}
 	absolute, err := filepath.Abs("peers")
 	routertest.NoError(t, err)
-	return process(t, s.name, node, "peers/node.mjs", absolute, s.url, s.serializer.String(), s.form.String(), s.name, s.keyring, client)
+	return process(t, s.name, node, "peers/node.mjs", absolute, s.url, s.serializer.String(), s.form, s.name, s.file, client)
 }
 
 // TestMatrix has each peer call each, itself among them, and publish to all, sealed
-// and clear, in each form and serializer.
+// and clear, with a key and in a scope, in each form and serializer.
 func TestMatrix(t *testing.T) {
 	keyring := newKeyring(t, secret)
 	for _, serializer := range wamp.Serializers {
-		for _, form := range wamp.Forms {
+		for _, form := range []string{"transparency", "passthru", "scope"} {
 			t.Run(fmt.Sprintf("%s/%s", serializer, form), func(t *testing.T) {
 				server := pages(t)
 				url := startRouter(t, server.URL)
+				file := func(string) string { return keyring }
+				if form == "scope" {
+					s := newScope(t, names...)
+					s.rotate(url, serializer)
+					file = s.file
+				}
 				peers := map[string]*peer{}
 				for _, name := range names {
-					peers[name] = kinds[name](t, server, setup{url: url, serializer: serializer, form: form, name: name, keyring: keyring})
+					peers[name] = kinds[name](t, server, setup{url: url, serializer: serializer, form: form, name: name, file: file(name)})
 				}
 				for _, p := range peers {
 					p.want("ready")
@@ -73,12 +79,12 @@ func TestMatrix(t *testing.T) {
 				for _, name := range names {
 					peers[name].order("meet " + strings.Join(names, " "))
 					for _, other := range names {
-						wantCalls(peers[name], other)
+						wantCalls(peers[name], other, form)
 					}
 					peers[name].want("done")
 				}
 				for _, name := range names {
-					wantEvents(peers[name])
+					wantEvents(peers[name], form)
 				}
 				for _, p := range peers {
 					p.wantNoMore()
@@ -88,10 +94,14 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-func wantCalls(p *peer, other string) {
+func wantCalls(p *peer, other, form string) {
 	p.t.Helper()
+	echoed := map[string]any{"nested": map[string]any{"ключ": []any{map[string]any{}}}}
+	if form == "scope" { // which tells the callee who calls
+		echoed["caller"] = p.name
+	}
 	for _, want := range []map[string]any{
-		{"call": other, "args": []any{"grüße", []any{1.0, -2.0, 0.5, true, nil}, "binary:00ff"}, "kwargs": map[string]any{"nested": map[string]any{"ключ": []any{map[string]any{}}}}},
+		{"call": other, "args": []any{"grüße", []any{1.0, -2.0, 0.5, true, nil}, "binary:00ff"}, "kwargs": echoed},
 		{"call": other, "error": secret + "error", "args": []any{"what went wrong"}, "kwargs": map[string]any{"code": 23.0}},
 		{"call": other, "progress": []any{0.0, 1.0, 2.0}, "result": 3.0},
 	} {
@@ -103,15 +113,19 @@ func wantCalls(p *peer, other string) {
 
 // wantEvents waits for two events of each other peer. Those of two subscriptions may
 // change places.
-func wantEvents(p *peer) {
+func wantEvents(p *peer, form string) {
 	p.t.Helper()
 	want, got := map[string]bool{}, map[string]bool{}
 	for _, publisher := range names {
 		if publisher == p.name { // nobody gets their own events
 			continue
 		}
+		message := map[string]any{"event": secret + "topic", "args": []any{publisher, "binary:00ff"}, "kwargs": map[string]any{"mood": "fine"}}
+		if form == "scope" {
+			message["sender"] = publisher
+		}
 		for _, event := range []map[string]any{
-			{"event": secret + "topic", "args": []any{publisher, "binary:00ff"}, "kwargs": map[string]any{"mood": "fine"}},
+			message,
 			{"event": openTopic, "args": []any{publisher}, "kwargs": map[string]any{}},
 		} {
 			want[fmt.Sprint(event)] = true

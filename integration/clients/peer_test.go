@@ -17,6 +17,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/cryptobox"
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/scope"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -30,9 +31,9 @@ const (
 type setup struct {
 	url        string
 	serializer wamp.Serializer
-	form       wamp.Form
+	form       string // "transparency", "passthru" or "scope"
 	name       string
-	keyring    string // a keyring file
+	file       string // what it seals with: a keyring file, or a member's of a scope
 }
 
 // peer is a client of some kind that takes orders and tells what happens, a line of
@@ -161,8 +162,6 @@ func process(t *testing.T, name, program string, args ...string) *peer {
 func inGo(t *testing.T, s setup) *peer {
 	t.Helper()
 	p := newPeer(t, s.name)
-	ring, err := cryptobox.LoadKeyRing(s.keyring)
-	routertest.NoError(t, err)
 	tell := func(m map[string]any) {
 		line, err := json.Marshal(plain(m))
 		if err != nil {
@@ -171,9 +170,10 @@ func inGo(t *testing.T, s setup) *peer {
 		p.hear(string(line))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	sealer, member := sealerFor(t, s)
 	session, err := client.Dial(ctx, client.Config{
 		URL: s.url, Realm: "realm1", Serializer: s.serializer,
-		Sealer: &cryptobox.Forms{Form: s.form, Box: cryptobox.Box{Keys: ring}, Passthru: cryptobox.Passthru{Keys: ring}},
+		Sealer: sealer,
 		OnError: func(err error) {
 			var e *client.SealError
 			if errors.As(err, &e) {
@@ -186,8 +186,15 @@ func inGo(t *testing.T, s setup) *peer {
 		cancel()
 		routertest.NoError(t, session.Close())
 	})
+	if member != nil {
+		follow(t, ctx, session, member)
+	}
 	heard := func(_ context.Context, e *client.Event) {
-		tell(map[string]any{"event": string(e.Topic), "args": list(e.Args), "kwargs": dict(e.Kwargs)})
+		line := map[string]any{"event": string(e.Topic), "args": list(e.Args), "kwargs": dict(e.Kwargs)}
+		if e.Origin != nil {
+			line["sender"] = e.Origin.Sender
+		}
+		tell(line)
 	}
 	_, err = session.Subscribe(ctx, secret, heard, client.SubscribeOptions{Match: wamp.MatchPrefix})
 	routertest.NoError(t, err)
@@ -195,6 +202,9 @@ func inGo(t *testing.T, s setup) *peer {
 	routertest.NoError(t, err)
 	for name, handler := range map[string]client.Handler{
 		"echo": func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
+			if inv.Origin != nil {
+				inv.Kwargs["caller"] = inv.Origin.Sender
+			}
 			return &client.Result{Args: inv.Args, Kwargs: inv.Kwargs}, nil
 		},
 		"fail": func(context.Context, *client.Invocation) (*client.Result, error) {
@@ -217,6 +227,38 @@ func inGo(t *testing.T, s setup) *peer {
 	p.order = func(line string) { go g.obey(ctx, strings.Fields(line)) }
 	p.hear("ready")
 	return p
+}
+
+// sealerFor returns what a peer in Go seals with, and the scope if it is one.
+func sealerFor(t *testing.T, s setup) (client.Sealer, *scope.Scope) {
+	t.Helper()
+	if s.form == "scope" {
+		member := memberOf(t, s.file)
+		sealer, err := scope.NewSealer(routertest.Realm, member)
+		routertest.NoError(t, err)
+		sealer.AllowClear = true
+		return sealer, member
+	}
+	ring, err := cryptobox.LoadKeyRing(s.file)
+	routertest.NoError(t, err)
+	forms := &cryptobox.Forms{Box: cryptobox.Box{Keys: ring}, Passthru: cryptobox.Passthru{Keys: ring}}
+	if s.form == "passthru" {
+		forms.Form = wamp.FormPassthru
+	}
+	return forms, nil
+}
+
+// follow accepts the lists of members that the owner publishes, and waits for the first.
+func follow(t *testing.T, ctx context.Context, session *client.Session, member *scope.Scope) {
+	t.Helper()
+	accepted := make(chan error, 10)
+	_, err := session.Subscribe(ctx, member.Topic(), func(_ context.Context, e *client.Event) {
+		bundle, _ := e.Args[0].([]byte)
+		_, err := member.Accept(bundle)
+		accepted <- err
+	}, client.SubscribeOptions{GetRetained: true})
+	routertest.NoError(t, err)
+	routertest.NoError(t, routertest.Receive(t, accepted))
 }
 
 type goPeer struct {

@@ -18,7 +18,7 @@ func TestRefusals(t *testing.T) {
 	url := startRouter(t, server.URL)
 	peers := map[string]*peer{}
 	for _, name := range names {
-		peers[name] = kinds[name](t, server, setup{url: url, serializer: wamp.CBOR, form: wamp.FormTransparency, name: name, keyring: keyring})
+		peers[name] = kinds[name](t, server, setup{url: url, serializer: wamp.CBOR, form: "transparency", name: name, file: keyring})
 	}
 	for _, p := range peers {
 		p.want("ready")

@@ -148,6 +148,13 @@ export interface Origin {
   stored: boolean;
 }
 
+/**
+ * In a handler or endpoint, before it awaits anything: what is told of the seal of the
+ * event or call. undefined if there is nothing to tell. In wampy, details.seal is the
+ * same, of results too.
+ */
+export function currentSeal(): Origin | undefined;
+
 /** Where a member keeps what must outlive the program. */
 export interface Store {
   load(name: string): Uint8Array | null | Promise<Uint8Array | null>;

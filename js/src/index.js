@@ -15,6 +15,7 @@ export {
 export { generateKey, Key, KeyRing } from "./keyring.js";
 export { Identity, Public } from "./identity.js";
 export { followAutobahn, sealAutobahn } from "./autobahn.js";
+export { currentSeal } from "./lanes.js";
 export { memoryStore, Scope, Scopes } from "./scope.js";
 export { followWampy, sealWampy } from "./wampy.js";
 export { Gate } from "./gate.js";

@@ -4,6 +4,15 @@
 import { asSealError } from "./errors.js";
 import { CALL, failure, PUBLISH } from "./gate.js";
 
+let current; // what is told of the seal of what a client is being handed
+
+/**
+ * In a handler or endpoint, before it awaits anything: what the sealer tells of the seal
+ * of the event or call, such as who made it. undefined if it has nothing to tell, or
+ * nothing was sealed.
+ */
+export const currentSeal = () => current;
+
 /**
  * The two directions of one connection. send(message) puts one to the router, and
  * deliver(message) hands one to the client.
@@ -53,9 +62,15 @@ export class Lanes {
   fromRouter(message) {
     this.#in.run(
       () => this.#gate.incoming(message),
-      ({ message: opened, reply }) => {
+      ({ message: opened, reply, seal }) => {
         if (reply) this.fromClient(reply);
-        if (opened) this.#deliver(opened);
+        if (!opened) return;
+        current = seal;
+        try {
+          this.#deliver(opened);
+        } finally {
+          current = undefined;
+        }
       },
       (e) => this.#gate.onError(asSealError(e)),
     );

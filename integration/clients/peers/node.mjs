@@ -1,18 +1,18 @@
 // A peer of the matrix in Node.js. Arguments: the folder whose node_modules to use,
 // URL, serializer, form, name, keyring file, client.
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 import readline from "node:readline";
 import { pathToFileURL } from "node:url";
-import { overAutobahn, overWampy, plain, run } from "./peer.js";
+import { overAutobahn, overWampy, plain, run, sealing } from "./peer.js";
 
 const [modules, url, serializer, form, name, keyring, client] = process.argv.slice(2);
 const resolve = createRequire(path.join(modules, "x.js")).resolve;
 const load = (name) => import(pathToFileURL(resolve(name)));
 const lib = await load("@blindfold/seal");
-const { loadKeyRing } = await load("@blindfold/seal/node");
 const say = (line) => console.log(JSON.stringify(plain(line)));
-const setup = { url, form, say, keys: await loadKeyRing(keyring) };
+const setup = { url, sealing: await sealing(lib, await readFile(keyring, "utf8"), form, say) };
 
 let session;
 if (client === "wampy") {
@@ -26,7 +26,7 @@ if (client === "wampy") {
   const serializers = { json: "JSONSerializer", msgpack: "MsgpackSerializer", cbor: "CBORSerializer" };
   session = await overAutobahn(autobahn, lib, { ...setup, serializers: [new autobahn.serializer[serializers[serializer]]()] });
 }
-const order = await run(session, name, say);
+const order = await run(session, name, say, setup.sealing.scope);
 console.log("ready");
 for await (const line of readline.createInterface({ input: process.stdin })) {
   await order(...line.split(" "));

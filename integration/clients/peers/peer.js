@@ -12,21 +12,28 @@ export function plain(value) {
   return value;
 }
 
-/** The keys of a peer, by what it seals in. */
-export function sealing(lib, keys, form, say) {
+/** What a peer seals with, from the text of its file: a keyring, or what a member of a scope needs. */
+export async function sealing(lib, file, form, say) {
+  const more = { clear: ["com.example.open."], onError: (e) => say({ refused: e.error, uri: e.uri }) };
+  if (form === "scope") {
+    const { identity, owner } = JSON.parse(file);
+    const scope = await lib.Scope.open({ identity: lib.Identity.parse(JSON.stringify(identity)), owner, realm: "realm1", prefix: PREFIX });
+    return { keys: new lib.Scopes(scope), scope, ...more };
+  }
+  const keys = lib.KeyRing.parse(file);
   const forms = [new lib.Box(keys), new lib.Passthru(keys)];
   if (form === "passthru") forms.reverse();
-  return { keys: forms, clear: ["com.example.open."], onError: (e) => say({ refused: e.error, uri: e.uri }) };
+  return { keys: forms, ...more };
 }
 
 // What a peer has to be able to do, in terms that both clients can fill.
 
 /** Autobahn|JS. */
-export function overAutobahn(autobahn, lib, { url, serializers, keys, form, say }) {
+export function overAutobahn(autobahn, lib, { url, serializers, sealing }) {
   const connection = new autobahn.Connection(lib.sealAutobahn(
     autobahn,
     { realm: "realm1", max_retries: 0, transports: [{ type: "websocket", url, serializers }], on_user_error: () => {} },
-    sealing(lib, keys, form, say),
+    sealing,
   ));
   return new Promise((resolve, reject) => {
     connection.onclose = (reason) => {
@@ -34,9 +41,10 @@ export function overAutobahn(autobahn, lib, { url, serializers, keys, form, say 
       return true;
     };
     connection.onopen = (session) => resolve({
-      subscribe: (topic, handler, options) => session.subscribe(topic, (args, kwargs, { topic }) => handler(topic, args, kwargs), options),
+      follow: (scope) => lib.followAutobahn(session, [scope]),
+      subscribe: (topic, handler, options) => session.subscribe(topic, (args, kwargs, { topic }) => handler(topic, args, kwargs, lib.currentSeal()), options),
       register: (procedure, handler) => session.register(procedure, async (args, kwargs, { progress }) => {
-        const result = await handler(args ?? [], kwargs ?? {}, progress && ((step) => progress([step])));
+        const result = await handler(args ?? [], kwargs ?? {}, progress && ((step) => progress([step])), lib.currentSeal());
         return new autobahn.Result(result.args, result.kwargs);
       }),
       failure: (uri, args, kwargs) => new autobahn.Error(uri, args, kwargs),
@@ -55,14 +63,15 @@ export function overAutobahn(autobahn, lib, { url, serializers, keys, form, say 
 }
 
 /** wampy.js. */
-export async function overWampy(Wampy, lib, { url, ws, serializer, keys, form, say }) {
-  const wampy = new Wampy(url, lib.sealWampy({ realm: "realm1", ws, serializer, autoReconnect: false, uriValidation: "loose" }, sealing(lib, keys, form, say)));
+export async function overWampy(Wampy, lib, { url, ws, serializer, sealing }) {
+  const wampy = new Wampy(url, lib.sealWampy({ realm: "realm1", ws, serializer, autoReconnect: false, uriValidation: "loose" }, sealing));
   await wampy.connect();
   return {
-    subscribe: (topic, handler, options) => wampy.subscribe(topic, ({ details, argsList, argsDict }) => handler(details.topic ?? topic, argsList, argsDict), options),
+    follow: (scope) => lib.followWampy(wampy, [scope]),
+    subscribe: (topic, handler, options) => wampy.subscribe(topic, ({ details, argsList, argsDict }) => handler(details.topic ?? topic, argsList, argsDict, lib.currentSeal()), options),
     register: (procedure, handler) => wampy.register(procedure, async ({ argsList, argsDict, details, result_handler }) => {
       const progress = details.receive_progress && ((step) => result_handler({ argsList: [step], options: { progress: true } }));
-      const result = await handler(argsList ?? [], argsDict ?? {}, progress);
+      const result = await handler(argsList ?? [], argsDict ?? {}, progress, lib.currentSeal());
       return { argsList: result.args, argsDict: result.kwargs };
     }),
     failure: (error, argsList, argsDict) => ({ error, argsList, argsDict }),
@@ -78,11 +87,12 @@ export async function overWampy(Wampy, lib, { url, ws, serializer, keys, form, s
 }
 
 /** Sets the peer up, and returns what takes its orders. */
-export async function run(session, name, say) {
-  const heard = (event, args, kwargs) => say({ event, args: args ?? [], kwargs: kwargs ?? {} });
+export async function run(session, name, say, scope) {
+  if (scope) await session.follow(scope);
+  const heard = (event, args, kwargs, seal) => say({ event, args: args ?? [], kwargs: kwargs ?? {}, ...(seal ? { sender: seal.sender } : {}) });
   await session.subscribe("com.example.secret", heard, { match: "prefix" });
   await session.subscribe("com.example.open.topic", heard);
-  await session.register(`${PREFIX}${name}.echo`, (args, kwargs) => ({ args, kwargs }));
+  await session.register(`${PREFIX}${name}.echo`, (args, kwargs, progress, seal) => ({ args, kwargs: seal ? { ...kwargs, caller: seal.sender } : kwargs }));
   await session.register(`${PREFIX}${name}.fail`, () => {
     throw session.failure(PREFIX + "error", ["what went wrong"], { code: 23 });
   });

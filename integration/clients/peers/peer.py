@@ -38,8 +38,8 @@ from autobahn.wamp import serializer
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallOptions, CallResult, PublishOptions, RegisterOptions, SubscribeOptions
 
-from blindfold_seal import Box, KeyRing, Passthru, SealError
-from blindfold_seal.autobahn import seal
+from blindfold_seal import Box, Identity, KeyRing, Passthru, Public, Scope, Scopes, SealError
+from blindfold_seal.autobahn import current_seal, follow, seal
 
 OUT = sys.stdout  # Twisted's logging takes the name's place
 PREFIX = "com.example.secret."
@@ -60,6 +60,11 @@ def tell(**what):
     print(json.dumps(plain(what)), file=OUT, flush=True)
 
 
+def sender():
+    seal = current_seal()
+    return {"sender": seal.sender} if seal else {}
+
+
 def fail():
     raise ApplicationError(PREFIX + "error", "what went wrong", code=23)
 
@@ -73,20 +78,33 @@ def steps(n, details=None):
 
 class Peer(ApplicationSession):
     def onConnect(self):
-        keys = KeyRing.load(KEYRING)
-        forms = [Box(keys), Passthru(keys)]
-        if FORM == "passthru":
-            forms.reverse()
+        if FORM == "scope":
+            with open(KEYRING, "rb") as f:
+                given = json.load(f)
+            identity = Identity.parse(json.dumps(given["identity"]).encode())
+            self.scope = Scope(identity, Public.parse(given["owner"]), "realm1", PREFIX)
+            forms = [Scopes(self.scope)]
+        else:
+            keys = KeyRing.load(KEYRING)
+            forms = [Box(keys), Passthru(keys)]
+            if FORM == "passthru":
+                forms.reverse()
         seal(self, *forms, clear=["com.example.open."], on_error=lambda e: tell(refused=e.error, uri=e.uri))
         self.join(self.config.realm)
 
     async def onJoin(self, details):
+        if FORM == "scope":
+            await follow(self, self.scope)
+
         def on_event(*args, details=None, **kwargs):
-            tell(event=details.topic, args=args, kwargs=kwargs)
+            tell(event=details.topic, args=args, kwargs=kwargs, **sender())
 
         await self.subscribe(on_event, PREFIX, options=SubscribeOptions(match="prefix", details_arg="details"))
         await self.subscribe(on_event, "com.example.open.topic", options=SubscribeOptions(details_arg="details"))
-        await self.register(lambda *args, **kwargs: CallResult(*args, **kwargs), f"{PREFIX}{NAME}.echo")
+        async def echo(*args, **kwargs):
+            return CallResult(*args, **kwargs, **({"caller": current_seal().sender} if FORM == "scope" else {}))
+
+        await self.register(echo, f"{PREFIX}{NAME}.echo")
         await self.register(fail, f"{PREFIX}{NAME}.fail")
         await self.register(steps, f"{PREFIX}{NAME}.steps", options=RegisterOptions(details_arg="details"))
         loop = None if NETWORK == "twisted" else asyncio.get_running_loop()
