@@ -9,14 +9,14 @@ import (
 )
 
 // Cookie authenticates by a cookie of the WebSocket handshake (WAMP,
-// "Cookie-based Authentication"). The router doesn't issue it: that is done by
-// whatever logs people in on the web site under the same host name, with
-// Set-Cookie and the attributes Secure, HttpOnly and SameSite; a Principals of
-// one's own then looks up in that site's session store whose value it is.
+// "Cookie-based Authentication"). The router does not issue the cookie. The web site
+// under the same host name does, with Set-Cookie and the attributes Secure, HttpOnly and
+// SameSite. Your implementation of Principals looks up the value in that site's session
+// store.
 //
-// Browsers send cookies with connections that any page opens, so the page's
-// origin must be among origins ("https://example.com"). A client that sends no
-// Origin is no browser, and is let through to the cookie.
+// Browsers send cookies with connections that any page opens, so the page's origin must
+// be among origins ("https://example.com"). A client that sends no Origin is not a
+// browser; its cookie is checked without an origin.
 func Cookie(name string, origins []string, principals Principals) router.Authenticator {
 	return &cookie{name, origins, principals}
 }
@@ -51,5 +51,5 @@ func (a *cookie) Authenticate(ctx context.Context, h *router.Handshake) (*router
 
 var (
 	badOrigin = failed("pages of this origin may not use the cookie")
-	noCookie  = failed("the WebSocket handshake brought no cookie of that name")
+	noCookie  = failed("the WebSocket handshake has no cookie of the configured name")
 )

@@ -13,9 +13,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// CRA authenticates by a signature made with a shared secret, plain or salted
-// (WAMP, "Challenge Response Authentication"). The challenge has to name the
-// role: whoever knows an authid can ask for that.
+// CRA authenticates by a signature with a shared secret, plain or salted (WAMP,
+// "Challenge Response Authentication"). The specification puts the role into the
+// challenge, so anyone who knows an authid can find out its role.
 func CRA(principals Principals) router.Authenticator { return &cra{withDecoys(principals)} }
 
 type cra struct{ principals camouflaged }
@@ -42,7 +42,7 @@ func (a *cra) Authenticate(ctx context.Context, h *router.Handshake) (*router.Id
 		return nil, err
 	}
 	challenge, err := json.Marshal(craChallenge{
-		// The authid of HELLO: another one, as principals may return, would be that of somebody who exists.
+		// The authid of HELLO. Another one from the principals would reveal that the principal exists.
 		Nonce: nonce(), AuthProvider: p.provider(), AuthID: h.Hello.Details.AuthID,
 		Timestamp: time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
 		AuthRole:  p.role(h), AuthMethod: a.Method(), Session: h.Session,

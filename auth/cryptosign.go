@@ -13,20 +13,18 @@ import (
 
 // Cryptosign authenticates by an Ed25519 signature (WAMP, "Cryptosign-based
 // Authentication"). A client that asks for the channel binding "tls-unique" (TLS
-// up to 1.2) or "tls-exporter" (TLS 1.3) gets it. Where the connection doesn't
-// have it, CHALLENGE.Extra.channel_binding is null and the signature is of the
-// challenge alone; it is the client's to refuse that. Autobahn asks for
-// "tls-unique" only, and under TLS 1.3 goes on to sign with what its TLS library
-// gives it: that fails here.
+// up to 1.2) or "tls-exporter" (TLS 1.3) gets it. If the connection does not support it,
+// CHALLENGE.Extra.channel_binding is null, and the client signs the challenge alone. The
+// client may refuse that. Autobahn asks for "tls-unique" only. With TLS 1.3 it signs
+// what its TLS library returns, which fails here.
 //
-// As the specification has it, the binding keeps away only who relays messages as
-// they are. The client signs the challenge XOR its end's channel ID; whoever is in
-// the middle of two TLS connections knows the channel IDs of both, and can XOR them
-// into the challenge that it passes on. Against that, the binding of SCRAM helps:
-// it is signed beside the challenge.
+// As specified, the binding stops only attackers who relay messages unchanged. The client
+// signs the challenge XOR the channel ID of its end. An attacker between two TLS
+// connections knows the channel IDs of both, and can XOR them into the challenge. The
+// binding of SCRAM stops that attack, because it is signed in addition to the challenge.
 //
-// Router authentication, trustroots and certificates of cryptosign, all
-// optional, aren't there.
+// The optional parts of cryptosign are not implemented: router authentication, trustroots
+// and certificates.
 func Cryptosign(principals Principals) router.Authenticator {
 	return &cryptosign{withDecoys(principals)}
 }
@@ -68,8 +66,8 @@ func (a *cryptosign) Authenticate(ctx context.Context, h *router.Handshake) (*ro
 	return p.identity(h)
 }
 
-// signed reports whether text is the hex of a signature of message by key with
-// message behind it.
+// signed reports whether text is, in hex, a signature of message by key, followed by
+// message.
 func signed(key ed25519.PublicKey, text string, message []byte) bool {
 	b, err := hex.DecodeString(text)
 	if err != nil || len(b) != ed25519.SignatureSize+len(message) {

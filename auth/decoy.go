@@ -16,17 +16,17 @@ import (
 	"github.com/blindfold-wamp/blindfold/auth/proof"
 )
 
-// decoys makes up principals for authids that don't exist. A decoy looks like
-// one of the real ones, is the same each time it is asked for, and has secrets
-// that nobody knows. What is made up depends on decoyKey, which a reload must
-// leave as it is: salts that changed with it would be those of nobody.
+// decoys generates principals for authids that do not exist. A decoy looks like a real
+// principal, is the same each time, and has secrets that nobody knows. It depends on
+// decoyKey, which a reload must not change: an authid whose salt changes would be
+// recognized as a decoy.
 //
-// By method it keeps a sample of the real ones: the sampleSize whose authids have
-// the lowest hashes. Which these are depends neither on the order nor on how often
-// they come, so nobody shifts the sample by logging in again and again, and what
-// is added changes few of the decoys. It may be used concurrently.
+// For each method it keeps a sample of the real principals: the sampleSize principals
+// whose authids have the lowest hashes. The sample depends neither on their order nor on
+// how often they log in, so a client cannot shift it by logging in again and again. A
+// new principal changes few decoys. It may be used concurrently.
 type decoys struct {
-	provider string // before there is a real one
+	provider string // while no real principal is known
 	mu       sync.Mutex
 	samples  map[string][]sample // by method, ordered by hash
 }
@@ -39,17 +39,17 @@ type sample struct {
 
 const sampleSize = 64
 
-// decoyKey is the process's own, so a decoy's salt changes when the router is
-// started again, and a real one's doesn't.
+// decoyKey is different in each process: the salt of a decoy changes when the router is
+// restarted, that of a real principal does not.
 var decoyKey = func() (key [32]byte) {
 	_, _ = rand.Read(key[:])
 	return key
 }()
 
-// guarded are the methods that have something to make up.
+// guarded are the methods whose challenges depend on the principal.
 var guarded = [...]string{"ticket", "wampcra", proof.SCRAMMethod, proof.AutobahnSCRAMMethod}
 
-// unsampled are what decoys are like as long as no principal is known.
+// unsampled are the parameters of decoys while no principal is known.
 var unsampled = map[string]*Principal{
 	"ticket":  {Ticket: NewSecret("-")},
 	"wampcra": {CRA: &CRACredential{}},
@@ -63,7 +63,7 @@ func newDecoys(provider string) *decoys {
 	return &decoys{provider: provider, samples: make(map[string][]sample)}
 }
 
-// learn takes a real principal, which can prove itself by the method, for an example.
+// learn adds a real principal, which has credentials for the method, to the sample.
 func (d *decoys) learn(method string, p *Principal) {
 	if !slices.Contains(guarded[:], method) || len(p.Roles) == 0 {
 		return
@@ -82,7 +82,7 @@ func (d *decoys) learn(method string, p *Principal) {
 	}
 }
 
-// example returns what a decoy of the method needs of p: nothing that proves anything.
+// example returns the parameters of p that a decoy of the method needs, without secrets.
 func (p *Principal) example(method string) *Principal {
 	like := &Principal{Roles: p.Roles[:1], Provider: p.Provider}
 	switch method {
@@ -96,8 +96,8 @@ func (p *Principal) example(method string) *Principal {
 	return like
 }
 
-// like returns what the decoy of that seed is like: each has its own order of the
-// samples, and takes the first.
+// like returns the sample that the decoy of that seed imitates. Each seed orders the
+// samples differently, and takes the first.
 func (d *decoys) like(method string, seed uint64) *Principal {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -131,7 +131,7 @@ func decoyHash(text string) []byte {
 
 // decoy returns the decoy for a claim.
 func (d *decoys) decoy(claim *Claim) *Principal {
-	// The realm, or one that is nobody in all realms would have one salt in them.
+	// With the realm: otherwise an unknown authid would have the same salt in all realms.
 	bytes := mathrand.NewChaCha8([32]byte(decoyHash(claim.Method + "\x00" + string(claim.Handshake.Hello.Realm) + "\x00" + claim.AuthID)))
 	t := d.like(claim.Method, bytes.Uint64())
 	if t == nil {
@@ -159,7 +159,7 @@ func (d *decoys) decoy(claim *Claim) *Principal {
 	return p
 }
 
-// learning are Principals whose decoys are like those whom they have returned.
+// learning are Principals whose decoys imitate the principals that they have returned.
 type learning struct {
 	Principals
 	*decoys
@@ -179,8 +179,8 @@ func unknown(bytes *mathrand.ChaCha8) Secret {
 	return NewSecret(hex.EncodeToString(b[:]))
 }
 
-// resembling returns a salt of the same length, of the kinds of characters that
-// salt has: those of hexadecimal, or of the whole alphabet.
+// resembling returns a salt of the same length and character set as salt: hexadecimal, or
+// the whole alphabet.
 func resembling(salt string, bytes *mathrand.ChaCha8) string {
 	var alphabet string
 	add := func(kind string) {

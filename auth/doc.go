@@ -1,4 +1,4 @@
-// Package auth decides who a session is and what it may do: authenticators for
-// WAMP's methods, the principals they know, and permissions by role. Everything
-// here plugs into package router's Authenticator and Authorizer.
+// Package auth decides about the identity and the permissions of sessions. It has
+// authenticators for WAMP's methods, the principals that they know, and permissions by
+// role. They implement the interfaces Authenticator and Authorizer of package router.
 package auth

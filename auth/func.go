@@ -7,7 +7,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Func is an authenticator for method that asks f.
+// Func returns an authenticator for method that calls f.
 func Func(method string, f func(context.Context, *router.Handshake) (*router.Identity, error)) router.Authenticator {
 	return &function{method, f}
 }
@@ -23,7 +23,7 @@ func (f *function) Authenticate(ctx context.Context, h *router.Handshake) (*rout
 	return f.ask(ctx, h)
 }
 
-// AuthorizerFunc is an authorizer that asks itself.
+// AuthorizerFunc is a function that is an authorizer.
 type AuthorizerFunc func(ctx context.Context, who *wamp.Peer, action router.Action, uri wamp.URI, match wamp.Match) (router.Decision, error)
 
 // Authorize implements router.Authorizer.
@@ -31,8 +31,8 @@ func (f AuthorizerFunc) Authorize(ctx context.Context, who *wamp.Peer, action ro
 	return f(ctx, who, action, uri, match)
 }
 
-// ByRole asks one authorizer for each role: permissions for most, say, and a
-// procedure for some. A role that isn't there may do nothing.
+// ByRole has an authorizer for each role: for example fixed permissions for most roles and
+// a procedure for some. A role without an authorizer may do nothing.
 type ByRole map[string]router.Authorizer
 
 // Authorize implements router.Authorizer.
@@ -44,7 +44,7 @@ func (b ByRole) Authorize(ctx context.Context, who *wamp.Peer, action router.Act
 	return a.Authorize(ctx, who, action, uri, match)
 }
 
-// PrincipalsFunc are Principals that are asked by calling it.
+// PrincipalsFunc is a function that implements Principals.
 type PrincipalsFunc func(ctx context.Context, claim *Claim) (*Principal, error)
 
 // Principal implements Principals.

@@ -8,10 +8,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// memory remembers decisions for a while. It holds two generations of half its
-// size: what is used moves to the younger one, and when that is full the older
-// one is forgotten. So what is asked for often stays, without a list to keep in
-// order. It may be used concurrently.
+// memory is a cache of decisions with a time to live. It has two generations of half its
+// size. An entry that is used moves to the younger one. When that is full, the older
+// one is dropped. So frequent entries stay, without a sorted list. It may be used
+// concurrently.
 type memory struct {
 	mu         sync.Mutex
 	young, old map[question]remembered

@@ -11,58 +11,56 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Permission is one rule of a role: what may be done with the URIs that URI
-// selects under Match. Where it is the most specific one, it decides about all
-// actions: what Allow does not list is refused. Deny is for a second rule of the
-// same URI and Match, and for saying that what is missing is meant to be.
+// Permission is one rule of a role: the permitted actions on the URIs that URI selects
+// under Match. If it is the most specific rule for a URI, it decides about all actions:
+// an action that Allow does not list is refused. Deny is for a second rule with the same
+// URI and Match, and to state that an action is refused on purpose.
 type Permission struct {
 	URI         wamp.URI
 	Match       wamp.Match
 	Allow, Deny []router.Action
-	// Disclose makes the router disclose who did what the rule allows.
+	// Disclose makes the router disclose the sender of what the rule allows.
 	Disclose bool
 }
 
-// Role is a named list of rules. Their order means nothing.
+// Role is a named list of rules. Their order has no meaning.
 type Role struct {
 	Name        string
 	Permissions []Permission
 }
 
-// Permissions authorizes by fixed rules, kept by role. Of the rules that match a
-// URI the most specific decides about every action, and what it does not allow is
-// refused, as is what no rule matches. Exact is more specific than prefix and
-// prefix than wildcard, a longer prefix than a shorter one, and of wildcards the
-// one that names the first component in which they differ (WAMP, "Pattern-based
-// Registrations"). Rules with the same URI and Match count as one: it allows what
-// one of them allows and none denies.
+// Permissions authorizes by fixed rules per role. Of the rules that match a URI, the most
+// specific one decides about every action. What it does not allow is refused, and so is
+// a URI that no rule matches. Exact is more specific than prefix, and prefix than
+// wildcard. A longer prefix is more specific than a shorter one. Of two wildcards, the
+// one that names the first component in which they differ is more specific (WAMP,
+// "Pattern-based Registrations"). Rules with the same URI and Match count as one, which
+// allows what one of them allows and none denies.
 //
-// A pattern, in SUBSCRIBE or REGISTER, is allowed if every URI that it could
-// match is: some allowing rule must cover all of it, and no refusing rule that
-// is more specific than that one may select any of it. So with "com." allowed
-// as a prefix and a rule for "com.secret" that allows nothing, "com." can't be
-// subscribed to as a prefix, and "com.app." can. A narrower allowing rule inside
-// a refused part doesn't help a pattern around it.
+// A pattern in SUBSCRIBE or REGISTER is allowed if every URI that it could match is: an
+// allowing rule must cover all of it, and no more specific refusing rule may select any
+// of it. For example, with the prefix "com." allowed and a rule for "com.secret" that
+// allows nothing, a session cannot subscribe to the prefix "com.", but to the prefix
+// "com.app.". A narrower allowing rule inside a refused part makes no difference.
 //
-// An exact rule, and one whose URI begins with "wamp.", allows explicitly
-// (router.Decision): a prefix of all URIs lets nobody end other sessions, or stand
-// in for an authenticator.
+// An exact rule, and a rule whose URI begins with "wamp.", allows explicitly
+// (router.Decision.Explicit). So a rule for the prefix of all URIs does not let sessions
+// end other sessions, or register the procedure of an authenticator.
 //
-// Authorize may be called concurrently and doesn't allocate.
+// Authorize may be called concurrently and does not allocate.
 type Permissions struct {
 	roles map[string]*rules
 }
 
-// NewPermissions compiles roles, which it doesn't keep. It returns an error for
-// a role named twice, a URI that isn't valid under its Match, and a wildcard
-// that can't ever decide what it says, because a prefix says otherwise about
-// everything the wildcard matches.
+// NewPermissions compiles roles, which it does not keep. It returns an error for two roles
+// with the same name, a URI that is not valid under its Match, and a wildcard that never
+// takes effect, because a prefix decides otherwise about everything that it matches.
 func NewPermissions(roles []Role) (*Permissions, error) {
 	p := &Permissions{roles: make(map[string]*rules, len(roles))}
 	for i := range roles {
 		role := &roles[i]
 		if _, twice := p.roles[role.Name]; twice {
-			return nil, fmt.Errorf("auth: role %q is there twice", role.Name)
+			return nil, fmt.Errorf("auth: there are two roles %q", role.Name)
 		}
 		compiled, err := role.compile()
 		if err != nil {
@@ -88,8 +86,8 @@ func (p *Permissions) Authorize(_ context.Context, who *wamp.Peer, action router
 	return compiled.decidePattern(action, uri, match), nil
 }
 
-// Narrowing is what a rule refuses only by not listing it, where a less specific
-// rule allows it: before rules decided about all actions, that one held.
+// Narrowing is an action that a rule refuses by not listing it, although a less specific
+// rule allows it. In versions before, the less specific rule decided then.
 type Narrowing struct {
 	At      int // of the rule in Role.Permissions
 	Actions []router.Action
@@ -97,8 +95,8 @@ type Narrowing struct {
 	Match   wamp.Match
 }
 
-// Narrowings returns those of a role that NewPermissions takes. A rule that denies
-// what it refuses has none.
+// Narrowings returns the narrowings of a valid role. A rule that denies an action
+// explicitly has none for it.
 func (r *Role) Narrowings() (out []Narrowing) {
 	compiled, err := r.compile()
 	if err != nil {
@@ -127,8 +125,8 @@ func (r *Role) Narrowings() (out []Narrowing) {
 	return out
 }
 
-// allowedBelow returns the first of the less specific rules that speaks of the
-// action for some URI of the rule, if it allows it.
+// allowedBelow returns the first less specific rule that lists the action for some URI of
+// the rule, if it allows the action.
 func (r *rule) allowedBelow(action router.Action, below []rule) *rule {
 	for i := range below {
 		switch other := &below[i]; {
@@ -144,16 +142,16 @@ func (r *rule) allowedBelow(action router.Action, below []rule) *rule {
 
 const actions = router.ActionRegister + 1
 
-// rule is what a role's permissions say about one URI or pattern.
+// rule is the sum of a role's permissions for one URI or pattern.
 type rule struct {
 	uri   wamp.URI
 	match wamp.Match
-	// said are the actions that it lists, allowed those that it allows, and
-	// disclosed those that it allows and discloses.
+	// said are the actions that it lists, allowed those that it allows, and disclosed
+	// those that it allows with disclosure.
 	said, denied, allowed, disclosed [actions]bool
 }
 
-// decision is what the rule says of an action, where it decides.
+// decision returns the decision of the rule about an action.
 func (r *rule) decision(action router.Action) router.Decision {
 	if !r.allowed[action] {
 		return router.Decision{}
@@ -162,7 +160,7 @@ func (r *rule) decision(action router.Action) router.Decision {
 		Explicit: r.match == wamp.MatchExact || r.uri.Reserved()}
 }
 
-// add merges what one permission says into the rule of its URI and match.
+// add merges a permission into the rule of its URI and match.
 func (r *rule) add(p *Permission) {
 	for _, action := range p.Allow {
 		r.said[action], r.allowed[action] = true, true
@@ -235,8 +233,8 @@ func (r *Role) compile() (*rules, error) {
 	return out, nil
 }
 
-// shadowing returns a prefix rule that decides otherwise than the wildcard w
-// for all that w matches.
+// shadowing returns a prefix rule that decides otherwise than the wildcard w about
+// everything that w matches.
 func (r *rules) shadowing(w *rule) *rule {
 	for i := range r.sorted {
 		if p := &r.sorted[i]; p.match == wamp.MatchPrefix && p.covers(w.uri, w.match) {
@@ -270,10 +268,10 @@ func (r *rules) deciding(uri wamp.URI) *rule {
 	return nil
 }
 
-// decidePattern goes through the rules from the most specific: whatever refuses
-// a part of the pattern before something allows all of it decides. A rule below
-// the one that covers the pattern can't matter, since that one precedes it for
-// every URI of the pattern.
+// decidePattern visits the rules from the most specific one. The pattern is refused if a
+// rule refuses a part of it before a rule allows all of it. Rules after the one that
+// covers the pattern have no effect, because that rule precedes them for every URI of
+// the pattern.
 func (r *rules) decidePattern(action router.Action, uri wamp.URI, match wamp.Match) router.Decision {
 	for i := range r.sorted {
 		switch one := &r.sorted[i]; {
@@ -286,8 +284,8 @@ func (r *rules) decidePattern(action router.Action, uri wamp.URI, match wamp.Mat
 	return router.Decision{}
 }
 
-// bySpecificity orders rules so that of two that match the same URI the one that
-// decides comes first.
+// bySpecificity orders rules so that of two rules that match the same URI, the deciding
+// one comes first.
 func bySpecificity(a, b rule) int {
 	if a.match != b.match {
 		return cmp.Compare(a.match, b.match)
@@ -322,8 +320,8 @@ func (r *rule) covers(uri wamp.URI, match wamp.Match) bool {
 		}
 		return strings.HasPrefix(string(uri), string(r.uri))
 	case wamp.MatchWildcard:
-		// Taken as a URI, a pattern has "" where it leaves a component open,
-		// and only an open component of the rule matches that.
+		// As a URI, a pattern has "" for an open component, and only an open component
+		// of the rule matches that.
 		return match == wamp.MatchWildcard && r.uri.Matches(wamp.MatchWildcard, uri)
 	}
 	return false

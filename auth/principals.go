@@ -12,29 +12,29 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Secret is a text that never prints itself.
+// Secret is a text that redacts itself.
 type Secret = proof.Secret
 
-// NewSecret, SecretFromFile and SecretFromEnv make a Secret; see package proof.
+// NewSecret, SecretFromFile and SecretFromEnv return a Secret; see package proof.
 var (
 	NewSecret      = proof.NewSecret
 	SecretFromFile = proof.SecretFromFile
 	SecretFromEnv  = proof.SecretFromEnv
 )
 
-// Principal is somebody who can authenticate, by any of the methods that it has
-// credentials for. It is not changed once it is in use.
+// Principal is a person or program that can authenticate, by the methods that it has
+// credentials for. It must not be changed once it is in use.
 type Principal struct {
 	AuthID string
-	// Roles it may have. It gets the first unless HELLO.Details.authrole asks
-	// for another of them.
+	// Roles are the possible roles. A session gets the first one, unless
+	// HELLO.Details.authrole asks for another of them.
 	Roles []string
 	// Provider becomes WELCOME.Details.authprovider; "" is "static".
 	Provider string
 	// Extra becomes WELCOME.Details.authextra.
 	Extra map[string]any
 
-	// Ticket and TicketHash (as HashTicket makes it) are alternatives.
+	// Set either Ticket or TicketHash (see HashTicket).
 	Ticket     Secret
 	TicketHash string
 	CRA        *CRACredential
@@ -42,28 +42,28 @@ type Principal struct {
 	// Keys are the public keys for cryptosign.
 	Keys []ed25519.PublicKey
 	// Certificates are client certificates, by the SHA-256 of their DER form in
-	// hex. They are trusted whoever issued them.
+	// hex. They are trusted, whatever their issuer.
 	Certificates []string
 	// Names are subjects of client certificates: a DNS name, e-mail address or
-	// URI of the subject alternative names, or else the common name. They count
-	// only in a certificate that the listener has verified.
+	// URI of the subject alternative names, or else the common name. They are used only
+	// if the listener has verified the certificate.
 	Names []string
 	// Cookies are values of the cookie.
 	Cookies []Secret
 }
 
-// CRACredential is what WAMP-CRA checks signatures with.
+// CRACredential verifies the signatures of WAMP-CRA.
 type CRACredential struct {
-	// Secret is the shared secret or, with a Salt, what DeriveCRA made of it.
+	// Secret is the shared secret or, with a Salt, the key that DeriveCRA returned.
 	Secret Secret
 	Salt   string
 	// Iterations and KeyLength (bytes) were used with Salt.
 	Iterations, KeyLength int
 }
 
-// DeriveCRA makes the credential of a password that needn't be stored. 100
-// iterations are the least; the specification's example has 1000, and a password
-// that people choose wants more than 100,000.
+// DeriveCRA returns the credential of a password, which then need not be stored. The
+// minimum is 100 iterations. The specification's example has 1000. Passwords that people
+// choose need more than 100,000.
 func DeriveCRA(password Secret, salt string, iterations, keyLength int) (*CRACredential, error) {
 	if salt == "" {
 		return nil, errors.New("auth: a salted password needs a salt")
@@ -72,14 +72,14 @@ func DeriveCRA(password Secret, salt string, iterations, keyLength int) (*CRACre
 	return &CRACredential{Secret: key, Salt: salt, Iterations: iterations, KeyLength: keyLength}, err
 }
 
-// SCRAMCredential is what SCRAM checks proofs with. Nobody can log in with it
-// who doesn't find the password.
+// SCRAMCredential verifies the proofs of SCRAM. It cannot be used to log in without the
+// password.
 type SCRAMCredential struct {
 	proof.SCRAMParameters
 	StoredKey, ServerKey []byte
 }
 
-// DeriveSCRAM makes the credential of a password.
+// DeriveSCRAM returns the credential of a password.
 func DeriveSCRAM(password Secret, parameters proof.SCRAMParameters) (*SCRAMCredential, error) {
 	salted, err := parameters.SaltedPassword(password)
 	if err != nil {
@@ -89,41 +89,41 @@ func DeriveSCRAM(password Secret, parameters proof.SCRAMParameters) (*SCRAMCrede
 	return &SCRAMCredential{SCRAMParameters: parameters, StoredKey: stored, ServerKey: server}, nil
 }
 
-// Claim is who a client says it is, before it has proved anything.
+// Claim is the identity that a client claims, before it has proved it.
 type Claim struct {
 	// Method is the authmethod.
 	Method string
-	// AuthID is HELLO.Details.authid, or "" if the client named none and the
-	// method can do without.
+	// AuthID is HELLO.Details.authid. It is "" if the client sent none and the method
+	// does not need one.
 	AuthID string
 	// Key is the public key that the client offers, under cryptosign.
 	Key ed25519.PublicKey
-	// Certificate is the client's, under tls. It has the private key, and the
-	// certificate is not expired; Verified says whether that has been verified, too.
+	// Certificate is the client's certificate, under tls. The client has its private key,
+	// and it is not expired. Verified says whether the listener has also verified it.
 	Certificate *x509.Certificate
 	Verified    bool
 	// Cookie is the cookie's value, under cookie.
 	Cookie Secret
-	// Handshake is all the rest. Its Challenge is not to be called.
+	// Handshake has everything else. Principals must not call its Challenge.
 	Handshake *router.Handshake
 }
 
-// Principals knows who can authenticate. Principal returns whom a claim is
-// about, or nil if that is nobody; an error says that it could not find out.
-// With an AuthID in the claim, that is whom to return, and only with the
-// claimed Key, Certificate or Cookie, if the method has such. It is called
-// concurrently.
+// Principals finds principals. Principal returns the principal of a claim, or nil if there
+// is none. An error means that it could not find out. If the claim has an AuthID, the
+// principal must have that authid, and the claimed Key, Certificate or Cookie if the
+// method has one. It is called concurrently.
 type Principals interface {
 	Principal(ctx context.Context, claim *Claim) (*Principal, error)
 }
 
-// camouflaged are Principals with decoys for everybody else.
+// camouflaged are Principals with decoys for unknown ones.
 type camouflaged interface {
 	Principals
 	decoy(claim *Claim) *Principal
 }
 
-// withDecoys returns principals with decoys: their own, or ones like those that they return.
+// withDecoys returns principals with decoys: their own ones, or ones that imitate the
+// principals that they return.
 func withDecoys(principals Principals) camouflaged {
 	if c, ok := principals.(camouflaged); ok {
 		return c
@@ -131,11 +131,11 @@ func withDecoys(principals Principals) camouflaged {
 	return &learning{principals, newDecoys("static")}
 }
 
-// identify looks a claim up. Somebody who doesn't exist, or who has nothing to
-// prove the claim with, gets a decoy in their place: the authenticator goes on as
-// with anybody, so that neither answers nor times tell who exists.
+// identify looks up a claim. If the principal is unknown or has no credentials for this
+// method, identify returns a decoy, and the authenticator continues with that. So neither
+// answers nor times reveal which principals exist.
 func identify(ctx context.Context, principals camouflaged, claim *Claim) (p *Principal, known bool, err error) {
-	decoy := principals.decoy(claim) // needed or not: that must not tell either
+	decoy := principals.decoy(claim) // in any case: the time must not reveal whether it is needed
 	p, err = principals.Principal(ctx, claim)
 	switch {
 	case err != nil:
@@ -161,7 +161,7 @@ func (p *Principal) credentials(method string) bool {
 	return true
 }
 
-// role returns the role that HELLO asks for, or else the principal's first.
+// role returns the role that HELLO asks for, or else the principal's first role.
 func (p *Principal) role(h *router.Handshake) string {
 	if asked := h.Hello.Details.AuthRole; asked != "" || len(p.Roles) == 0 {
 		return asked
@@ -176,7 +176,7 @@ func (p *Principal) provider() string {
 	return "static"
 }
 
-// identity is what a principal that has proved itself becomes.
+// identity returns the identity of a principal that has authenticated.
 func (p *Principal) identity(h *router.Handshake) (*router.Identity, error) {
 	role := p.role(h)
 	if !slices.Contains(p.Roles, role) {
@@ -185,12 +185,12 @@ func (p *Principal) identity(h *router.Handshake) (*router.Identity, error) {
 	return &router.Identity{AuthID: p.AuthID, AuthRole: role, Provider: p.provider(), Extra: p.Extra}, nil
 }
 
-// The refusals. A wrong proof and an unknown principal are the same one.
+// A wrong proof and an unknown principal get the same refusal.
 var (
 	authenticationFailed = failed("authentication failed")
 	noAuthID             = failed("this method needs HELLO.Details.authid")
 	noSuchRole           = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNoSuchRole,
-		Text: "this principal doesn't have the role that HELLO.Details.authrole asks for"}
+		Text: "this principal does not have the role in HELLO.Details.authrole"}
 )
 
 func failed(text string) *wamp.Refusal {

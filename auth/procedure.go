@@ -15,27 +15,27 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Caller calls procedures: the router's own session in a realm. It is called
+// Caller calls procedures, through the router's own session in a realm. It is called
 // concurrently.
 type Caller interface {
 	Call(ctx context.Context, procedure wamp.URI, args []any, kwargs map[string]any) ([]any, map[string]any, error)
 }
 
-// Procedure is an authenticator that asks a WAMP procedure, as Crossbar calls
-// its dynamic authenticators: with the arguments realm, authid and details, a
-// dict of authmethod, authextra, session and transport. It returns the role, or
-// a dict of role and, if it likes, authid and extra; an error says no. The client
-// is told the error's URI, unless that is WAMP's own, which may be the router's
-// and say that there is no such procedure.
+// Procedure returns an authenticator that calls a WAMP procedure, in the same way as
+// Crossbar's dynamic authenticators. The arguments are realm, authid and details, a dict
+// of authmethod, authextra, session and transport. The procedure returns the role, or a
+// dict with role and optionally authid and extra. To deny access it returns an error. The
+// client gets the URI of that error, unless it begins with "wamp.": such an error can
+// come from the router, for example if the procedure does not exist.
 //
-// Without authid in the answer, the session gets the one that the client claims.
-// So a procedure that goes by a certificate, cookie or key, and doesn't check whose
-// the authid is, has to return one.
+// If the result has no authid, the session gets the authid that the client claims. So a
+// procedure that checks a certificate, cookie or key, but not the authid, must return
+// one.
 //
-// Under "ticket", details.ticket is what the client showed, and under "tls",
-// details.transport.peer_cert is the client's certificate: without one that is
-// not expired, nothing is asked. For the methods with
-// proofs (wampcra, scram, wamp-scram, cryptosign) it is their authenticator with
+// For "ticket", details.ticket is the client's ticket. For "tls",
+// details.transport.peer_cert is the client's certificate; if there is none, or it has
+// expired, the procedure is not called. For methods with proofs (wampcra, scram,
+// wamp-scram, cryptosign), Procedure returns their authenticator with
 // ProcedurePrincipals.
 func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenticator {
 	switch principals := ProcedurePrincipals(caller, procedure); method {
@@ -72,9 +72,8 @@ func Procedure(method string, caller Caller, procedure wamp.URI) router.Authenti
 	})
 }
 
-// denial is what err, of a procedure that was asked who somebody is, means to
-// him: a refusal if the procedure says no, and otherwise what is for the operator
-// only.
+// denial converts the error of an authenticator's procedure: to a refusal for the client
+// if the procedure denies access, and otherwise to an error for the operator.
 func denial(err error) error {
 	var said *wamp.Refusal
 	switch {
@@ -88,25 +87,25 @@ func denial(err error) error {
 	return &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: said.URI, Text: "authentication failed"}
 }
 
-// noes are the errors of WAMP's own by which a procedure says no. By the others
-// it, or the router in its place, says that it failed.
+// noes are the predefined error URIs that mean "denied". With any other "wamp." error the
+// procedure failed, or the router could not call it.
 var noes = []wamp.URI{
 	wamp.ErrAuthenticationFailed, wamp.ErrAuthenticationDenied, wamp.ErrNotAuthorized, wamp.ErrNoSuchPrincipal, wamp.ErrNoSuchRole,
 }
 
-// ProcedurePrincipals asks a WAMP procedure who somebody is, as Procedure does.
-// Besides role, authid and extra it returns in its dict what the proof is
-// checked with, named as in Crossbar:
+// ProcedurePrincipals looks up principals by a WAMP procedure, which is called as by
+// Procedure. Besides role, authid and extra, its dict has the values that verify the
+// proof, with Crossbar's names:
 //
 //	wampcra           secret, and for salted passwords salt, iterations, keylen
 //	scram, wamp-scram kdf, salt, stored-key, server-key (all three in hex), iterations, memory
-//	cryptosign        pubkey (hex): the key that this principal may log in with
+//	cryptosign        pubkey (hex): the public key of this principal
 //
-// A call that fails is an unknown principal, and unless the procedure said no, the
-// operator is told (router.Handshake.Failed). Unknown principals are asked for a
-// proof like known ones: with a role and parameters like those that the procedure
-// has returned for others. So keep what is returned for as long as the procedure is
-// asked, over reloads too: until it knows somebody, it can't resemble anybody.
+// If the call fails, the principal is unknown. Unless the procedure denied access, the
+// failure is reported to the operator (router.Handshake.Failed). Unknown principals get a
+// challenge like known ones, with a role and parameters like those that the procedure has
+// returned for others. So keep the returned Principals as long as the procedure is used,
+// across reloads too: they need known principals to imitate.
 func ProcedurePrincipals(caller Caller, procedure wamp.URI) Principals {
 	return &learning{&asked{caller, procedure}, newDecoys("dynamic")}
 }
@@ -122,7 +121,7 @@ func (a *asked) Principal(ctx context.Context, claim *Claim) (*Principal, error)
 	switch {
 	case err == nil:
 		return p, nil
-	case ctx.Err() != nil: // there is no time to go on as with anybody
+	case ctx.Err() != nil: // the deadline has passed: no time for a decoy
 		return nil, fmt.Errorf("dynamic authenticator %s: %w", a.procedure, ctx.Err())
 	case !errors.As(denial(err), &no):
 		claim.Handshake.Failed(err)
@@ -130,7 +129,7 @@ func (a *asked) Principal(ctx context.Context, claim *Claim) (*Principal, error)
 	return nil, nil
 }
 
-// details is what a dynamic authenticator is told of a claim.
+// details returns the details of a claim, for a dynamic authenticator.
 func (c *Claim) details() map[string]any {
 	h := c.Handshake
 	transport := map[string]any{
@@ -156,11 +155,11 @@ func (c *Claim) details() map[string]any {
 }
 
 var (
-	errAnswer     = errors.New("it returned neither a role nor a dict with a valid one")
-	errAuthID     = errors.New("neither the client nor it names an authid")
-	errAuthIDForm = errors.New("the authid that it returned is not a string")
-	errCredential = errors.New("what it returned lacks what the proof is checked with, or holds it in another form")
-	errPublicKey  = errors.New("it returned no pubkey, the hex of an Ed25519 public key: with that of cryptosign's principals, only who has the key gets in")
+	errAnswer     = errors.New("the procedure returned neither a role nor a dict with a valid role")
+	errAuthID     = errors.New("neither the client nor the procedure gave an authid")
+	errAuthIDForm = errors.New("the procedure returned an authid that is not a string")
+	errCredential = errors.New("the procedure did not return the values that verify the proof, or returned them in another form")
+	errPublicKey  = errors.New("the procedure returned no pubkey (an Ed25519 public key in hex), which cryptosign needs")
 )
 
 func askPrincipal(ctx context.Context, caller Caller, procedure wamp.URI, claim *Claim, details map[string]any) (*Principal, error) {
@@ -189,7 +188,7 @@ func answeredPrincipal(args []any, claim *Claim, details map[string]any) (*Princ
 	if !ok || role == "" {
 		return nil, errAnswer
 	}
-	// The procedure knew which role was asked for; the one it gives is final.
+	// The procedure knows which role the client asked for. Its result is final.
 	p.Roles = []string{role}
 	if asked := details["authrole"]; asked != "" && asked != role {
 		return nil, noSuchRole
@@ -200,7 +199,7 @@ func answeredPrincipal(args []any, claim *Claim, details map[string]any) (*Princ
 		if id != "" {
 			p.AuthID = id
 		}
-	default: // else the client would be whom it claims to be
+	default: // otherwise the client would get the authid that it claims
 		return nil, errAuthIDForm
 	}
 	p.Extra, _ = answer["extra"].(map[string]any)
@@ -263,7 +262,7 @@ func answeredSCRAM(answer map[string]any) (*SCRAMCredential, error) {
 	return c, nil
 }
 
-// number returns a decoded integer, whichever type the codec chose for it.
+// number converts a decoded integer of any type.
 func number(v any) (int, bool) {
 	switch v := v.(type) {
 	case int:
@@ -278,17 +277,16 @@ func number(v any) (int, bool) {
 	return 0, false
 }
 
-// ProcedureAuthorizer asks a WAMP procedure, as Crossbar calls its dynamic
-// authorizers: with the arguments session (a dict of realm, session, authid,
-// authrole, authmethod, authprovider and transport), uri, action and options,
-// which hold match for patterns. It returns a boolean, or a dict of the booleans
-// allow, disclose and cache, and, beyond Crossbar, explicit (router.Decision). No
-// payload is shown to it.
+// ProcedureAuthorizer calls a WAMP procedure, in the same way as Crossbar's dynamic
+// authorizers. The arguments are session (a dict of realm, session, authid, authrole,
+// authmethod, authprovider and transport), uri, action and options, which has match for
+// patterns. The procedure returns a boolean, or a dict of the booleans allow, disclose and
+// cache and, in addition to Crossbar's, explicit (router.Decision). It gets no payload.
 //
-// Answers with cache are remembered for the session that they were given for.
-// While the procedure is asked, the session that wants something isn't read
-// from; so the sessions that serve the procedure need a role that is not
-// authorized by it (see ByRole), or they wait for themselves until the timeout.
+// Results with cache are cached for the session that they are about. During the call,
+// the router does not read from that session. So the sessions that serve the procedure
+// need a role with another authorizer (see ByRole). Otherwise they wait for themselves
+// until the timeout.
 type ProcedureAuthorizer struct {
 	caller    Caller
 	procedure wamp.URI
@@ -296,14 +294,14 @@ type ProcedureAuthorizer struct {
 	decisions *memory
 }
 
-// AuthorizerOptions bound what a ProcedureAuthorizer takes; zeros are defaults.
+// AuthorizerOptions are the limits of a ProcedureAuthorizer. Zero fields have defaults.
 type AuthorizerOptions struct {
-	Timeout  time.Duration // of one call; 5 seconds
-	Remember time.Duration // how long an answer is good; a minute
-	Answers  int           // how many are remembered; 8192
+	Timeout  time.Duration // of one call; default 5 seconds
+	Remember time.Duration // how long a result is cached; default one minute
+	Answers  int           // how many results are cached; default 8192
 }
 
-// NewProcedureAuthorizer returns an authorizer that asks procedure.
+// NewProcedureAuthorizer returns an authorizer that calls procedure.
 func NewProcedureAuthorizer(caller Caller, procedure wamp.URI, o AuthorizerOptions) *ProcedureAuthorizer {
 	a := &ProcedureAuthorizer{caller: caller, procedure: procedure, timeout: o.Timeout}
 	if a.timeout <= 0 {

@@ -210,7 +210,7 @@ func TestProcedureFailures(t *testing.T) {
 			{"throws", nil, refusal("wamp.error.runtime_error"), "runtime_error"},
 			{"can't be asked", nil, errors.New("the router is closed"), "the router is closed"},
 			{"returns nothing", nil, nil, "neither a role nor a dict"},
-			{"returns no credential", map[string]any{"role": "user"}, nil, "it returned"},
+			{"returns no credential", map[string]any{"role": "user"}, nil, "the procedure "},
 		} {
 			q := &callee{procedure: func([]any) (any, error) { return c.result, c.err }}
 			log := new(failures)

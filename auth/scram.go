@@ -11,12 +11,12 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// SCRAM authenticates both sides by a password that neither shows nor the router
-// stores (WAMP, "Salted Challenge Response Authentication"), with the channel
-// bindings "tls-unique" and "tls-exporter" for clients that ask.
+// SCRAM authenticates both sides by a password that neither sends and the router does not
+// store (WAMP, "Salted Challenge Response Authentication"). Clients can ask for the
+// channel bindings "tls-unique" and "tls-exporter".
 func SCRAM(principals Principals) router.Authenticator { return &scram{withDecoys(principals), false} }
 
-// AutobahnSCRAM is SCRAM as Autobahn and Crossbar speak it; see
+// AutobahnSCRAM is the variant of SCRAM that Autobahn and Crossbar use; see
 // proof.AutobahnSCRAMMethod. It has no channel binding.
 func AutobahnSCRAM(principals Principals) router.Authenticator {
 	return &scram{withDecoys(principals), true}
@@ -56,7 +56,7 @@ func (a *scram) Authenticate(ctx context.Context, h *router.Handshake) (*router.
 	switch {
 	case c.KDF != proof.PBKDF2:
 		extra["memory"] = c.Memory
-	case !a.autobahn: // Autobahn takes a memory of null for a number
+	case !a.autobahn: // Autobahn requires memory to be a number
 		extra["memory"] = nil
 	}
 	reply, err := h.Challenge(extra)
@@ -85,7 +85,7 @@ func (a *scram) Authenticate(ctx context.Context, h *router.Handshake) (*router.
 	return identity, nil
 }
 
-// hello takes the client's nonce and the channel binding from HELLO.
+// hello reads the client's nonce and the channel binding from HELLO.
 func (a *scram) hello(x *proof.SCRAMExchange, h *router.Handshake) *wamp.Refusal {
 	extra := h.Hello.Details.AuthExtra
 	x.ClientNonce, _ = extra["nonce"].(string)
@@ -104,8 +104,8 @@ func (a *scram) hello(x *proof.SCRAMExchange, h *router.Handshake) *wamp.Refusal
 	return nil
 }
 
-// repeated reports whether AUTHENTICATE.Extra says of the nonce and the channel
-// binding what HELLO and CHALLENGE said. Autobahn sends none.
+// repeated reports whether nonce and channel binding in AUTHENTICATE.Extra are those of
+// HELLO and CHALLENGE. Autobahn sends no Extra.
 func (a *scram) repeated(x *proof.SCRAMExchange, reply *wamp.Authenticate) bool {
 	if a.autobahn {
 		return true
@@ -120,5 +120,5 @@ func (a *scram) repeated(x *proof.SCRAMExchange, reply *wamp.Authenticate) bool 
 var (
 	badAuthID = failed("HELLO.Details.authid is empty, or holds characters that SASLprep prohibits")
 	badNonce  = failed("HELLO.Details.authextra.nonce must be the base64 of 1 to 256 bytes")
-	noBinding = failed("this connection can't give the channel binding that HELLO.Details.authextra.channel_binding asks for")
+	noBinding = failed("this connection does not support the channel binding in HELLO.Details.authextra.channel_binding")
 )

@@ -23,9 +23,9 @@ type Static struct {
 	*decoys
 }
 
-// NewStatic returns the set of list, which it keeps. It returns an error for a
-// principal without authid or role, for credentials that are incomplete or too
-// weak, and for what would identify two principals.
+// NewStatic returns the set of list, which it keeps. It returns an error for a principal
+// without authid or role, for credentials that are incomplete or too weak, and for
+// credentials that would identify two principals.
 func NewStatic(list []Principal) (*Static, error) {
 	s := &Static{
 		byAuthID:      map[string]*Principal{},
@@ -56,7 +56,7 @@ func (s *Static) add(p *Principal) error {
 		return fmt.Errorf("it needs an authid and at least one role")
 	}
 	if !p.Ticket.IsZero() && p.TicketHash != "" {
-		return fmt.Errorf("it has a ticket and a ticket's hash")
+		return fmt.Errorf("it has both a ticket and the hash of a ticket")
 	}
 	if p.TicketHash != "" {
 		if _, err := parseTicketHash(p.TicketHash); err != nil {
@@ -64,7 +64,7 @@ func (s *Static) add(p *Principal) error {
 		}
 	}
 	if c := p.CRA; c != nil && (c.Secret.IsZero() || c.Salt != "" && (c.Iterations < proof.MinCRAIterations || c.KeyLength <= 0)) {
-		return fmt.Errorf("wampcra needs a secret and, with a salt, iterations and key length")
+		return fmt.Errorf("wampcra needs a secret and, with a salt, iterations and keylen")
 	}
 	if c := p.SCRAM; c != nil {
 		if err := c.Check(); err != nil {
@@ -73,33 +73,33 @@ func (s *Static) add(p *Principal) error {
 		if len(c.StoredKey) != sha256.Size || len(c.ServerKey) != sha256.Size {
 			return fmt.Errorf("SCRAM's stored key and server key have %d bytes", sha256.Size)
 		}
-		// Clients are known by the prepared form: another one would be nobody's.
+		// Clients are compared in the prepared form: another form would match nobody.
 		if prepared, err := proof.PrepareAuthID(p.AuthID); err != nil || prepared != p.AuthID {
 			return fmt.Errorf("SCRAM needs the authid in the form that SASLprep gives it, %q", prepared)
 		}
 	}
 	if !enter(s.byAuthID, p.AuthID, p) {
-		return fmt.Errorf("it is there twice")
+		return fmt.Errorf("there are two principals with this authid")
 	}
 	for _, key := range p.Keys {
 		if len(key) != ed25519.PublicKeySize || !enter(s.byKey, string(key), p) {
-			return fmt.Errorf("a public key is none, or is another principal's too")
+			return fmt.Errorf("a public key is not valid, or belongs to another principal too")
 		}
 	}
 	for _, fingerprint := range p.Certificates {
 		sum, err := hex.DecodeString(strings.ReplaceAll(fingerprint, ":", ""))
 		if err != nil || len(sum) != sha256.Size || !enter(s.byCertificate, string(sum), p) {
-			return fmt.Errorf("a certificate is no SHA-256 in hex, or is another principal's too")
+			return fmt.Errorf("a certificate is not a SHA-256 in hex, or belongs to another principal too")
 		}
 	}
 	for _, name := range p.Names {
 		if name == "" || !enter(s.byName, name, p) {
-			return fmt.Errorf("a certificate's name is empty, or is another principal's too")
+			return fmt.Errorf("the name of a certificate is empty, or belongs to another principal too")
 		}
 	}
 	for _, cookie := range p.Cookies {
 		if len(cookie.Reveal()) < 16 || !enter(s.byCookie, sha256.Sum256([]byte(cookie.Reveal())), p) {
-			return fmt.Errorf("a cookie is shorter than 16 bytes, or is another principal's too")
+			return fmt.Errorf("a cookie is shorter than 16 bytes, or belongs to another principal too")
 		}
 	}
 	return nil
@@ -132,7 +132,7 @@ func (s *Static) Principal(_ context.Context, claim *Claim) (*Principal, error) 
 	return p, nil
 }
 
-// certified returns whose certificate c is, or nil if it is several principals'.
+// certified returns the principal of the certificate c, or nil if there are several.
 func (s *Static) certified(c *x509.Certificate, verified bool) *Principal {
 	sum := sha256.Sum256(c.Raw)
 	if p := s.byCertificate[string(sum[:])]; p != nil || !verified {
@@ -142,7 +142,7 @@ func (s *Static) certified(c *x509.Certificate, verified bool) *Principal {
 	for _, u := range c.URIs {
 		names = append(names, u.String())
 	}
-	// A common name counts only where there are no alternative names (RFC 6125,
+	// The common name counts only if there are no alternative names (RFC 6125,
 	// section 6.4.4).
 	if len(names) == 0 {
 		names = []string{c.Subject.CommonName}

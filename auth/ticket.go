@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Ticket authenticates by a secret that the client shows (WAMP, "Ticket-based
+// Ticket authenticates by a secret that the client sends (WAMP, "Ticket-based
 // Authentication").
 func Ticket(principals Principals) router.Authenticator { return &ticket{withDecoys(principals)} }
 
@@ -62,8 +62,8 @@ func (p *Principal) checkTicket(ctx context.Context, shown string) (bool, error)
 	return hmac.Equal(hash.of(shown), hash.sum), nil
 }
 
-// hashing bounds how many tickets are hashed at the same time: everybody may
-// show some, and each takes its share of memory and of a processor.
+// hashing bounds how many tickets are hashed at the same time. Anybody can send tickets,
+// and each needs memory and processor time.
 var hashing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
 // ticketHash is a hash by Argon2id in the PHC string format:
@@ -78,9 +78,9 @@ func (h *ticketHash) of(ticket string) []byte {
 	return argon2.IDKey([]byte(ticket), h.salt, h.iterations, h.memory, h.lanes, uint32(len(h.sum)))
 }
 
-// HashTicket returns what Principal.TicketHash holds, with 19 MiB and two
-// iterations (OWASP, "Password Storage Cheat Sheet"). A hash made elsewhere, by
-// the command argon2 for one, is as good.
+// HashTicket returns the hash of a ticket for Principal.TicketHash, with 19 MiB and two
+// iterations (OWASP, "Password Storage Cheat Sheet"). Hashes from elsewhere, for example
+// from the command argon2, work as well.
 func HashTicket(ticket Secret) string {
 	h := ticketHash{memory: 19 << 10, iterations: 2, lanes: 1, salt: make([]byte, 16), sum: make([]byte, 32)}
 	_, _ = rand.Read(h.salt)
@@ -88,7 +88,7 @@ func HashTicket(ticket Secret) string {
 		base64.RawStdEncoding.EncodeToString(h.salt), base64.RawStdEncoding.EncodeToString(h.of(ticket.Reveal())))
 }
 
-var errTicketHash = errors.New("a ticket's hash is $argon2id$v=19$m=…,t=…,p=…$salt$hash, with at most 1 GiB and 100 iterations")
+var errTicketHash = errors.New("the hash of a ticket must be $argon2id$v=19$m=…,t=…,p=…$salt$hash, with at most 1 GiB and 100 iterations")
 
 func parseTicketHash(text string) (*ticketHash, error) {
 	parts := strings.Split(text, "$")

@@ -10,8 +10,8 @@ import (
 
 // TLS authenticates by the client certificate of the connection (WAMP, "TLS
 // Certificate Authentication"). The listener must ask for one (tls.Config's
-// ClientAuth): RequireAnyClientCert is enough for principals that are known by
-// certificate; those known by name need one that verifies against ClientCAs.
+// ClientAuth). RequireAnyClientCert is enough for principals that list certificates.
+// Principals that list names need certificates that verify against ClientCAs.
 func TLS(principals Principals) router.Authenticator { return &byTLS{principals} }
 
 type byTLS struct{ principals Principals }
@@ -33,8 +33,8 @@ func (a *byTLS) Authenticate(ctx context.Context, h *router.Handshake) (*router.
 	return p.identity(h)
 }
 
-// certify adds the connection's client certificate to the claim. Whether it is
-// still good is looked at here: where listeners take any, nobody else has.
+// certify adds the connection's client certificate to the claim. It checks the period of
+// validity, because a listener that accepts any certificate does not.
 func (c *Claim) certify() *wamp.Refusal {
 	state := c.Handshake.Connection.TLS
 	if state == nil || len(state.PeerCertificates) == 0 {

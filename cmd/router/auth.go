@@ -15,7 +15,7 @@ import (
 // methodConfig is one method of a realm's authentication.
 type methodConfig struct {
 	name      string
-	procedure wamp.URI // that is asked; "": the realm's principals
+	procedure wamp.URI // of a dynamic authenticator; "": the realm's principals
 	bound     bool     // a channel binding is required
 	cookie    string
 	origins   []string
@@ -54,13 +54,13 @@ func readAuth(v value) (methods []methodConfig) {
 	return methods
 }
 
-// credential is where a principal has what proves him by a method.
+// credential is the position of a principal's credential for a method.
 type credential struct {
 	method string
 	value  value
 }
 
-// readPrincipal reads somebody who can authenticate, and adds his credentials.
+// readPrincipal reads a principal, and adds its credentials to credentials.
 func readPrincipal(v value, credentials *[]credential) (p auth.Principal) {
 	before := len(*credentials)
 	proves := func(key, method string, read func(v value)) field {
@@ -104,26 +104,26 @@ func readPrincipal(v value, credentials *[]credential) (p auth.Principal) {
 		v.fail("needs an authid and a role")
 	}
 	if len(*credentials) == before {
-		v.fail("needs what proves it: ticket, wampcra, scram, cryptosign, tls or cookies")
+		v.fail("needs credentials: ticket, wampcra, scram, cryptosign, tls or cookies")
 	}
 	return p
 }
 
-// checkCredentials makes sure that what the principals have is asked for: by
-// anything else nobody can ever log in.
+// checkCredentials makes sure that the realm has a method for each credential. Others
+// could never be used.
 func (r *realmConfig) checkCredentials(all []credential) {
 	for _, c := range all {
 		at := slices.IndexFunc(r.methods, func(m methodConfig) bool { return m.name == c.method })
 		switch {
 		case at < 0:
-			c.value.fail("can't be used to log in: the realm's auth does not have %s", c.method)
+			c.value.fail("auth.%s is not enabled for this realm, so this credential can never be used", c.method)
 		case r.methods[at].procedure != "":
-			c.value.fail("can't be used to log in: the realm's auth.%s asks a procedure, and no principals", c.method)
+			c.value.fail("auth.%s of this realm has a procedure, so this credential can never be used", c.method)
 		}
 	}
 }
 
-// readSecret reads a secret: its text, or a mapping of where it stands.
+// readSecret reads a secret: a mapping of its value, file or environment variable.
 func readSecret(v value) (auth.Secret, bool) {
 	s, hash := readSecretOr(v, false)
 	return s, hash == ""
@@ -161,7 +161,7 @@ func readSecretOr(v value, hashes bool) (s auth.Secret, hash string) {
 	}
 	v.mapping(fields...)
 	if given != 1 {
-		v.fail("must have exactly one of %s", keysOf(fields))
+		v.fail("needs exactly one of %s", keysOf(fields))
 	}
 	return s, hash
 }
@@ -177,7 +177,7 @@ func readCRA(v value) *auth.CRACredential {
 		integer("keylen", &c.KeyLength, 1),
 	)
 	if secret == password {
-		v.fail("must have either a secret or a password")
+		v.fail("needs either secret or password")
 	}
 	if !password || c.Secret.IsZero() {
 		return c
@@ -222,7 +222,7 @@ func readSCRAM(v value) *auth.SCRAMCredential {
 		return c
 	}
 	if c.StoredKey != nil || c.ServerKey != nil {
-		v.fail("must have either a password or stored_key and server_key")
+		v.fail("needs either password, or stored_key and server_key")
 		return c
 	}
 	derived, err := auth.DeriveSCRAM(password, c.SCRAMParameters)
@@ -233,10 +233,10 @@ func readSCRAM(v value) *auth.SCRAMCredential {
 	return derived
 }
 
-// realmCallers calls the procedures that a realm's authenticators and authorizers ask.
-// It outlives reloads, and so does what the principals know of their decoys. The two
-// have a session each: clients that log in don't use up the calls in flight
-// (limits.calls) that the messages of others need.
+// realmCallers calls the procedures of a realm's dynamic authenticators and authorizers.
+// It survives reloads, and so do the samples of the decoys. Authenticators and authorizers
+// have a session each, so that logins do not use up the calls in flight (limits.calls)
+// that authorizers need.
 type realmCallers struct {
 	authenticators, authorizers *router.Local
 	principals                  map[wamp.URI]auth.Principals // by procedure
@@ -246,7 +246,7 @@ func newRealmCallers(realm string) *realmCallers {
 	return &realmCallers{router.NewLocal(realm), router.NewLocal(realm), make(map[wamp.URI]auth.Principals)}
 }
 
-// asking returns the principals that a procedure knows.
+// asking returns the principals of a procedure.
 func (c *realmCallers) asking(procedure wamp.URI) auth.Principals {
 	if c.principals[procedure] == nil {
 		c.principals[procedure] = auth.ProcedurePrincipals(c.authenticators, procedure)
@@ -254,7 +254,7 @@ func (c *realmCallers) asking(procedure wamp.URI) auth.Principals {
 	return c.principals[procedure]
 }
 
-// authenticators makes what a realm's configuration says.
+// authenticators returns the authenticators of a realm.
 func (r *realmConfig) authenticators(static *auth.Static, callers *realmCallers) []router.Authenticator {
 	var out []router.Authenticator
 	roles := namesOf(r.roles, func(r *auth.Role) string { return r.Name })
@@ -297,8 +297,8 @@ func (r *realmConfig) authenticators(static *auth.Static, callers *realmCallers)
 	return out
 }
 
-// authorizer is the roles' permissions, and for the roles that name a procedure,
-// that one.
+// authorizer returns the permissions of the roles, and a dynamic authorizer for each role
+// that names a procedure.
 func (r *realmConfig) authorizer(callers *realmCallers) (router.Authorizer, error) {
 	permissions, err := auth.NewPermissions(r.roles)
 	if err != nil || len(r.asked) == 0 {
@@ -314,7 +314,7 @@ func (r *realmConfig) authorizer(callers *realmCallers) (router.Authorizer, erro
 	return by, nil
 }
 
-// reserved are the procedures that the realm's authenticators and authorizers ask.
+// reserved returns the procedures of the realm's dynamic authenticators and authorizers.
 func (r *realmConfig) reserved() (out []wamp.URI) {
 	for _, m := range r.methods {
 		if m.procedure != "" {
@@ -324,7 +324,7 @@ func (r *realmConfig) reserved() (out []wamp.URI) {
 	return slices.Concat(out, slices.Collect(maps.Values(r.asked)))
 }
 
-// warnReserved warns where nobody, or anybody, may register a procedure that is asked.
+// warnReserved warns if no role, or anonymous sessions, may register such a procedure.
 func (r *realmConfig) warnReserved(v value) {
 	for _, m := range r.methods {
 		if m.procedure != "" {
@@ -351,15 +351,15 @@ func (r *realmConfig) warnRegistrable(v value, procedure wamp.URI) {
 	}
 	switch {
 	case r.anonymous != "" && may(r.anonymous):
-		v.warn("anybody may register %s, which the router asks, and so decide for it: the role %s of anonymous sessions allows it", procedure, r.anonymous)
+		v.warn("anybody may register %s, which decides about logins or permissions: the role %s of anonymous sessions allows it", procedure, r.anonymous)
 	case !slices.ContainsFunc(r.roles, func(role auth.Role) bool {
 		return may(role.Name) || r.asked[role.Name] != "" && r.asked[role.Name] != procedure
 	}):
-		v.warn("nobody may register %s, which the router asks: "+ask, procedure)
+		v.warn("nobody may register %s, which decides about logins or permissions: "+ask, procedure)
 	}
 }
 
-// warnUnbound warns of methods that require a channel binding where no listener has TLS.
+// warnUnbound warns of methods that require a channel binding if no listener has TLS.
 func (c *config) warnUnbound() {
 	if slices.ContainsFunc(c.listeners, func(l listenerConfig) bool { return l.tls != nil }) {
 		return
@@ -373,8 +373,7 @@ func (c *config) warnUnbound() {
 	}
 }
 
-// checkRoles makes sure that principals and trust levels are of roles that there
-// are.
+// checkRoles makes sure that the roles of principals and trust levels exist.
 func (r *realmConfig) checkRoles(v value) {
 	known := func(name string) bool {
 		return slices.ContainsFunc(r.roles, func(role auth.Role) bool { return role.Name == name })
@@ -382,13 +381,13 @@ func (r *realmConfig) checkRoles(v value) {
 	for _, p := range r.principals {
 		for _, role := range p.Roles {
 			if !known(role) {
-				v.fail("the principal %q has the role %q, but roles has no role of that name", p.AuthID, role)
+				v.fail("the principal %q has the role %q, which is not among roles", p.AuthID, role)
 			}
 		}
 	}
 	for role := range r.advanced.trustLevels {
 		if !known(role) {
-			v.fail("trustlevels names the role %q, but roles has no role of that name", role)
+			v.fail("trustlevels names the role %q, which is not among roles", role)
 		}
 	}
 	if len(v.file.problems) > 0 {
@@ -403,7 +402,7 @@ func (r *realmConfig) checkRoles(v value) {
 	}
 	for _, m := range r.methods {
 		if m.procedure == "" && len(r.principals) == 0 {
-			v.fail("auth.%s has neither a procedure to ask nor principals", m.name)
+			v.fail("auth.%s has neither a procedure nor principals", m.name)
 		}
 	}
 }

@@ -228,7 +228,7 @@ func readRealm(v value) (r realmConfig) {
 		v.fail("needs a name")
 	}
 	if r.anonymous != "" && !slices.ContainsFunc(r.roles, func(role auth.Role) bool { return role.Name == r.anonymous }) {
-		v.fail("anonymous.role is %q, but roles has no role of that name", r.anonymous)
+		v.fail("anonymous.role is %q, which is not among roles", r.anonymous)
 	}
 	r.checkCredentials(credentials)
 	r.checkRoles(v)

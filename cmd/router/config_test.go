@@ -31,26 +31,26 @@ func TestConfigErrors(t *testing.T) {
 		"a realm twice":        {"realms:\n  - name: a\n  - name: a\n", `FILE:3: realms[1]: "a" is given twice`},
 		"a role twice":         {"realms:\n  - name: a\n    roles:\n      - name: r\n      - name: r\n", `FILE:5: realms[0].roles[1]: "r" is given twice`},
 		"anonymous, as nobody": {"realms:\n  - name: a\n    anonymous: {}\n", "FILE:3: realms[0].anonymous: needs a role"},
-		"anonymous, unknown":   {"realms:\n  - name: a\n    anonymous: {role: r}\n", `FILE:2: realms[0]: anonymous.role is "r", but roles has no role of that name`},
+		"anonymous, unknown":   {"realms:\n  - name: a\n    anonymous: {role: r}\n", `FILE:2: realms[0]: anonymous.role is "r", which is not among roles`},
 		"trust in nobody": {"realms:\n  - name: a\n    trustlevels: [{role: r, level: 1}]\n",
-			`FILE:2: realms[0]: trustlevels names the role "r", but roles has no role of that name`},
+			`FILE:2: realms[0]: trustlevels names the role "r", which is not among roles`},
 		"a history twice": {"realms:\n  - name: a\n    history:\n      topics:\n        - uri: com.a\n        - uri: com.a\n",
 			`FILE:6: realms[0].history.topics[1]: "exact com.a" is given twice`},
 		"a history of two": {"realms:\n  - name: a\n    history: &h {file: h.db, topics: [{uri: com.a}]}\n  - name: b\n    history: *h\n",
 			`FILE:4: realms[1]: "DIR/h.db" is given twice`},
 		"a credential that nobody asks for": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n" +
 			"        ticket: {value: x}\n        wampcra:\n          secret: {value: x}\n      - {authid: ann, role: r, cookies: [{value: 0123456789abcdef}]}\n",
-			"FILE:10: realms[0].principals[0].wampcra: can't be used to log in: the realm's auth does not have wampcra\n" +
-				"FILE:11: realms[0].principals[1].cookies: can't be used to log in: the realm's auth does not have cookie"},
+			"FILE:10: realms[0].principals[0].wampcra: auth.wampcra is not enabled for this realm, so this credential can never be used\n" +
+				"FILE:11: realms[0].principals[1].cookies: auth.cookie is not enabled for this realm, so this credential can never be used"},
 		"a credential where a procedure is asked": {"realms:\n  - name: a\n    roles: [{name: r}]\n    principals:\n      - {authid: joe, role: r, ticket: {value: x}}\n    auth: {ticket: {procedure: com.a}}\n",
-			"FILE:5: realms[0].principals[0].ticket: can't be used to log in: the realm's auth.ticket asks a procedure, and no principals"},
+			"FILE:5: realms[0].principals[0].ticket: auth.ticket of this realm has a procedure, so this credential can never be used"},
 		"nothing that proves it": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - {authid: joe, role: r}\n",
-			"FILE:6: realms[0].principals[0]: needs what proves it: ticket, wampcra, scram, cryptosign, tls or cookies"},
+			"FILE:6: realms[0].principals[0]: needs credentials: ticket, wampcra, scram, cryptosign, tls or cookies"},
 		"a certificate that is none in particular": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {tls: {}}\n    principals:\n      - {authid: joe, role: r, tls: {}}\n",
 			"FILE:6: realms[0].principals[0].tls: needs certificates or names"},
 		"a secret and a password": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {wampcra: {}}\n    principals:\n      - authid: joe\n        role: r\n" +
 			"        wampcra: {password: {value: x}, secret: {value: y}, salt: s1, iterations: 100}\n",
-			"FILE:8: realms[0].principals[0].wampcra: must have either a secret or a password"},
+			"FILE:8: realms[0].principals[0].wampcra: needs either secret or password"},
 		"a secret that is not set": {"realms:\n  - name: a\n    roles: [{name: r}]\n    auth: {ticket: {}}\n    principals:\n      - authid: joe\n        role: r\n        ticket: {env: BLINDFOLD_NOT_SET}\n",
 			"FILE:8: realms[0].principals[0].ticket.env: the environment variable BLINDFOLD_NOT_SET is not set or empty"},
 		"a wildcard without effect": {"realms:\n  - name: a\n    roles:\n      - name: r\n        permissions:\n          - {uri: \"\", match: prefix, allow: [call]}\n" +
@@ -92,19 +92,19 @@ realms:
   - name: a
     roles: [{name: r, permissions: [{uri: com., match: prefix, allow: [register]}]}]
     auth: {ticket: {procedure: com.a}}
-`, `FILE:5: realms[0].auth.ticket: nobody may register com.a, which the router asks: only an entry of permissions for exactly this URI allows that`},
+`, `FILE:5: realms[0].auth.ticket: nobody may register com.a, which decides about logins or permissions: only an entry of permissions for exactly this URI allows that`},
 		"an authenticator that anybody may be": {`
 realms:
   - name: a
     anonymous: {role: r}
     roles: [{name: r, permissions: [{uri: com.a, allow: [register]}]}]
     auth: {ticket: {procedure: com.a}}
-`, `FILE:6: realms[0].auth.ticket: anybody may register com.a, which the router asks, and so decide for it: the role r of anonymous sessions allows it`},
+`, `FILE:6: realms[0].auth.ticket: anybody may register com.a, which decides about logins or permissions: the role r of anonymous sessions allows it`},
 		"an authorizer that nobody may be": {`
 realms:
   - name: a
     roles: [{name: r, authorizer: com.a}, {name: s, permissions: [{uri: com.a, allow: [call]}]}]
-`, `FILE:3: realms[0]: nobody may register com.a, which the router asks: only an entry of permissions for exactly this URI allows that`},
+`, `FILE:3: realms[0]: nobody may register com.a, which decides about logins or permissions: only an entry of permissions for exactly this URI allows that`},
 		"a binding without TLS": {`
 realms:
   - name: a
