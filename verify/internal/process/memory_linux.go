@@ -65,10 +65,12 @@ type memory struct {
 	page         uint64
 	size         int64
 	failed       []mapping // parts of mappings
+	table        []byte    // a part of pagemap, from the page at tableStart on
+	tableStart   uint64
 }
 
-// most is how many pages of a mapping are tried one by one.
-const most = 1 << 16
+// maxTries is how many pages of a mapping are tried one by one.
+const maxTries = 1 << 16
 
 // scan reads a mapping, and notes in failed what cannot be read.
 func (m *memory) scan(v *mapping) {
@@ -87,20 +89,22 @@ func (m *memory) scan(v *mapping) {
 		end = min(end, v.start+pages*m.page)
 	}
 	w := m.s.NewWindow(m.found)
-	tries := 0
+	m.table = nil // it is of another mapping
+	tries := 0    // pages that could not be read
 	for at := v.start; at < end; {
-		from, to := m.held(v, at, min(end, at+uint64(len(m.buf))))
+		from, to := m.held(v, at, end)
 		if from > at {
 			w.Break()
 		}
 		for at = from; at < to; {
-			n, _ := m.mem.ReadAt(m.buf[:to-at], int64(at))
-			_, _ = w.Write(m.buf[:n])
-			if at += uint64(n); at == to {
-				break
+			part := m.buf[:min(to-at, uint64(len(m.buf)))]
+			n, _ := m.mem.ReadAt(part, int64(at))
+			_, _ = w.Write(part[:n])
+			if at += uint64(n); n == len(part) {
+				continue
 			}
 			next := min(to, (at/m.page+1)*m.page)
-			if tries++; tries > most {
+			if tries++; tries > maxTries {
 				m.fail(v, at, end)
 				m.size += w.Total()
 				return
@@ -120,28 +124,36 @@ const (
 	pageGuard   = 1 << 58
 )
 
-// held returns the next run of pages in a part of a mapping that can hold
-// something; from is to if there is none.
+// tableSpan is how much memory a part of the page table that is read at once is of.
+const tableSpan = 256 << 20
+
+// held returns the next run of pages of a mapping that can hold something, between
+// start and end. If there is none in the part that was looked at, from is to, its end.
 func (m *memory) held(v *mapping, start, end uint64) (from, to uint64) {
 	if m.pagemap == nil || !v.private() {
 		return start, end // a shared page can be there without being in the table
 	}
-	entries := make([]byte, 8*((end-start)/m.page))
-	if n, _ := m.pagemap.ReadAt(entries, int64(start/m.page*8)); n < len(entries) {
-		return start, end
-	}
-	from = end
-	for i := range len(entries) / 8 {
-		entry := binary.LittleEndian.Uint64(entries[8*i:])
-		at := start + uint64(i)*m.page
-		switch holds := entry&(pagePresent|pageSwapped) != 0 && entry&pageGuard == 0; {
-		case holds && from == end:
-			from = at
-		case !holds && from != end:
-			return from, at
+	if start < m.tableStart || start >= m.tableStart+uint64(len(m.table)/8)*m.page {
+		m.table, m.tableStart = make([]byte, 8*(min(end-start, tableSpan)/m.page)), start
+		if n, _ := m.pagemap.ReadAt(m.table, int64(start/m.page*8)); n < len(m.table) {
+			m.table = nil
+			return start, end
 		}
 	}
-	return from, end
+	end = min(end, m.tableStart+uint64(len(m.table)/8)*m.page)
+	for from = start; from < end && !m.holds(from); {
+		from += m.page
+	}
+	for to = from; to < end && m.holds(to); {
+		to += m.page
+	}
+	return from, to
+}
+
+// holds reports whether a page in the part of the table that was read holds something.
+func (m *memory) holds(at uint64) bool {
+	entry := binary.LittleEndian.Uint64(m.table[(at-m.tableStart)/m.page*8:])
+	return entry&(pagePresent|pageSwapped) != 0 && entry&pageGuard == 0
 }
 
 // fail notes that a part of a mapping could not be read.

@@ -123,3 +123,25 @@ func TestRefusesGaps(t *testing.T) {
 		t.Error("text that is not in hexadecimal is taken")
 	}
 }
+
+// Whatever stands in a record, reading it ends, and counts what it gives.
+func FuzzRead(f *testing.F) {
+	f.Add(`7 read(3<socket:[1]>,  <unfinished ...>` + "\n" + `7 <... read resumed>"` + traced([]byte("abc")) + `", 4096) = 3` + "\n")
+	f.Add(`7 openat(AT_FDCWD, "` + traced([]byte("/f")) + `", O_RDONLY) = 3</f>` + "\n" + `7 mmap(NULL, 3, PROT_READ, MAP_SHARED, 3</f>, 0) = 0x7f` + "\n")
+	f.Add(`7 splice(12<pipe:[1]>, NULL, 5</memfd:a>(deleted), NULL, 3, 0) = 3` + "\n" + `7 execve("", [], []) = 0`)
+	f.Fuzz(func(t *testing.T, text string) {
+		total := int64(0)
+		r, err := Read(strings.NewReader(text), func(_ string, data []byte) { total += int64(len(data)) })
+		if err != nil {
+			return
+		}
+		if r.Bytes != total {
+			t.Errorf("%d B given, %d counted", total, r.Bytes)
+		}
+		for _, name := range r.Mapped {
+			if !slices.Contains(r.Opened, name) {
+				t.Errorf("%q was mapped, and not opened", name)
+			}
+		}
+	})
+}
