@@ -306,6 +306,18 @@ func (b *batch) send(to *session, m wamp.Message) {
 	b.putFrame(to, e.frame, nil)
 }
 
+// sendLast queues the last message for one receiver: GOODBYE, or ABORT. Nothing comes
+// behind it.
+func (b *batch) sendLast(to *session, m wamp.Message) {
+	b.resetEncodings()
+	e := b.encode(m, nil, to)
+	if e.refusal != nil {
+		b.router.log.Error("cannot encode", "type", m.Type().String(), "reason", e.refusal.Text)
+		return
+	}
+	b.afterPut(to, to.out.PutLast(e.frame), len(e.frame))
+}
+
 // putFrame puts a frame into a session's outbox, and cuts off a session that has
 // not read for so long that its outbox is full.
 func (b *batch) putFrame(to *session, frame []byte, of *sendqueue.Chunk) {

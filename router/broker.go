@@ -258,7 +258,10 @@ func (br *broker) subscribable(b *batch, s *session, m *wamp.Subscribe) (wamp.Ma
 func (sub *subscription) add(s *session, retention uint64) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.subscriptions.get(sub.id) != nil {
+	switch {
+	case s.left:
+		return sessionEnded
+	case s.subscriptions.get(sub.id) != nil:
 		return nil
 	}
 	if refusal := overLimit(len(s.subscriptions), s.router.limits().Subscriptions, tooManySubscriptions); refusal != nil {

@@ -103,8 +103,7 @@ func (m *realm) checkKept() (err error) {
 
 // check compares what the session holds with what the others know of it.
 func (s *session) check() error {
-	calls, invocations := s.inFlight()
-	for _, inv := range calls {
+	for _, inv := range s.madeCalls() {
 		callee := inv.assigned()
 		if callee == nil {
 			continue // it waits
@@ -116,7 +115,7 @@ func (s *session) check() error {
 			return fmt.Errorf("call %d is unknown to its callee", inv.request)
 		}
 	}
-	for _, inv := range invocations {
+	for _, inv := range s.toAnswer() {
 		if !inv.pending() {
 			return fmt.Errorf("invocation %d is unknown to its caller", inv.id)
 		}

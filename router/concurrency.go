@@ -242,6 +242,7 @@ func (l *concurrency) deliverLocked(b *batch, w *waitingCall, callee *session) *
 	}
 	m := &w.message
 	m.Request = w.inv.id
+	m.Details.ReceiveProgress = w.inv.grantProgress(callee)
 	b.begin(w.inv.caller, w.inv.procedure, m)
 	b.resetEncodings()
 	refusal := b.deliverWithin(w.inv, &w.inv.caller.peer, w.inv.procedure, m, callee)

@@ -23,6 +23,9 @@ func newDealer(t *timeouts) *dealer {
 // call routes a CALL to a callee, as an INVOCATION.
 func (d *dealer) call(b *batch, from *session, m *wamp.Call) *wamp.Refusal {
 	b.begin(from, m.Procedure, m)
+	if m.Options.Progress == wamp.True && !from.peer.Roles.Caller.Has(wamp.ProgressiveCallInvocations) {
+		return from.refuse(b, wamp.TypeCall, m.Request, false, progressNotAnnounced)
+	}
 	if m.Request > from.lastCallRequest {
 		from.lastCallRequest = m.Request
 	} else if inv := from.callInFlight(m.Request); inv != nil {
@@ -126,7 +129,6 @@ func (d *dealer) fillInvocation(b *batch, from *session, m *wamp.Call, reg *regi
 	b.invocation.Registration = reg.id
 	b.invocation.Payload = m.Payload
 	b.invocation.Details = wamp.InvocationDetails{
-		ReceiveProgress: m.Options.ReceiveProgress == wamp.True,
 		Progress:        m.Options.Progress == wamp.True,
 		TrustLevel:      from.trust,
 		TransactionHash: m.Options.TransactionHash,
@@ -171,6 +173,7 @@ func (d *dealer) tryCallee(b *batch, from *session, m *wamp.Call, reg *registrat
 // deliverInvocation is offer's part for which the callee must stay one: reg.mu is held. The call
 // has ended if the callee left at the same time; the caller has been told then.
 func (d *dealer) deliverInvocation(b *batch, from *session, m *wamp.Call, inv *invocation) *wamp.Refusal {
+	b.invocation.Details.ReceiveProgress = inv.grantProgress(inv.callee)
 	if inv.moreExpected {
 		// A callee that can't cope with a call in parts, or not be told to stop,
 		// is not given one (WAMP, "Progressive Call Invocations").
@@ -195,7 +198,7 @@ func (d *dealer) deliverInvocation(b *batch, from *session, m *wamp.Call, inv *i
 // newInvocation makes the invocation that a CALL begins, without a callee.
 func (d *dealer) newInvocation(from *session, m *wamp.Call, reg *registration) *invocation {
 	inv := &invocation{caller: from, request: m.Request, procedure: m.Procedure, registration: reg.id,
-		receiveProgress: m.Options.ReceiveProgress == wamp.True, moreExpected: m.Options.Progress == wamp.True}
+		wantsProgress: m.Options.ReceiveProgress == wamp.True, moreExpected: m.Options.Progress == wamp.True}
 	if m.Options.Timeout > 0 && !reg.forwardTimeout {
 		inv.timer = timer{timeouts: d.timeouts, index: -1}
 	}
@@ -251,7 +254,7 @@ func (d *dealer) callContinued(b *batch, from *session, inv *invocation, m *wamp
 // yield routes a YIELD to the caller, as a RESULT.
 func (d *dealer) yield(b *batch, from *session, m *wamp.Yield) *wamp.Refusal {
 	b.begin(from, "", m)
-	inv, refusal := d.findInvocation(b, from, m.Request)
+	inv, refusal := d.findInvocation(b, from, m.Request, !m.Options.Progress)
 	if inv == nil || refusal != nil {
 		return refusal
 	}
@@ -273,7 +276,7 @@ func (d *dealer) calleeError(b *batch, from *session, m *wamp.Error) *wamp.Refus
 	if !m.Error.Valid(wamp.MatchExact) {
 		return from.refuse(b, wamp.TypeError, 0, false, errorURI)
 	}
-	inv, refusal := d.findInvocation(b, from, m.Request)
+	inv, refusal := d.findInvocation(b, from, m.Request, true)
 	if inv == nil || refusal != nil {
 		return refusal
 	}
@@ -283,8 +286,9 @@ func (d *dealer) calleeError(b *batch, from *session, m *wamp.Error) *wamp.Refus
 }
 
 // findInvocation finds the invocation that a callee answers. One that has ended since
-// is nil; one that the callee was never given is a violation.
-func (d *dealer) findInvocation(b *batch, from *session, id wamp.ID) (*invocation, *wamp.Refusal) {
+// is nil, and is over for its callee by a final answer; one that the callee was never
+// given is a violation.
+func (d *dealer) findInvocation(b *batch, from *session, id wamp.ID, final bool) (*invocation, *wamp.Refusal) {
 	from.mu.Lock()
 	inv, last := from.invocations[id], from.lastInvocationID
 	from.mu.Unlock()
@@ -293,6 +297,8 @@ func (d *dealer) findInvocation(b *batch, from *session, id wamp.ID) (*invocatio
 	}
 	if inv != nil {
 		b.inbound.URI = inv.procedure
+	} else if final {
+		from.answered(id)
 	}
 	return inv, nil
 }
@@ -306,7 +312,8 @@ func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.
 		return refusal // what leave does answers the caller
 	}
 	if final && !inv.finish() {
-		return nil // canceled or timed out meanwhile
+		from.answered(inv.id) // canceled or timed out since
+		return nil
 	}
 	if refusal == nil {
 		in, _ := b.inbound.Message.(wamp.Carrier).Carried()
@@ -322,6 +329,9 @@ func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.
 	failure, failed := m.(*wamp.Error)
 	switch {
 	case refusal == nil:
+		if !final {
+			inv.timer.restart() // the timeout is between results (WAMP, "Progressive Call Results")
+		}
 		b.routed(from, 1)
 	case failed && refusal.Reason == wamp.ReasonInconvertible:
 		b.refused(from, refusal)
@@ -341,7 +351,7 @@ func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.
 // and the callee is told to stop, before it may be given another call. It reports
 // whether it was this that ended the call.
 func (d *dealer) endWith(b *batch, inv *invocation, r *wamp.Refusal) bool {
-	ended := inv.remove((*session).dropInvocation)
+	ended := inv.remove((*session).stopInvocation)
 	if ended {
 		inv.sendError(b, r)
 		inv.interrupt(b, "killnowait", r.URI)
@@ -375,7 +385,7 @@ func (d *dealer) cancel(b *batch, from *session, m *wamp.Cancel) *wamp.Refusal {
 		inv.interrupt(b, "kill", wamp.ErrCanceled) // the callee's answer ends the call
 	case mode == "killnowait":
 		d.endWith(b, inv, canceled)
-	case inv.finish():
+	case inv.abandon():
 		inv.sendError(b, canceled)
 	}
 	b.routed(from, 1)
@@ -385,26 +395,33 @@ func (d *dealer) cancel(b *batch, from *session, m *wamp.Cancel) *wamp.Refusal {
 // expire ends a call whose time is over (WAMP, "Call Timeouts").
 func (d *dealer) expire(b *batch, inv *invocation) { d.endWith(b, inv, timedOut) }
 
-// leave ends all that a session that is gone has to do with calls: its
-// registrations, the calls that it made, and those that it was to answer.
+// leave ends all that others have to do with a session that is gone: its registrations,
+// and the calls that it was to answer.
 func (d *dealer) leave(b *batch, s *session) {
 	for _, reg := range s.heldRegistrations() {
 		d.removeCallee(reg, s)
 		s.realm.meta.events.publish(b, s)
 	}
-	calls, invocations := s.inFlight()
-	for _, inv := range calls {
-		if inv.remove((*session).dropInvocation) {
+	for _, inv := range s.toAnswer() {
+		if inv.finish() {
+			inv.sendError(b, calleeLeft)
+			b.makeRoom()
+		}
+	}
+	for _, l := range s.endedCalls.takePlaces() {
+		l.release(s)
+	}
+}
+
+// leaveCalls ends the calls that a session has made which is gone. Its reading goroutine
+// calls it, so no call is at its beginning.
+func (d *dealer) leaveCalls(b *batch, s *session) {
+	for _, inv := range s.madeCalls() {
+		if inv.remove((*session).stopInvocation) {
 			if inv.callee != s {
 				inv.interrupt(b, "killnowait", wamp.ErrCanceled)
 			}
 			inv.releaseSlot()
-			b.makeRoom()
-		}
-	}
-	for _, inv := range invocations {
-		if inv.finish() {
-			inv.sendError(b, calleeLeft)
 			b.makeRoom()
 		}
 	}
@@ -425,8 +442,9 @@ var (
 		Text: "Options.mode must be skip, kill or killnowait"}
 	progressNotRequested = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
 		Text: "the caller did not ask for progressive results"}
-	requestInUse      = wamp.Violation("CALL.Request is the id of a call that is still in flight and not progressive")
-	errorOfWrongType  = wamp.Violation("ERROR.REQUEST.Type must be INVOCATION (68) in what a client sends")
-	errorURI          = wamp.Violation("ERROR.Error is not a URI")
-	unknownInvocation = wamp.Violation("INVOCATION.Request is not the id of an invocation that this session was given")
+	progressNotAnnounced = wamp.Violation("CALL.Options.progress, but HELLO did not announce progressive_call_invocations of the caller")
+	requestInUse         = wamp.Violation("CALL.Request is the id of a call that is still in flight and not progressive")
+	errorOfWrongType     = wamp.Violation("ERROR.REQUEST.Type must be INVOCATION (68) in what a client sends")
+	errorURI             = wamp.Violation("ERROR.Error is not a URI")
+	unknownInvocation    = wamp.Violation("INVOCATION.Request is not the id of an invocation that this session was given")
 )

@@ -8,26 +8,79 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// endedCallsCalls remembers the last progressive calls of a session that have ended. What
-// the caller has sent of them meanwhile is ignored, and does not begin a new call
-// (WAMP, "Progressive Call Invocations": the race between an error and the
-// caller's next part). A session that makes no such calls has nothing here.
+// endedCalls remembers calls that have ended before one side could know it. A session
+// that has none has nothing here.
+//
+// As a caller: the last progressive calls. What the caller has sent of them since is
+// ignored, and does not begin a new call (WAMP, "Progressive Call Invocations": the race
+// between an error and the caller's next part).
+//
+// As a callee: invocations that it has not answered and was not told to stop, and where
+// they still take a place.
 type endedCalls struct {
 	table atomic.Pointer[endedCallsTable]
 }
 
 type endedCallsTable struct {
-	mu   sync.Mutex
-	ids  [32]wamp.ID
-	next int
+	mu     sync.Mutex
+	ids    [32]wamp.ID // CALL.Request
+	next   int
+	places map[wamp.ID]*concurrency // by INVOCATION.Request
+}
+
+// made returns the table, a new one if there is none.
+func (s *endedCalls) made() *endedCallsTable {
+	if table := s.table.Load(); table != nil {
+		return table
+	}
+	s.table.CompareAndSwap(nil, new(endedCallsTable))
+	return s.table.Load()
+}
+
+// keepPlace lets an invocation keep its place, unless most do already.
+func (s *endedCalls) keepPlace(id wamp.ID, l *concurrency, most int) bool {
+	table := s.made()
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	if len(table.places) >= most {
+		return false
+	}
+	if table.places == nil {
+		table.places = make(map[wamp.ID]*concurrency)
+	}
+	table.places[id] = l
+	return true
+}
+
+// takePlace returns where the invocation has a place, which is the caller's to release,
+// or nil.
+func (s *endedCalls) takePlace(id wamp.ID) *concurrency {
+	table := s.table.Load()
+	if table == nil {
+		return nil
+	}
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	l := table.places[id]
+	delete(table.places, id)
+	return l
+}
+
+// takePlaces is takePlace for all invocations.
+func (s *endedCalls) takePlaces() map[wamp.ID]*concurrency {
+	table := s.table.Load()
+	if table == nil {
+		return nil
+	}
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	places := table.places
+	table.places = nil
+	return places
 }
 
 func (s *endedCalls) add(id wamp.ID) {
-	table := s.table.Load()
-	if table == nil {
-		s.table.CompareAndSwap(nil, new(endedCallsTable))
-		table = s.table.Load()
-	}
+	table := s.made()
 	table.mu.Lock()
 	defer table.mu.Unlock()
 	table.ids[table.next%len(table.ids)] = id

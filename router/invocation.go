@@ -1,6 +1,10 @@
 package router
 
 import (
+	"maps"
+	"math"
+	"slices"
+
 	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -12,7 +16,8 @@ type invocation struct {
 	request         wamp.ID // CALL.Request
 	registration    wamp.ID
 	procedure       wamp.URI
-	receiveProgress bool
+	wantsProgress   bool // the caller asks for progressive results
+	receiveProgress bool // and the callee can send them
 	// Of progressive call invocations, first has the details of the first
 	// INVOCATION, and open is whether more is to come. Only the caller's
 	// goroutine uses open.
@@ -27,6 +32,16 @@ type invocation struct {
 	concurrency *concurrency
 	callee      *session
 	id          wamp.ID // INVOCATION.Request
+	abandoned   bool    // its callee keeps its place: see abandonInvocation
+}
+
+// grantProgress reports whether the callee is asked for progressive results: a callee
+// that can't send them, or not be told to stop, is not (WAMP, "Progressive Call
+// Results").
+func (inv *invocation) grantProgress(callee *session) bool {
+	role := &callee.peer.Roles.Callee
+	inv.receiveProgress = inv.wantsProgress && role.Has(wamp.ProgressiveCallResults) && role.Has(wamp.CallCanceling)
+	return inv.receiveProgress
 }
 
 // start enters the invocation into the tables of its caller and its callee, and
@@ -47,6 +62,9 @@ func (inv *invocation) addToCaller() *wamp.Refusal {
 	caller := inv.caller
 	caller.mu.Lock()
 	defer caller.mu.Unlock()
+	if caller.left {
+		return sessionEnded
+	}
 	if refusal := overLimit(len(caller.calls), caller.router.limits().Calls, tooManyCalls); refusal != nil {
 		return refusal
 	}
@@ -67,21 +85,19 @@ func (inv *invocation) keep() *wamp.Refusal {
 	caller, r := inv.caller, inv.caller.router
 	switch {
 	case inv.kept == 0:
-	case caller.kept+inv.kept > r.limits().Queue:
+	case int(caller.kept)+inv.kept > min(r.limits().Queue, math.MaxInt32):
 		return tooMuchKept
 	case r.queued.Add(int64(inv.kept)) > int64(r.limits().QueueTotal)/2:
 		r.queued.Add(-int64(inv.kept))
 		return tooMuchKeptByAll
 	}
-	caller.kept += inv.kept
+	caller.kept += int32(inv.kept)
 	return nil
 }
 
 // sizeOf returns the bytes of the texts in an INVOCATION's details that a caller chooses.
 func sizeOf(d *wamp.InvocationDetails) int {
-	a := &d.Attributes
-	return len(d.TransactionHash) + len(a.EncAlgo) + len(a.EncKey) + len(a.EncSerializer) +
-		len(a.PPTScheme) + len(a.PPTSerializer) + len(a.PPTCipher) + len(a.PPTKeyID)
+	return len(d.TransactionHash) + d.Attributes.Size()
 }
 
 // forgetKept says that nothing is kept for the call any more.
@@ -94,7 +110,7 @@ func (inv *invocation) forgetKept() {
 // forget is forgetKept where caller.mu is held.
 func (inv *invocation) forget() {
 	if inv.kept > 0 {
-		inv.caller.kept -= inv.kept
+		inv.caller.kept -= int32(inv.kept)
 		inv.caller.router.queued.Add(-int64(inv.kept))
 		inv.kept = 0
 	}
@@ -130,6 +146,41 @@ func (s *session) dropInvocation(id wamp.ID) {
 	delete(s.invocations, id)
 }
 
+// abandonInvocation is dropInvocation where the callee has not answered, and is not told
+// that it need not: it is at work, and keeps its place among those that its registration
+// allows until it answers. It keeps as many places as a session may have calls.
+func (s *session) abandonInvocation(id wamp.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inv := s.invocations[id]
+	delete(s.invocations, id)
+	if !s.left && inv != nil && inv.concurrency != nil {
+		inv.abandoned = s.endedCalls.keepPlace(id, inv.concurrency, s.router.limits().Calls)
+	}
+}
+
+// stopInvocation is dropInvocation where the callee has not answered, and will be told to
+// stop if it can be.
+func (s *session) stopInvocation(id wamp.ID) {
+	if s.peer.Roles.Callee.Has(wamp.CallCanceling) {
+		s.dropInvocation(id)
+	} else {
+		s.abandonInvocation(id)
+	}
+}
+
+// answered says that the callee has answered an invocation that has ended before: its
+// place is free, if it has kept it.
+func (s *session) answered(id wamp.ID) {
+	s.mu.Lock()
+	l := s.endedCalls.takePlace(id)
+	delete(s.invocations, id) // whoever has just ended it finds that it is answered
+	s.mu.Unlock()
+	if l != nil {
+		l.release(s)
+	}
+}
+
 // undoInvocation drops an invocation that the callee was never sent: its id is
 // the next one's, if none has been drawn since (WAMP, "IDs": session scope).
 func (s *session) undoInvocation(id wamp.ID) {
@@ -162,10 +213,20 @@ func (inv *invocation) assigned() *session {
 	return inv.callee
 }
 
-// finish takes the invocation out of all tables, and reports whether it was this
-// call that ended it.
+// finish takes the invocation out of all tables, as its callee has answered or left, and
+// reports whether it was this call that ended it.
 func (inv *invocation) finish() bool {
 	ended := inv.remove((*session).dropInvocation)
+	if ended {
+		inv.releaseSlot()
+	}
+	return ended
+}
+
+// abandon ends the invocation without a word to its callee, and reports whether it was
+// this call that ended it.
+func (inv *invocation) abandon() bool {
+	ended := inv.remove((*session).abandonInvocation)
 	if ended {
 		inv.releaseSlot()
 	}
@@ -200,7 +261,7 @@ func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 // allows, or waited for, to another call.
 func (inv *invocation) releaseSlot() {
 	switch {
-	case inv.concurrency == nil:
+	case inv.concurrency == nil, inv.abandoned:
 	case inv.callee != nil:
 		inv.concurrency.release(inv.callee)
 	default:
@@ -231,16 +292,16 @@ func (s *session) callInFlight(request wamp.ID) *invocation {
 	return s.calls[request]
 }
 
-// inFlight returns the calls that the session has made, and those that it is to
-// answer.
-func (s *session) inFlight() (calls, invocations []*invocation) {
+// madeCalls returns the session's calls in flight.
+func (s *session) madeCalls() []*invocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, inv := range s.calls {
-		calls = append(calls, inv)
-	}
-	for _, inv := range s.invocations {
-		invocations = append(invocations, inv)
-	}
-	return calls, invocations
+	return slices.Collect(maps.Values(s.calls))
+}
+
+// toAnswer returns the invocations that the session is to answer.
+func (s *session) toAnswer() []*invocation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.invocations))
 }

@@ -20,6 +20,11 @@ type keepalive struct {
 func (w *keepalive) rearm(s *session) {
 	every := s.router.limits().PingEvery
 	switch {
+	case every <= 0:
+		if !w.deadlineSet.IsZero() && !s.ending.Load() { // it was otherwise
+			w.pinged, w.deadlineSet = false, time.Time{}
+			s.setReadDeadline(time.Time{})
+		}
 	case w.pinged:
 		w.setDeadline(s, s.router.limits().PingTimeout)
 	case every > 0 && (w.deadlineSet.IsZero() || w.lastBatch.Sub(w.deadlineSet) >= every/8):
@@ -29,13 +34,35 @@ func (w *keepalive) rearm(s *session) {
 
 func (w *keepalive) setDeadline(s *session, wait time.Duration) {
 	w.deadlineSet = time.Now()
+	s.setReadDeadline(w.deadlineSet.Add(wait))
+}
+
+// setReadDeadline sets the time by which the client must have sent something, unless
+// the router is ending the session: then another deadline holds.
+func (s *session) setReadDeadline(at time.Time) {
 	if s.ending.Load() {
-		return // dismiss or cutOff has set another
+		return
 	}
-	_ = s.out.Conn.SetReadDeadline(w.deadlineSet.Add(wait))
-	if s.ending.Load() { // meanwhile
-		_ = s.out.Conn.SetReadDeadline(w.deadlineSet.Add(goodbyeTimeout))
+	_ = s.out.Conn.SetReadDeadline(at)
+	if s.ending.Load() { // since then
+		_ = s.out.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 	}
+}
+
+// onSilence deals with a deadline that has passed, and reports whether to go on reading:
+// the client is asked for a sign of life first, and none is asked for any more if the
+// limits have changed.
+func (w *keepalive) onSilence(s *session) (on bool) {
+	switch {
+	case s.ending.Load():
+		return false
+	case s.router.limits().PingEvery <= 0:
+		return true
+	case w.pinged:
+		return false
+	}
+	w.ping(s)
+	return true
 }
 
 // ping asks for a sign of life.

@@ -86,6 +86,15 @@ func (l *limitsInForce) values() wamp.ValueLimits {
 	return wamp.ValueLimits{Nesting: l.Nesting, Elements: l.Elements}
 }
 
+// nextPing is when a session has been silent for PingEvery from now on; the zero time:
+// never.
+func (l *limitsInForce) nextPing() time.Time {
+	if l.PingEvery <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(l.PingEvery)
+}
+
 // linger bounds the time that a connection stays open after its last message.
 func (l *limitsInForce) linger(deadline time.Time) time.Duration {
 	return max(0, min(l.CloseTimeout, time.Until(deadline)))

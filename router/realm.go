@@ -62,6 +62,7 @@ type realm struct {
 
 	mu       sync.Mutex
 	sessions map[wamp.ID]*session
+	left     sync.Cond // signalled when a session has been withdrawn; its L is mu
 }
 
 func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
@@ -75,6 +76,7 @@ func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 		log:          log,
 		historyStore: c.HistoryStore,
 	}
+	m.left.L = &m.mu
 	m.meta = newMetaAPI(m, &c)
 	if m.historyStore == nil {
 		m.historyStore = eventstore.Memory{}
@@ -149,6 +151,23 @@ func (m *realm) remove(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.sessions, s.peer.Session)
+}
+
+// withdrawn says that a session has been withdrawn from everything.
+func (m *realm) withdrawn(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.withdrawn.Store(true)
+	m.left.Broadcast()
+}
+
+// awaitWithdrawal waits for withdrawn.
+func (m *realm) awaitWithdrawal(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for !s.withdrawn.Load() {
+		m.left.Wait()
+	}
 }
 
 // allSessions returns the sessions of this moment.

@@ -203,6 +203,9 @@ func (reg *registration) add(s *session, m *wamp.Register) *wamp.Refusal {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.left {
+		return sessionEnded
+	}
 	if refusal := overLimit(len(s.registrations), s.router.limits().Registrations, tooManyRegistrations); refusal != nil {
 		return refusal
 	}

@@ -58,13 +58,16 @@ func (r *Router) Reload(c Config) error {
 		}
 	}
 	limits := newLimits(c.Limits)
-	r.currentLimits.Store(limits)
+	before := r.currentLimits.Swap(limits)
 	for i := range c.Realms {
 		r.realms[c.Realms[i].Name].setHooks(&c.Realms[i])
 	}
 	for _, m := range r.order {
 		for _, s := range m.allSessions() {
 			s.out.SetLimits(&limits.queue)
+			if limits.PingEvery != before.PingEvery {
+				s.setReadDeadline(limits.nextPing())
+			}
 			b := r.newBatch()
 			s.revokeForbidden(b)
 			b.end()

@@ -28,6 +28,8 @@ type session struct {
 	ending        atomic.Bool
 	internal      bool        // a Local's: it needs no permission
 	warmupBatches uint8       // of messages that came, up to settling; only its reading goroutine uses it
+	departed      bool        // leave has been called; the same
+	withdrawn     atomic.Bool // nobody reaches it any more
 	noEndEvents   atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
 	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
@@ -38,11 +40,11 @@ type session struct {
 	endedCalls      endedCalls
 
 	mu               sync.Mutex // guards what follows; no other session's is taken under it
-	left             bool       // left: nothing may be added any more
+	left             bool       // nothing may be added any more: see withdraw
+	kept             int32      // bytes that are kept for its calls
 	subscriptions    subscriptionSet
 	registrations    map[wamp.ID]*registration
 	calls            map[wamp.ID]*invocation // by CALL.Request, made by this session
-	kept             int                     // bytes that are kept for calls
 	invocations      map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
 	lastInvocationID wamp.ID                 // the INVOCATION.Request given out last
 	details          map[string]any          // by wamp.session.modify_details; replaced, not changed
@@ -73,8 +75,7 @@ func (s *session) serve(w *keepalive) (rests bool) {
 		frame, err := s.out.Conn.Read()
 		switch {
 		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && !w.pinged && !s.ending.Load():
-			w.ping(s)
+		case errors.Is(err, os.ErrDeadlineExceeded) && w.onSilence(s):
 			continue
 		default:
 			s.readFailed(err)
@@ -193,12 +194,12 @@ func (s *session) message(b *batch, body []byte) (on bool) {
 // of its transport, the connection. The client is told reason by GOODBYE, unless
 // that is empty or the router's own GOODBYE has crossed the client's.
 func (s *session) finishGoodbye(b *batch, reason wamp.URI) {
-	s.mu.Lock() // not while dismiss is at it
+	s.mu.Lock() // not while sendGoodbye is at it
 	told := s.ending.Swap(true)
 	s.mu.Unlock()
 	s.leave()
 	if reason != "" && !told {
-		b.send(s, &wamp.Goodbye{Reason: reason})
+		b.sendLast(s, &wamp.Goodbye{Reason: reason})
 	}
 	s.sendControl(b, transport.OpClose, closeNormal)
 	b.flush()
@@ -232,7 +233,7 @@ func (s *session) abort(b *batch, r *wamp.Refusal) (on bool) {
 	s.ending.Store(true)
 	s.ended.CompareAndSwap(nil, r)
 	s.leave()
-	b.send(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
+	b.sendLast(s, &wamp.Abort{Reason: r.URI, Details: wamp.Closing{Message: r.Text}})
 	s.sendControl(b, transport.OpClose, closeNormal)
 	b.flush()
 	s.out.Abort(&b.scratch)
@@ -278,47 +279,62 @@ func (s *session) readFailed(err error) {
 // counts them.
 func (s *session) sendControl(b *batch, op transport.Op, body []byte) {
 	if frame := s.out.Conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
-		b.putFrame(s, frame, nil)
+		b.afterPut(s, s.out.PutControl(frame), len(frame))
 	}
 }
 
 // goodbyeTimeout is how long a session that is told GOODBYE has to answer.
 const goodbyeTimeout = time.Second
 
-// sendGoodbye ends the session on the router's side: GOODBYE, then the client's
-// own within a second, then the connection is closed.
+// sendGoodbye ends the session on the router's side: nobody reaches it any more, then
+// GOODBYE, and nothing behind it, then the client's own within a second, then the
+// connection is closed.
 func (s *session) sendGoodbye(reason wamp.URI, text string) {
 	b := s.router.newBatch()
 	defer b.end()
-	goodbye := b.encode(&wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}}, nil, s)
+	s.withdraw(b)
 	s.mu.Lock()
 	first := !s.ending.Swap(true)
-	owed := first && goodbye.refusal == nil && s.out.Put(goodbye.frame, nil) == sendqueue.PutNeedsFlush
+	if first {
+		b.sendLast(s, &wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}})
+	}
 	s.mu.Unlock()
 	if !first {
 		return
 	}
-	if owed {
-		s.out.Flush(&b.scratch)
-	}
+	b.flush()
 	_ = s.out.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 }
 
-// leave removes the session from everything that knows of it, if that has not
-// been done. A client that is told that its session has ended, is told after
-// this: it may come again at once, and register what it had registered.
-func (s *session) leave() {
+// withdraw takes the session out of all tables, by which others reach it, and ends the
+// calls that it was to answer. It returns when that is done, whoever did it. A client that is
+// told that its session has ended is told after this: it may come again at once, and
+// register what it had registered.
+func (s *session) withdraw(b *batch) {
 	s.mu.Lock()
-	gone := s.left
+	another := s.left
 	s.left = true
 	s.mu.Unlock()
-	if gone {
+	if another {
+		s.realm.awaitWithdrawal(s)
 		return
 	}
-	b := s.router.newBatch()
 	s.realm.remove(s)
 	s.realm.broker.leave(b, s)
 	s.realm.dealer.leave(b, s)
+	s.realm.withdrawn(s)
+}
+
+// leave ends the session, but for its connection, if that has not been done. Only its
+// reading goroutine calls it.
+func (s *session) leave() {
+	if s.departed {
+		return
+	}
+	s.departed = true
+	b := s.router.newBatch()
+	s.withdraw(b)
+	s.realm.dealer.leaveCalls(b, s)
 	if !s.noEndEvents.Load() {
 		s.publishTestaments(b)
 		s.realm.meta.left(b, s)
@@ -329,6 +345,9 @@ func (s *session) leave() {
 		s.router.notify(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})
 	}
 }
+
+// sessionEnded refuses what a session asks for while the router ends it.
+var sessionEnded = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled, Text: "the session has ended"}
 
 // overLimit returns the refusal if there are limit already of what a session
 // may hold some of.

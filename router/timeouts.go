@@ -25,6 +25,7 @@ type timeouts struct {
 // of the invocation, and the rest guarded by its mu.
 type timer struct {
 	timeouts *timeouts // nil: the call has no timeout
+	after    time.Duration
 	deadline time.Time
 	index    int // index in the heap; -1: not in it
 	stopped  bool
@@ -42,7 +43,7 @@ func (x *timeouts) start(inv *invocation, after time.Duration) {
 	if x.closed || inv.timer.stopped {
 		return
 	}
-	inv.timer.deadline = time.Now().Add(after)
+	inv.timer.after, inv.timer.deadline = after, time.Now().Add(after)
 	heap.Push(&x.heap, inv)
 	if !x.running {
 		x.running = true
@@ -50,6 +51,19 @@ func (x *timeouts) start(inv *invocation, after time.Duration) {
 		go x.run()
 	} else if inv.timer.index == 0 {
 		x.wakeUp()
+	}
+}
+
+// restart begins the time of a call anew, unless it is over or has not begun.
+func (t *timer) restart() {
+	if t.timeouts == nil {
+		return
+	}
+	t.timeouts.mu.Lock()
+	defer t.timeouts.mu.Unlock()
+	if t.index >= 0 {
+		t.deadline = time.Now().Add(t.after)
+		heap.Fix(&t.timeouts.heap, t.index)
 	}
 }
 

@@ -253,3 +253,67 @@ func TestConcurrencyOpaque(t *testing.T) {
 		other.ExpectNothing()
 	})
 }
+
+// A callee that was not told to stop is at work until it answers, and is given no other
+// call meanwhile.
+func TestConcurrencyUntilAnswered(t *testing.T) {
+	without := func(h *wamp.Hello) { h.Details.Roles.Callee.Features = 0 }
+	for name, end := range map[string]func(alice *routertest.Peer, request wamp.ID){
+		"timed out": func(alice *routertest.Peer, request wamp.ID) { alice.ExpectError(request, wamp.ErrTimeout) },
+		"canceled": func(alice *routertest.Peer, request wamp.ID) {
+			alice.Send(&wamp.Cancel{Request: request})
+			alice.ExpectError(request, wamp.ErrCanceled)
+		},
+		"skipped": func(alice *routertest.Peer, request wamp.ID) {
+			alice.Send(&wamp.Cancel{Request: request, Options: wamp.CancelOptions{Mode: "skip"}})
+			alice.ExpectError(request, wamp.ErrCanceled)
+		},
+		"left": func(alice *routertest.Peer, _ wamp.ID) { alice.Leave() },
+	} {
+		for _, answer := range []string{"yields", "fails", "leaves"} {
+			t.Run(name+", "+answer, func(t *testing.T) {
+				w := routertest.NewWorld(t)
+				alice, carol := w.Join("alice", "websocket", wamp.JSON), w.Join("carol", "unix", wamp.JSON)
+				bob := w.Join("bob", "rawsocket", wamp.CBOR, func(h *wamp.Hello) {
+					if name != "skipped" {
+						without(h)
+					}
+				})
+				options := wamp.RegisterOptions{Invoke: "roundrobin", Concurrency: 1}
+				bob.Register(routertest.Procedure, options)
+				var o wamp.CallOptions
+				if name == "timed out" {
+					o.Timeout = 50
+				}
+				request := alice.CallWith(routertest.Procedure, wamp.FormNone, "runs", o)
+				running := routertest.Expect[*wamp.Invocation](bob)
+				end(alice, request)
+				if name == "left" {
+					w.WaitSessions(2)
+				}
+				carol.CallWith(routertest.Procedure, wamp.FormNone, "waits", wamp.CallOptions{})
+				carol.ExpectNothing() // it has come
+				bob.ExpectNothing()
+				bob.Yield(running, wamp.FormNone, "a part", true) // which is no answer
+				bob.ExpectNothing()
+				switch answer {
+				case "yields":
+					bob.Yield(running, wamp.FormNone, "late", false)
+				case "fails":
+					bob.Send(&wamp.Error{RequestType: wamp.TypeInvocation, Request: running.Request, Error: "com.example.error.late"})
+				case "leaves":
+					dave := w.Join("dave", "rawsocket", wamp.CBOR)
+					dave.Register(routertest.Procedure, options)
+					dave.WantPayload(routertest.Expect[*wamp.Invocation](dave), wamp.FormNone, "waits")
+					bob.Leave()
+					w.WaitSessions(map[bool]int{true: 2, false: 3}[name == "left"])
+					return
+				}
+				i := routertest.Expect[*wamp.Invocation](bob)
+				bob.WantPayload(i, wamp.FormNone, "waits")
+				bob.Yield(i, wamp.FormNone, "done", false)
+				carol.WantPayload(routertest.Expect[*wamp.Result](carol), wamp.FormNone, "done")
+			})
+		}
+	}
+}

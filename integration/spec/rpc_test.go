@@ -397,3 +397,50 @@ func TestSharedRegistrationOpaque(t *testing.T) {
 		old.ExpectNothing()
 	})
 }
+
+// Bob is asked for progressive results if he can send them and be told to stop; what he
+// sends unasked is left out (WAMP, "Progressive Call Results").
+func TestProgressiveCallResultsUnannounced(t *testing.T) {
+	for name, features := range map[string]wamp.Features{
+		"neither":      0,
+		"no canceling": wamp.NewFeatures(wamp.ProgressiveCallResults),
+		"no results":   wamp.NewFeatures(wamp.CallCanceling),
+	} {
+		for _, concurrency := range []uint64{0, 1} {
+			t.Run(name, func(t *testing.T) {
+				w := routertest.NewWorld(t)
+				alice := w.Join("alice", "websocket", wamp.JSON)
+				bob := w.Join("bob", "rawsocket", wamp.CBOR, func(h *wamp.Hello) { h.Details.Roles.Callee.Features = features })
+				bob.Register(routertest.Procedure, wamp.RegisterOptions{Concurrency: concurrency})
+				for range 2 { // the second waits for the first, if Bob has one at a time
+					alice.CallWith(routertest.Procedure, wamp.FormNone, "go", wamp.CallOptions{ReceiveProgress: wamp.True})
+				}
+				for range 2 {
+					i := routertest.Expect[*wamp.Invocation](bob)
+					if i.Details.ReceiveProgress {
+						t.Error("Bob is asked for progressive results")
+					}
+					bob.Yield(i, wamp.FormNone, "a part", true)
+					bob.Yield(i, wamp.FormNone, "all", false)
+					alice.WantPayload(routertest.Expect[*wamp.Result](alice), wamp.FormNone, "all")
+				}
+			})
+		}
+	}
+}
+
+// A caller that did not announce progressive call invocations breaks the protocol with
+// one.
+func TestProgressiveCallInvocationsUnannounced(t *testing.T) {
+	w := routertest.NewWorld(t)
+	bob := w.Join("bob", "rawsocket", wamp.CBOR)
+	bob.Register(routertest.Procedure, wamp.RegisterOptions{})
+	for _, procedure := range []wamp.URI{routertest.Procedure, "com.example.nobody", "wamp.session.count"} {
+		alice := w.Join("alice", "websocket", wamp.JSON, func(h *wamp.Hello) {
+			h.Details.Roles.Caller.Features = wamp.NewFeatures(wamp.ProgressiveCallResults, wamp.CallCanceling)
+		})
+		alice.CallWith(procedure, wamp.FormNone, "one", wamp.CallOptions{Progress: wamp.True})
+		alice.ExpectAbort(wamp.ErrProtocolViolation)
+	}
+	bob.ExpectNothing()
+}
