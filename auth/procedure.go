@@ -234,7 +234,7 @@ func answeredCRA(answer map[string]any) (*CRACredential, error) {
 	c.Salt, _ = answer["salt"].(string)
 	for key, to := range map[string]*int{"iterations": &c.Iterations, "keylen": &c.KeyLength} {
 		if v, given := answer[key]; given {
-			n, ok := number(v)
+			n, ok := proof.Integer(v)
 			if !ok {
 				return nil, errCredential
 			}
@@ -250,8 +250,8 @@ func answeredCRA(answer map[string]any) (*CRACredential, error) {
 func answeredSCRAM(answer map[string]any) (*SCRAMCredential, error) {
 	c := &SCRAMCredential{}
 	c.KDF, _ = answer["kdf"].(string)
-	c.Iterations, _ = number(answer["iterations"])
-	c.Memory, _ = number(answer["memory"])
+	c.Iterations, _ = proof.Integer(answer["iterations"])
+	c.Memory, _ = proof.Integer(answer["memory"])
 	for key, to := range map[string]*[]byte{"salt": &c.Salt, "stored-key": &c.StoredKey, "server-key": &c.ServerKey} {
 		text, _ := answer[key].(string)
 		*to, _ = hex.DecodeString(text)
@@ -260,21 +260,6 @@ func answeredSCRAM(answer map[string]any) (*SCRAMCredential, error) {
 		return nil, errCredential
 	}
 	return c, nil
-}
-
-// number converts a decoded integer of any type.
-func number(v any) (int, bool) {
-	switch v := v.(type) {
-	case int:
-		return v, v >= 0
-	case int64:
-		return int(v), v >= 0
-	case uint64:
-		return int(v), v <= 1<<31-1
-	case float64:
-		return int(v), v >= 0 && v <= 1<<31-1 && v == float64(int(v))
-	}
-	return 0, false
 }
 
 // ProcedureAuthorizer calls a WAMP procedure, in the same way as Crossbar's dynamic

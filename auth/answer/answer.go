@@ -121,8 +121,8 @@ func (a craMethod) Respond(_ context.Context, c *wamp.Challenge, _ *transport.In
 	key := a.secret
 	if salt, salted := c.Extra["salt"]; salted && salt != nil {
 		text, ok := salt.(string)
-		iterations, ok1 := integer(c.Extra["iterations"])
-		length, ok2 := integer(c.Extra["keylen"])
+		iterations, ok1 := proof.Integer(c.Extra["iterations"])
+		length, ok2 := proof.Integer(c.Extra["keylen"])
 		if !ok || !ok1 || !ok2 {
 			return "", nil, errChallenge
 		}
@@ -144,27 +144,4 @@ func addExtra(d *wamp.HelloDetails, entries map[string]any) {
 	}
 	maps.Copy(extra, entries)
 	d.AuthExtra = extra
-}
-
-// integer converts a decoded number of any type to an int from 0 to 2^31-1.
-func integer(v any) (int, bool) {
-	var n int64
-	switch v := v.(type) {
-	case int:
-		n = int64(v)
-	case int64:
-		n = v
-	case uint64:
-		if v > 1<<53 {
-			return 0, false
-		}
-		n = int64(v)
-	case float64:
-		if n = int64(v); float64(n) != v {
-			return 0, false
-		}
-	default:
-		return 0, false
-	}
-	return int(n), n >= 0 && n <= 1<<31-1
 }

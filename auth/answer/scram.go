@@ -72,7 +72,7 @@ func (a *scramHandshake) Respond(_ context.Context, c *wamp.Challenge, info *tra
 	var parameters proof.SCRAMParameters
 	x.Nonce, ok1 = c.Extra["nonce"].(string)
 	x.Salt, ok2 = c.Extra["salt"].(string)
-	x.Iterations, ok3 = integer(c.Extra["iterations"])
+	x.Iterations, ok3 = proof.Integer(c.Extra["iterations"])
 	parameters.KDF, ok4 = c.Extra["kdf"].(string)
 	if !ok1 || !ok2 || !ok3 || !ok4 || strings.Contains(x.Nonce, ",") || (parameters.KDF == proof.Argon2idText) && !x.Autobahn {
 		return "", nil, errChallenge
@@ -84,7 +84,7 @@ func (a *scramHandshake) Respond(_ context.Context, c *wamp.Challenge, info *tra
 		}
 	}
 	parameters.Iterations = x.Iterations
-	parameters.Memory, _ = integer(c.Extra["memory"])
+	parameters.Memory, _ = proof.Integer(c.Extra["memory"])
 	if parameters.Salt, err = base64.StdEncoding.DecodeString(x.Salt); err != nil {
 		return "", nil, errChallenge
 	}
