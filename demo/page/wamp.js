@@ -7,7 +7,7 @@ const PUBLISH = 16, PUBLISHED = 17, SUBSCRIBE = 32, SUBSCRIBED = 33, EVENT = 36;
 const features = { payload_transparency: true, payload_encryption_cryptobox: true };
 
 export class Session {
-  // connect resolves with a session that has been welcomed. onsend is told each
+  // connect resolves with a session that has been welcomed. onsend gets each
   // frame as it is sent; onclose, once, that the session is over and why.
   static connect(url, realm, { onsend = () => {}, onclose = () => {} } = {}) {
     return new Promise((resolve, reject) => {

@@ -1,6 +1,6 @@
 // Command sbom lists what a Go program was built of, as a CycloneDX 1.6 document
 // in JSON: what the toolchain wrote into the binary, and nothing else. So it can be
-// made, and checked, by whoever has the binary.
+// created and checked by anyone who has the binary.
 package main
 
 import (
