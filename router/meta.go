@@ -18,6 +18,8 @@ type metaAPI struct {
 	// service stands for the router where a session is asked for. It is in no
 	// table, and nothing is ever sent to it.
 	service *session
+
+	subscriptionIDs, registrationIDs idLists
 }
 
 // metaProcedure is one procedure of the router's own.

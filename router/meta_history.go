@@ -74,7 +74,7 @@ func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 	w := newWindow(q)
 	return h.log.Scan(q.reverse, func(e *eventstore.Event) bool {
 		in, on := w.admits(e)
-		if !in || !admits(&e.Receivers, &c.from.peer) { // exclude_me was for the event's own time
+		if !in || !e.Admits(&c.from.peer) { // exclude_me was for the event's own time
 			return on
 		}
 		if q.limit > 0 && len(c.result) >= q.limit || len(c.result) > 0 && room < e.Size() {

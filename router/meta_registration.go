@@ -21,6 +21,7 @@ var registrationProcedures = map[wamp.URI]metaProcedure{
 
 var registrations = metaTable[*registration]{
 	tables: func(m *realm) (*uriindex.Index[*registration], *sync.Map) { return m.dealer.procedures, &m.dealer.byID },
+	ids:    func(m *realm) *idLists { return &m.meta.registrationIDs },
 	match: func(m *realm, procedure wamp.URI) any {
 		if reg := m.dealer.find(m.hooks.Load(), procedure); reg != nil {
 			return idOf(reg)

@@ -93,10 +93,10 @@ func listSessions(c *metaCall) *wamp.Refusal {
 	return refusal
 }
 
-func idsOf(sessions []*session) []any {
-	ids := make([]any, len(sessions))
+func idsOf(sessions []*session) []wamp.ID {
+	ids := make([]wamp.ID, len(sessions))
 	for i, s := range sessions {
-		ids[i] = uint64(s.peer.Session)
+		ids[i] = s.peer.Session
 	}
 	return ids
 }

@@ -21,6 +21,7 @@ var subscriptionProcedures = map[wamp.URI]metaProcedure{
 
 var subscriptions = metaTable[*subscription]{
 	tables: func(m *realm) (*uriindex.Index[*subscription], *sync.Map) { return m.broker.topics, &m.broker.byID },
+	ids:    func(m *realm) *idLists { return &m.meta.subscriptionIDs },
 	match: func(m *realm, topic wamp.URI) any {
 		var ids []any
 		for _, sub := range m.broker.topics.All(nil, topic) {

@@ -12,12 +12,22 @@ import (
 // "Subscription Meta API" and "Registration Meta API").
 type metaTable[T listable] struct {
 	tables func(m *realm) (*uriindex.Index[T], *sync.Map) // by URI or pattern, and by id
+	ids    func(m *realm) *idLists
 	// match answers which of them match a URI: nil, an id, or a list.
 	match func(m *realm, uri wamp.URI) any
 	// revoke revokes a session's part, and tells it of that if it understands. It
 	// reports false if the session has no part.
 	revoke  func(c *metaCall, one T, s *session, reason string) bool
 	unknown *wamp.Refusal
+}
+
+// idLists are the ids of all subscriptions or registrations of a realm, by match, as they
+// were after so many changes. A CALL of a few bytes asks for them: so nobody lists
+// what has been listed already, nor while somebody else does.
+type idLists struct {
+	mu      sync.Mutex
+	changes uint64
+	lists   map[string]any // of []wamp.ID; nil: not asked for yet. Replaced, not changed
 }
 
 // listable is a subscription or a registration.
@@ -28,14 +38,23 @@ type listable interface {
 }
 
 func (table *metaTable[T]) list(c *metaCall) *wamp.Refusal {
-	lists := map[string]any{"exact": []any{}, "prefix": []any{}, "wildcard": []any{}}
 	all, _ := table.tables(c.realm)
-	all.Each(func(one T) bool {
-		match, id := one.key()
-		lists[match.String()] = append(lists[match.String()].([]any), uint64(id))
-		return true
-	})
-	c.result = []any{lists}
+	ids := table.ids(c.realm)
+	ids.mu.Lock()
+	defer ids.mu.Unlock()
+	if now := all.Changes.Load(); ids.lists == nil || ids.changes != now {
+		lists := map[wamp.Match][]wamp.ID{wamp.MatchExact: {}, wamp.MatchPrefix: {}, wamp.MatchWildcard: {}}
+		all.Each(func(one T) bool {
+			match, id := one.key()
+			lists[match] = append(lists[match], id)
+			return true
+		})
+		ids.changes, ids.lists = now, make(map[string]any, len(lists))
+		for match, list := range lists {
+			ids.lists[match.String()] = list
+		}
+	}
+	c.result = []any{ids.lists}
 	return nil
 }
 

@@ -73,9 +73,3 @@ func (r *receivers) admits(to *wamp.Peer) bool {
 	}
 	return true
 }
-
-// admits asks about a single receiver.
-func admits(o *wamp.PublishOptions, to *wamp.Peer) bool {
-	r := receiversOf(o)
-	return r.admits(to)
-}

@@ -158,7 +158,7 @@ func replay(b *batch, s *session, e *eventstore.Event, match wamp.Match, id wamp
 // mayReceive reports whether a session would have got the event, had it been
 // subscribed when the event was published.
 func mayReceive(e *eventstore.Event, to *wamp.Peer) bool {
-	return !(e.From == to.Session && e.Receivers.ExcludeMe.Or(true)) && admits(&e.Receivers, to)
+	return !(e.From == to.Session && e.Receivers.ExcludeMe.Or(true)) && e.Admits(to)
 }
 
 // check looks for contradictions.

@@ -1,8 +1,10 @@
 package eventstore
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -17,13 +19,13 @@ type Event struct {
 	// Event has the topic in Details.Topic. Its Subscription is to be set in a copy.
 	Event wamp.Event
 	// Receivers has the lists of receivers and exclude_me of the PUBLISH, and nothing
-	// else.
+	// else. The lists are sorted: see Admits.
 	Receivers wamp.PublishOptions
 	size      int // about the bytes that it takes in memory
 }
 
 // New makes a stored event of an event and the PUBLISH that it came from. It copies
-// the payload; the lists of receivers are shared with m.
+// the payload and the lists of receivers.
 func New(event *wamp.Event, m *wamp.Publish, from wamp.ID) *Event {
 	e := &Event{At: time.Now().UTC().Truncate(time.Millisecond), From: from, Event: *event, Receivers: receiversOf(&m.Options)}
 	e.Event.Details.Topic = m.Topic
@@ -38,10 +40,38 @@ func (e *Event) Size() int { return e.size }
 // receiversOf returns only the options that select receivers.
 func receiversOf(o *wamp.PublishOptions) wamp.PublishOptions {
 	return wamp.PublishOptions{
-		ExcludeMe: o.ExcludeMe, Exclude: o.Exclude, Eligible: o.Eligible,
-		ExcludeAuthID: o.ExcludeAuthID, ExcludeAuthRole: o.ExcludeAuthRole,
-		EligibleAuthID: o.EligibleAuthID, EligibleAuthRole: o.EligibleAuthRole,
+		ExcludeMe: o.ExcludeMe, Exclude: sorted(o.Exclude), Eligible: sorted(o.Eligible),
+		ExcludeAuthID: sorted(o.ExcludeAuthID), ExcludeAuthRole: sorted(o.ExcludeAuthRole),
+		EligibleAuthID: sorted(o.EligibleAuthID), EligibleAuthRole: sorted(o.EligibleAuthRole),
 	}
+}
+
+// sorted returns a copy in order; nil stays nil.
+func sorted[T cmp.Ordered](list []T) []T {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
+}
+
+// Admits reports whether the lists of receivers let a session have the event (WAMP,
+// "Subscriber Black- and Whitelisting"). It takes the logarithm of their lengths: an
+// event is asked about by everybody who asks for what was retained, however long the
+// lists are that it came with.
+func (e *Event) Admits(to *wamp.Peer) bool {
+	o := &e.Receivers
+	switch {
+	case in(o.Exclude, to.Session), in(o.ExcludeAuthID, to.AuthID), in(o.ExcludeAuthRole, to.AuthRole),
+		o.Eligible != nil && !in(o.Eligible, to.Session),
+		o.EligibleAuthID != nil && !in(o.EligibleAuthID, to.AuthID),
+		o.EligibleAuthRole != nil && !in(o.EligibleAuthRole, to.AuthRole):
+		return false
+	}
+	return true
+}
+
+func in[T cmp.Ordered](list []T, v T) bool {
+	_, found := slices.BinarySearch(list, v)
+	return found
 }
 
 func (e *Event) measure() int {
@@ -77,9 +107,19 @@ func (e *Event) Append(dst []byte) ([]byte, error) {
 
 const recordHeader = 2 + 8 + 8 + 4
 
+// Parser reads records. One that reads many costs each of them less than a new one would.
+// It is not for concurrent use.
+type Parser struct {
+	decoder *codec.Decoder
+}
+
 // Parse reads a record that Append wrote. The event's payload refers to b. Anything
 // else is an error, ErrRecord if it is not of a known version.
-func Parse(b []byte) (*Event, error) {
+func (p *Parser) Parse(b []byte) (*Event, error) {
+	if p.decoder == nil {
+		p.decoder = codec.NewDecoder()
+	}
+	d := p.decoder
 	if len(b) < recordHeader || b[0] != recordVersion || !wamp.Serializer(b[1]).Valid() {
 		return nil, ErrRecord
 	}
@@ -93,7 +133,6 @@ func Parse(b []byte) (*Event, error) {
 	if uint64(n) > uint64(len(b)-recordHeader) {
 		return nil, ErrRecord
 	}
-	d := codec.NewDecoder()
 	m, err := d.Decode(s, b[recordHeader:recordHeader+n])
 	if err != nil {
 		return nil, err
@@ -102,7 +141,7 @@ func Parse(b []byte) (*Event, error) {
 	if !ok {
 		return nil, ErrRecord
 	}
-	e.Receivers = lists.Options
+	e.Receivers = receiversOf(&lists.Options) // files have had them in any order
 	if m, err = d.Decode(s, b[recordHeader+n:]); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,9 @@ package eventstore
 import (
 	"bytes"
 	"reflect"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -26,7 +29,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Parse(record)
+		got, err := new(Parser).Parse(record)
 		if err != nil {
 			t.Fatal(s, err)
 		}
@@ -52,7 +55,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(record[:len(record)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := Parse(b)
+		e, err := new(Parser).Parse(b)
 		if err != nil {
 			return
 		}
@@ -60,4 +63,66 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("what was read can't be stored: %v", err)
 		}
 	})
+}
+
+// The lists of receivers admit whom they admit as a PUBLISH's, in any order, and after
+// they were stored.
+func TestAdmits(t *testing.T) {
+	to := &wamp.Peer{Session: 5, AuthID: "bob", AuthRole: "staff"}
+	for i, c := range []struct {
+		o    wamp.PublishOptions
+		want bool
+	}{
+		{wamp.PublishOptions{}, true},
+		{wamp.PublishOptions{Exclude: []wamp.ID{9, 5, 1}}, false},
+		{wamp.PublishOptions{Exclude: []wamp.ID{9, 6, 1}}, true},
+		{wamp.PublishOptions{Eligible: []wamp.ID{}}, false},
+		{wamp.PublishOptions{Eligible: []wamp.ID{9, 5, 1}}, true},
+		{wamp.PublishOptions{ExcludeAuthID: []string{"zoe", "bob", "ann"}}, false},
+		{wamp.PublishOptions{EligibleAuthID: []string{"zoe", "ann"}}, false},
+		{wamp.PublishOptions{EligibleAuthID: []string{"zoe", "bob", "ann"}, EligibleAuthRole: []string{"user", "staff"}}, true},
+		{wamp.PublishOptions{EligibleAuthID: []string{"bob"}, EligibleAuthRole: []string{"user", "admin"}}, false},
+		{wamp.PublishOptions{ExcludeAuthRole: []string{"user", "staff", "admin"}}, false},
+	} {
+		e := New(&wamp.Event{Publication: 7}, &wamp.Publish{Request: 1, Topic: "com.example.topic", Options: c.o}, 3)
+		if e.Admits(to) != c.want {
+			t.Errorf("%d: %t", i, !c.want)
+		}
+		record, err := e.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err = new(Parser).Parse(record); err != nil || e.Admits(to) != c.want {
+			t.Errorf("%d, after it was stored: %v", i, err)
+		}
+	}
+	long := make([]string, 4096)
+	for i := range long {
+		long[i] = strings.Repeat("x", 20) + string(rune('a'+i%26))
+	}
+	e := New(&wamp.Event{Publication: 7}, &wamp.Publish{Request: 1, Topic: "com.example.topic", Options: wamp.PublishOptions{ExcludeAuthID: long}}, 3)
+	if !slices.IsSorted(e.Receivers.ExcludeAuthID) || &e.Receivers.ExcludeAuthID[0] == &long[0] {
+		t.Error("a long list is gone through for each who asks, or was changed for others")
+	}
+}
+
+// What a record costs to read is about what is in it, and not a decoder of its own.
+func TestParserAllocatesLittle(t *testing.T) {
+	record, err := sealed(wamp.CBOR).Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p Parser
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const n = 1000
+	for range n {
+		if _, err := p.Parse(record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / n; each > 2000 {
+		t.Errorf("%d bytes are allocated for a record of %d", each, len(record))
+	}
 }

@@ -63,6 +63,8 @@ func (e *encoding) any(v any, depth int) {
 		e.float(v)
 	case []any:
 		e.list(v, depth)
+	case []wamp.ID:
+		e.idList(v, depth)
 	case map[string]any:
 		e.dict(v, depth)
 	case element:
@@ -112,6 +114,20 @@ func (e *encoding) list(v []any, depth int) {
 	outer, at := e.open(kindArray)
 	for _, v := range v {
 		e.any(v, depth-1)
+	}
+	e.close(outer, at)
+}
+
+// idList is list for what the router has many of.
+func (e *encoding) idList(v []wamp.ID, depth int) {
+	if depth == 0 {
+		e.fail(inconvertible("the data is " + faultDepth))
+		return
+	}
+	e.dst = slices.Grow(e.dst, 9*len(v))
+	outer, at := e.open(kindArray)
+	for _, id := range v {
+		e.uint(uint64(id))
 	}
 	e.close(outer, at)
 }
