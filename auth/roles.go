@@ -9,9 +9,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// KnownRoles is a, but refuses whoever it gives a role that is not in roles: such a
-// session may do nothing, and nothing says why. The operator is told
-// (router.Handshake.Failed). It keeps roles.
+// KnownRoles returns a, but refuses sessions to which it gives a role that is not in
+// roles: otherwise such a session would get no permissions and no reason. The failure is
+// reported to the operator (router.Handshake.Failed). It keeps roles.
 func KnownRoles(a router.Authenticator, roles []string) router.Authenticator {
 	return &knownRoles{a, roles}
 }

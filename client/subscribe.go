@@ -220,7 +220,7 @@ func (sub *Subscription) Unsubscribe(ctx context.Context) error {
 	s.mu.Unlock()
 	gone := make(chan error, 1)
 	go func() {
-		_ = t.acquire(context.Background()) // whoever holds the lock releases it when its connection ends
+		_ = t.acquire(context.Background()) // its holder releases it when its connection ends
 		gone <- sub.removeHandler()
 		s.releaseTopic(t)
 	}()

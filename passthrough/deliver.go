@@ -34,7 +34,7 @@ func (i *Interceptor) Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error {
 		return unsupported[form][role]
 	}
 	if i.conversion == Reframe {
-		p.PermitReframing() // here, and not when it came: what was stored meanwhile follows the rule of now
+		p.PermitReframing() // here, not in Receive: stored events follow the present rule
 	}
 	from := p.Serializer()
 	if from == 0 || from == to.Serializer || p.MayReframe() {

@@ -19,12 +19,12 @@ const identityUsage = `usage: seal identity new NAME [OPTIONS]
        seal identity show [OPTIONS]
        seal identity export [OPTIONS]
 
-An identity is who you are to the members of a scope: a key to sign, and a key to be
-sent secrets. Its public form is one line of text, which you give to the others.
+Members of a scope know you by your identity: a key that signs, and a key to which
+secrets are encrypted. Its public form is one line of text, which you give to others.
 
-new makes an identity in the folder and prints its public line. show prints the
-line, the digits that you and another person compare, by telephone say, and the
-line as a QR code. export prints the line and nothing else.
+new creates an identity in the folder and prints its public line. show prints the line,
+its digits, which you compare with another person, for example by telephone, and the line
+as a QR code. export prints the line only.
 
 examples:
   seal identity new alice
@@ -160,12 +160,12 @@ const contactUsage = `usage: seal contact add LINE [OPTIONS]
        seal contact verify NAME [DIGITS] [OPTIONS]
        seal contact remove NAME [OPTIONS]
 
-A contact is the public line of somebody else, under the name that you give it.
-Messages of a scope show the names of your contacts as their senders.
+A contact is the public line of another person or program, under a name that you choose.
+Messages of a scope show these names as their senders.
 
-Whoever gave you the line could have given you another one. verify shows the
-digits of a contact: compare them with those that seal identity show prints on the
-other side, or let seal compare DIGITS that you were told.
+Someone could have given you a wrong line. verify shows the digits of a contact: compare
+them with those that seal identity show prints on the other side. Or give the other
+side's DIGITS, and seal compares them.
 
 LINE is the line itself, or file:PATH.
 
@@ -238,15 +238,15 @@ func (e *cli) verifyContact(c *scope.Contacts, path string, args []string) error
 	if !ok {
 		return fmt.Errorf("there is no contact %s", printable(args[0]))
 	}
-	told := strings.Join(args[1:], "")
+	given := strings.Join(args[1:], "")
 	digits := strings.ReplaceAll(k.Digits(), " ", "")
-	if told == "" {
+	if given == "" {
 		fmt.Fprintf(e.stdout, "%s\nDo these digits agree with those on the other side? Type yes: ", k.Digits())
 		var answer string
 		if _, err := fmt.Fscanln(e.stdin, &answer); err != nil || answer != "yes" {
 			return keyError(errors.New("not verified"))
 		}
-	} else if strings.Join(strings.Fields(told), "") != digits {
+	} else if strings.Join(strings.Fields(given), "") != digits {
 		return keyError(fmt.Errorf("the digits of %s are %s: somebody has exchanged the line, or a digit is wrong", k.Name, k.Digits()))
 	}
 	if err := c.Verify(k.Name, now()); err != nil {

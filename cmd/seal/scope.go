@@ -27,23 +27,24 @@ const scopeUsage = `usage: seal scope create PREFIX [OPTIONS]
        seal scope fetch PREFIX [OPTIONS]
        seal scope show|members|leave|export PREFIX [OPTIONS]
 
-A scope is a URI prefix of a realm whose messages only its members can read. It has
-an owner, who decides who is a member. What the members need is signed by the owner,
-encrypted to them, and kept by the router as a retained event: nobody needs to be
-online at the same time. See docs/sealed-scopes.md.
+A scope is a URI prefix of a realm whose messages only its members can read. Its owner
+decides who is a member. The owner signs the list of members and encrypts the secret to
+them. The router keeps both as a retained event, so owner and members need not be online
+at the same time. See docs/sealed-scopes.md.
 
-The owner: create makes a scope. add, remove and rotate make a new epoch, with a new
-secret: who was removed does not get it, and who was added can't read what was
-before. All four publish it. publish does so again.
+For the owner: create creates a scope. add, remove and rotate start a new epoch with a
+new secret: removed members do not get it, and new members cannot read older messages.
+All four publish the epoch. publish publishes it again.
 
-A member: fetch gets the newest epoch; --owner says whose scope it is, the first time.
-leave forgets the scope. After that, publish, subscribe, call and register take
---scope, and keep up with new epochs by themselves.
+For members: fetch gets the newest epoch; the first time, --owner gives the owner. leave
+removes the scope from this folder. After fetch, use publish, subscribe, call and
+register with --scope. They follow new epochs automatically.
 
 LINE is the public line of an identity, or file:PATH of a file with it.
 
-export derives a cryptobox key from the epoch's secret for clients that know no
-scopes. It loses who sealed what, repetitions, order, time and removal.
+export derives a cryptobox key from the epoch's secret, for clients without support for
+scopes. The key does not protect sender, order and time, nor against repetition, and
+members who are removed keep it.
 
 examples:
   seal scope create com.app.secret.
@@ -57,14 +58,14 @@ options:
   --rights RIGHTS    add: publish, subscribe, call, register, with commas
                      (default publish,subscribe,call,register)
   --lifetime TIME    create: how long an epoch lasts at most (default 720h0m0s)
-  --grace TIME       create: how long members open what is of the epoch before
+  --grace TIME       create: how long members accept messages of the previous epoch
                      (default 5m0s)
-  --every TIME       rotate: again each time this has passed, until interrupted
+  --every TIME       rotate: repeat at this interval, until interrupted
   --out FILE         write the epoch to FILE, and publish nothing; export: the keyring
   --in FILE          fetch: read the epoch from FILE
   --python           export: print it as Python for Autobahn
-  --forget           go on though the state file is lost: messages of the last
-                     minutes could be repeated, an older list of members be believed
+  --forget           continue although the state file is lost: the router could then
+                     repeat recent messages, or present an older list of members
   --timeout TIME     how long to wait for the router (default 10s)
 ` + homeHelp + urlHelp + joinHelp + `  --serializer NAME  json, msgpack or cbor (default json). Use that of the members,
                      unless the realm has conversion: reframe
@@ -235,7 +236,7 @@ func (o *scopeCommand) own(ctx context.Context, verb string, args []string) erro
 			return nil
 		case <-time.After(o.every):
 		}
-		// Who was added or removed meanwhile, by another command, is heeded.
+		// Another command may have added or removed members since.
 		if list, err = scope.LoadOwner(path); err != nil {
 			return keyError(err)
 		}

@@ -50,9 +50,9 @@ func (o *scopeCommand) export(s *scope.Scope) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(o.e.stderr, `warning: this keyring is less than the scope. Whoever has it can write as anybody who
-has it. Nothing tells who sealed a message, when, or whether it is a repetition. Whoever was
-a member in this epoch has it, and removal takes effect only with another export.
+	fmt.Fprint(o.e.stderr, `warning: this keyring is less than the scope. Everyone who has it can write in the name of
+all others. Messages do not show who sealed them, when, or whether they are repetitions.
+All members of this epoch have the key, and a removal takes effect only with a new export.
 `)
 	if o.python {
 		_, err := fmt.Fprintf(o.e.stdout, `from autobahn.wamp.cryptobox import KeyRing, Key
