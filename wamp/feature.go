@@ -75,7 +75,6 @@ var featureByName = func() map[string]Feature {
 	m["call_cancelling"] = CallCanceling
 	m["call_canceled"] = CallCanceling
 	m["progressive_calls"] = ProgressiveCallInvocations
-	m["event_history"] = EventHistory
 	return m
 }()
 

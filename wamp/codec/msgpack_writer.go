@@ -52,29 +52,29 @@ func (msgpackWriter) float(dst []byte, v float64) []byte {
 }
 
 func (msgpackWriter) text(dst []byte, v string) []byte {
-	switch n := len(v); {
-	case n < 32:
+	if n := len(v); n < 32 {
 		dst = append(dst, 0xa0|byte(n))
-	case n <= math.MaxUint8:
-		dst = append(dst, 0xd9, byte(n))
-	case n <= math.MaxUint16:
-		dst = append(dst, 0xda, byte(n>>8), byte(n))
-	default:
-		dst = binary.BigEndian.AppendUint32(append(dst, 0xdb), uint32(n))
+	} else {
+		dst = msgpackLength(dst, 0xd9, n)
 	}
 	return append(dst, v...)
 }
 
 func (msgpackWriter) binary(dst, v []byte) []byte {
-	switch n := len(v); {
+	return append(msgpackLength(dst, 0xc4, len(v)), v...)
+}
+
+// msgpackLength appends the type byte and length of a string or binary in one, two
+// or four bytes, whose type bytes follow each other.
+func msgpackLength(dst []byte, first byte, n int) []byte {
+	switch {
 	case n <= math.MaxUint8:
-		dst = append(dst, 0xc4, byte(n))
+		return append(dst, first, byte(n))
 	case n <= math.MaxUint16:
-		dst = append(dst, 0xc5, byte(n>>8), byte(n))
+		return append(dst, first+1, byte(n>>8), byte(n))
 	default:
-		dst = binary.BigEndian.AppendUint32(append(dst, 0xc6), uint32(n))
+		return binary.BigEndian.AppendUint32(append(dst, first+2), uint32(n))
 	}
-	return append(dst, v...)
 }
 
 func (msgpackWriter) open(dst []byte, _ kind) []byte { return append(dst, 0) }
