@@ -19,7 +19,7 @@ import (
 )
 
 // pages serves the pages and modules that browsers load.
-func pages(t *testing.T) *httptest.Server {
+func pages(t testing.TB) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir("peers")))
@@ -31,7 +31,7 @@ func pages(t *testing.T) *httptest.Server {
 }
 
 // openTab opens a page in a real browser of its own.
-func openTab(t *testing.T, address string) context.Context {
+func openTab(t testing.TB, address string) context.Context {
 	t.Helper()
 	program := testenv.Tool(t, "chromium", "chromium")
 	limited, stop := context.WithTimeout(context.Background(), 5*patience)
@@ -50,7 +50,7 @@ func openTab(t *testing.T, address string) context.Context {
 }
 
 // until waits until a JavaScript expression is true.
-func until(t *testing.T, tab context.Context, expression string) {
+func until(t testing.TB, tab context.Context, expression string) {
 	t.Helper()
 	if _, err := chromedp.Run(tab, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(patience))); err != nil {
 		t.Fatalf("never true: %s: %v", expression, err)
@@ -60,6 +60,11 @@ func until(t *testing.T, tab context.Context, expression string) {
 // evaluate returns what a JavaScript expression evaluates to.
 func evaluate[T any](tab context.Context, expression string) (T, error) {
 	return chromedp.Run(tab, chromedp.Evaluate[T](expression))
+}
+
+// await returns what the promise that a JavaScript expression evaluates to is kept with.
+func await[T any](tab context.Context, expression string) (T, error) {
+	return chromedp.Run(tab, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
 // inBrowser is a peer in a browser: peers/browser.html.

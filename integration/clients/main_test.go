@@ -16,7 +16,7 @@ const patience = time.Minute
 
 // startRouter runs the built server, to which pages of origin may connect and which
 // keeps retained events, and returns the URL of its WebSocket listener.
-func startRouter(t *testing.T, origin string) string {
+func startRouter(t testing.TB, origin string) string {
 	t.Helper()
 	config := fmt.Sprintf(`
 listeners:

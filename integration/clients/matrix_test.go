@@ -57,6 +57,7 @@ func inNode(t *testing.T, client string, s setup) *peer {
 // TestMatrix has each peer call each, itself among them, and publish to all, sealed
 // and clear, with a key and in a scope, in each form and serializer.
 func TestMatrix(t *testing.T) {
+	testenv.SkipSlow(t, "1 min")
 	keyring := newKeyring(t, secret)
 	for _, serializer := range wamp.Serializers {
 		for _, form := range []string{"transparency", "passthru", "scope"} {

@@ -13,6 +13,7 @@ import (
 // The packages' own tests, vectors among them, and their types.
 
 func TestPythonPackage(t *testing.T) {
+	testenv.SkipSlow(t, "20 s")
 	for _, python := range []string{newPython, debianPython} {
 		if _, err := os.Stat(python); err != nil {
 			testenv.SkipMissing(t, "the Python clients are not installed: make clients")

@@ -17,7 +17,7 @@ import (
 
 // sealed is a scope of the peers, with an owner who is none of them.
 type sealed struct {
-	t     *testing.T
+	t     testing.TB
 	self  *scope.Identity
 	owner *scope.Owner
 	view  *scope.Scope
@@ -25,7 +25,7 @@ type sealed struct {
 }
 
 // newScope makes a scope with an identity for each member.
-func newScope(t *testing.T, members ...string) *sealed {
+func newScope(t testing.TB, members ...string) *sealed {
 	t.Helper()
 	self, err := scope.NewIdentity("owner", false)
 	routertest.NoError(t, err)
