@@ -177,8 +177,6 @@ type world struct {
 	bundles map[string][]byte
 }
 
-func at(ms uint64) func() time.Time { return func() time.Time { return fromMillis(ms) } }
-
 func (w *world) check(err error) {
 	w.t.Helper()
 	if err != nil {
