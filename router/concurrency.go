@@ -10,8 +10,11 @@ import (
 
 // concurrency limits how many calls each callee of a registration has to answer
 // at a time, where a callee asked for it (REGISTER.Options.concurrency, as
-// Crossbar has it). A call that finds no callee free waits, in the order of
-// arrival, with its payload as the bytes that came.
+// Crossbar has it). A call that finds no callee free waits, with its payload as the
+// bytes that came. Callers that have calls waiting take turns, each with its calls in
+// the order of arrival, and each may have as many waiting as there is room for more: so
+// one that calls a lot neither keeps the others waiting nor shuts them out (Choudhury
+// and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998).
 type concurrency struct {
 	reg   *registration
 	limit int // calls that may wait
@@ -19,8 +22,9 @@ type concurrency struct {
 	mu          sync.Mutex
 	callees     map[*session]*calleeLoad
 	departed    map[*session]*calleeLoad // were callees, and have calls to answer still
-	waiting     []*waitingCall
-	lastRemoval *wamp.Refusal // the last callee that left, left so
+	waiting     []*waitingCall           // by their turn
+	turn        uint64                   // of the call that was given to a callee last
+	lastRemoval *wamp.Refusal            // the last callee that left, left so
 }
 
 // calleeLoad is how many calls a callee has, and may have; 0 is any number.
@@ -30,6 +34,7 @@ type calleeLoad struct{ used, limit uint64 }
 // as any other.
 type waitingCall struct {
 	inv       *invocation
+	turn      uint64 // one later for each call of its caller that waits before it
 	message   wamp.Invocation
 	refusedBy []*session    // callees that would have to be refused its payload
 	refusal   *wamp.Refusal // of the last of them
@@ -130,11 +135,22 @@ func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, ref
 		l.mu.Unlock()
 		return calleesBusy
 	}
+	others := 0 // calls that wait, of this caller
+	for _, w := range l.waiting {
+		if w.inv.caller == from {
+			others++
+		}
+	}
+	if len(l.waiting)+others >= l.limit {
+		l.mu.Unlock()
+		return callerWaits
+	}
+	w.turn = l.turn + 1 + uint64(others)
 	if refusal := w.inv.addToCaller(); refusal != nil {
 		l.mu.Unlock()
 		return refusal
 	}
-	l.waiting = append(l.waiting, w)
+	l.enqueue(w)
 	free := l.freeCallees(w, nil) // since they were asked
 	l.mu.Unlock()
 	d.startTimeout(w.inv, m)
@@ -142,6 +158,15 @@ func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, ref
 		l.assignWaiting(callee)
 	}
 	return nil
+}
+
+// enqueue puts a call behind all whose turn is not later. l.mu is held.
+func (l *concurrency) enqueue(w *waitingCall) {
+	at := len(l.waiting)
+	for at > 0 && l.waiting[at-1].turn > w.turn {
+		at--
+	}
+	l.waiting = slices.Insert(l.waiting, at, w)
 }
 
 // removeWaiting takes a call that has ended out of those that wait.
@@ -184,6 +209,7 @@ func (l *concurrency) next(callee *session) *waitingCall {
 	}
 	w := l.waiting[at]
 	l.waiting = slices.Delete(l.waiting, at, at+1)
+	l.turn = max(l.turn, w.turn)
 	l.callees[callee].used++
 	return w
 }
@@ -383,6 +409,8 @@ func (reg *registration) setConcurrency(s *session, limit uint64) {
 var (
 	calleesBusy = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
 		Text: "all callees have as many calls as they may, and no more can wait"}
+	callerWaits = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
+		Text: "all callees have as many calls as they may, and of this caller no more can wait, as others want to call, too"}
 	progressiveCantWait = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
 		Text: "all callees have as many calls as they may, and a call in parts can't wait: what follows would have to, too"}
 )

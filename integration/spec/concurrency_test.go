@@ -85,7 +85,7 @@ func TestConcurrencyStandBy(t *testing.T) {
 
 // Waiting is bounded in number and time, and ends with the callees and the caller.
 func TestConcurrencyEnds(t *testing.T) {
-	w := routertest.NewWorld(t, routertest.WithRouter(func(c *router.Config) { c.Limits.WaitingCalls = 3 }))
+	w := routertest.NewWorld(t, routertest.WithRouter(func(c *router.Config) { c.Limits.WaitingCalls = 4 }))
 	alice, eve := w.Join("alice", "websocket", wamp.JSON), w.Join("eve", "websocket", wamp.CBOR)
 	bob := w.Join("bob", "rawsocket", wamp.CBOR)
 	bob.Register(routertest.Procedure, wamp.RegisterOptions{Concurrency: 1})
