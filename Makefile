@@ -80,6 +80,10 @@ cover: ## bin/cover.html: which lines the tests reach, each package by all tests
 soak: ## the built server with clients that come and go, for SOAK
 	SOAK=$(SOAK) $(GO) test -count 1 -timeout 0 -v ./integration/soak
 
+.PHONY: model
+model: ## the models of sealed scopes (scope/model), with Verifpal
+	scope/model/check
+
 .PHONY: vuln
 vuln: ## known vulnerabilities of what is called (needs vuln.go.dev); a finding fails
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...

@@ -390,6 +390,8 @@ type spec struct {
 
 	// What a forger changes.
 	signer string // whose key signs
+	hintOf wamp.URI
+	callOf *[32]byte // the call hint
 	index0 *uint64
 	body   []byte
 	proof  *proof
@@ -424,6 +426,13 @@ func (w *world) message(s spec) made {
 	}
 	copy(b.hint[:], uri[:])
 	copy(b.callHint[:], s.call[:])
+	if s.hintOf != "" {
+		other := sha256.Sum256([]byte(s.hintOf))
+		copy(b.hint[:], other[:])
+	}
+	if s.callOf != nil {
+		copy(b.callHint[:], s.callOf[:])
+	}
 	data := b.encode(content)
 	if s.body != nil {
 		data = s.body
@@ -561,6 +570,11 @@ func (w *world) makeMessages() {
 	s = event(0, "forged")
 	s.sender, s.stream = "carol", "carol topic"
 	w.opening("without the right to publish", "bob", one, t0, nil, w.message(s).step(now, "EVENT", "no_right"))
+	// Hints that fit by chance prove nothing.
+	s = event(0, "x")
+	s.hintOf = "com.app.other"
+	w.opening("for another topic, with the hint of this one", "bob", one, t0, nil,
+		w.message(s).step(now, "EVENT", "bad_signature").with(func(v *vectorStep) { v.URI = "com.app.other" }))
 	// Somebody's signature in another place of another stream.
 	moved := hello
 	{
@@ -673,6 +687,8 @@ func (w *world) makeMessages() {
 	other := asked()
 	other.Leaf = hex.EncodeToString(hello.leaf[:])
 	w.opening("a result of another call", "carol", one, t0, other, result.step(now, "RESULT", "wrong_call"))
+	s = spec{epoch: "one", sender: "bob", stream: "bob bound", number: 2, uri: proc, kind: kindResult, time: 10_500, call: hello.leaf, callOf: &call.leaf}
+	w.opening("a result of another call, with the hint of this one", "carol", one, t0, asked(), w.message(s).step(now, "RESULT", "bad_signature"))
 	w.opening("a result by who may not answer", "bob", one, t0, asked(),
 		w.message(spec{epoch: "one", sender: "carol", stream: "carol bound", uri: proc, kind: kindResult, time: 10_500, call: call.leaf}).step(now, "RESULT", "no_right"))
 	w.opening("the call as its result", "carol", one, t0, asked(), call.step(now, "RESULT", "wrong_kind"))
