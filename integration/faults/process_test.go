@@ -98,7 +98,7 @@ func (p *sealProcess) nextEvent() (n int, ok bool) {
 // reads why, behind whole events in order. Bob, who subscribes to both, misses
 // nothing, and who publishes is answered all the time.
 func TestStoppedClient(t *testing.T) {
-	p := routertest.StartProcess(t, routertest.Config+"limits: {farewell: 60s}\n") // longer than he is stopped
+	p := routertest.StartProcess(t, routertest.Config+"limits: {close_timeout: 60s}\n") // longer than he is stopped
 	const quiet, busy wamp.URI = "com.example.quiet", "com.example.busy"
 	subscribe := func(topic wamp.URI) *sealProcess {
 		return startSeal(t, routertest.SealBinary(t), "subscribe", string(topic), "--clear", "--json", "--url", p.URLs["rawsocket"])

@@ -173,7 +173,7 @@ func (p *promServer) firing() map[string]bool {
 const operatorConfig = `
 listeners: [{websocket: 127.0.0.1:0}, {rawsocket: 127.0.0.1:0}]
 admin: %s
-limits: {sessions: 60, hello: 60s, queue: 8MiB, slow_down: 100ms, stall: 300ms, message: 16MiB}
+limits: {sessions: 60, hello: 60s, queue: 8MiB, backpressure_timeout: 100ms, write_timeout: 300ms, message: 16MiB}
 realms:
   - name: realm1
     anonymous: {role: anonymous}
