@@ -258,6 +258,9 @@ func (b *batch) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *sessi
 // meanwhile: it is queued before whoever ends the call tells of that, or refused with
 // hasEnded.
 func (b *batch) deliverWithin(call *invocation, from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
+	if to.remote != nil {
+		return b.deliverRemote(call, from, uri, m, to)
+	}
 	payload, _ := m.Carried()
 	if interceptors := to.realm.hooks.Load().interceptors; len(interceptors) > 0 {
 		b.outbound = wamp.RoutedMessage{From: from, URI: uri, Message: m}
@@ -297,6 +300,10 @@ var callEnded = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled
 
 // send queues a message without a payload of a client's for one receiver.
 func (b *batch) send(to *session, m wamp.Message) {
+	if to.remote != nil {
+		_ = b.deliverRemote(nil, nil, "", m, to) // a node that can't be reached is given up
+		return
+	}
 	b.resetEncodings()
 	e := b.encode(m, nil, to)
 	if e.refusal != nil {

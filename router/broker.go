@@ -2,6 +2,9 @@ package router
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -33,8 +36,15 @@ type subscription struct {
 	history *history // of its events; nil if none is configured
 }
 
-func newSubscription(uri wamp.URI, match wamp.Match) *subscription {
-	return &subscription{id: wamp.RandomID(), uri: uri, match: match, created: time.Now()}
+// newSubscription makes a subscription without members. In a cluster all nodes give it
+// the same id.
+func (m *realm) newSubscription(uri wamp.URI, match wamp.Match) *subscription {
+	id := wamp.RandomID()
+	if m.link != nil {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", m.name, match, uri))
+		id = wamp.ID(binary.BigEndian.Uint64(sum[:])%uint64(wamp.MaxID)) + 1
+	}
+	return &subscription{id: id, uri: uri, match: match, created: time.Now()}
 }
 
 // member is one session's part in a subscription.
@@ -83,6 +93,23 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
 	}
 	publication := wamp.RandomID()
+	if refusal := b.share(from, m, publication, disclose); refusal != nil {
+		if told { // nobody has got it
+			return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
+		}
+		b.dropped(from, refusal)
+	}
+	br.fillEvent(b, from, m, publication, disclose)
+	deliveries := br.deliverEvent(b, from, m)
+	if told {
+		b.send(from, &wamp.Published{Request: m.Request, Publication: publication})
+	}
+	b.routed(from, deliveries)
+	return nil
+}
+
+// fillEvent makes the batch's event of a PUBLISH.
+func (br *broker) fillEvent(b *batch, from *session, m *wamp.Publish, publication wamp.ID, disclose bool) {
 	event := &b.event
 	event.Publication = publication
 	event.Payload = m.Payload
@@ -92,21 +119,26 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		event.Details.PublisherAuthID = from.peer.AuthID
 		event.Details.PublisherAuthRole = from.peer.AuthRole
 	}
+}
+
+// deliverEvent delivers the batch's event to all subscriptions of its topic, records and
+// retains it, and returns how many sessions got it.
+func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish) (deliveries int) {
+	event := &b.event
 	b.retention = 0
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
 		if b.retention = from.realm.retained.set(event, m, from.peer.Session); b.retention == 0 {
 			b.dropped(from.realm.meta.service, notRetained)
 		}
-		br.find(b, m.Topic) // whoever has subscribed too early to get it as a retained one gets it as any other
+		br.find(b, m.Topic) // a session that subscribed too early to get it as a retained event gets it as any other
 	}
 	if b.listed = m.Options.Listed(); b.listed {
 		b.receivers = receiversOf(&m.Options)
 		b.receivers.index()
 	}
-	deliveries := 0
 	for i, sub := range b.lastPublish.matched {
 		if i > 0 {
-			b.makeRoom() // whoever has several that match gets the event as often
+			b.makeRoom() // a session with several subscriptions that match gets the event as often
 		}
 		if sub.history != nil {
 			sub.history.record(event, m, from.peer.Session)
@@ -117,11 +149,7 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		b.listed, b.receivers = false, receivers{}
 	}
 	b.retention = 0
-	if told {
-		b.send(from, &wamp.Published{Request: m.Request, Publication: publication})
-	}
-	b.routed(from, deliveries)
-	return nil
+	return deliveries
 }
 
 // admit checks all that a PUBLISH must fulfil before anybody gets it, and finds
@@ -193,7 +221,13 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 		return s.refuse(b, wamp.TypeSubscribe, m.Request, true, refusal)
 	}
 	events := s.realm.meta.events.forURI(m.Topic, onSubscriptionCreate, onSubscribe)
+	link := s.realm.link
+	if link != nil {
+		b.flush() // what follows may take a while
+		link.Interest(match, m.Topic, true)
+	}
 	var id wamp.ID
+	joined := false
 	var retention uint64
 	replay := m.Options.GetRetained == wamp.True && s.realm.retained != nil
 	if replay {
@@ -201,7 +235,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	}
 	if !br.topics.Update(match, m.Topic, func(sub *subscription, ok bool) (*subscription, bool) {
 		if !ok {
-			sub = newSubscription(m.Topic, match)
+			sub = s.realm.newSubscription(m.Topic, match)
 		}
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
@@ -216,13 +250,16 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 				events.note(onSubscriptionCreate, uint64(s.peer.Session), sub.describe())
 			}
 		}
-		if len(sub.members) > before {
+		if joined = len(sub.members) > before; joined {
 			events.note(onSubscribe, uint64(s.peer.Session), uint64(sub.id))
 		}
 		b.send(s, &wamp.Subscribed{Request: m.Request, Subscription: sub.id})
 		return sub, true
 	}) {
 		refusal = tooManyShapes
+	}
+	if link != nil && !joined {
+		link.Interest(match, m.Topic, false)
 	}
 	if replay {
 		if refusal == nil {
@@ -322,6 +359,9 @@ func (br *broker) remove(me *member) (removed bool) {
 		}
 		return sub, keep
 	})
+	if link := s.realm.link; link != nil {
+		link.Interest(sub.match, sub.uri, false)
+	}
 	return true
 }
 

@@ -85,11 +85,25 @@ func (l *concurrency) releaseSlot(callee *session) {
 // others it waits for the one that they name.
 func (l *concurrency) invoke(d *dealer, b *batch, from *session, m *wamp.Call) *wamp.Refusal {
 	asked, first := l.reg.selectCallee()
+	return l.offer(d, b, from, m, asked, first)
+}
+
+// invokeFor is invoke for a call from another node, which has chosen the callee.
+func (l *concurrency) invokeFor(d *dealer, b *batch, from *session, m *wamp.Call, callee wamp.ID) *wamp.Refusal {
+	asked := l.reg.callees.Load()
+	first := max(0, slices.IndexFunc(*asked, func(s *session) bool { return s.peer.Session == callee }))
+	return l.offer(d, b, from, m, asked, first)
+}
+
+func (l *concurrency) offer(d *dealer, b *batch, from *session, m *wamp.Call, asked *[]*session, first int) *wamp.Refusal {
 	callees, anyone := *asked, l.anyCallee()
 	refusal, busy := noSuchProcedure, false
 	var refusedBy []*session
 	for i := range callees {
 		callee := callees[(first+i)%len(callees)]
+		if from.remote != nil && callee.remote != nil {
+			continue // a call is sent to another node once
+		}
 		if !l.acquire(callee) {
 			busy = true
 			if !anyone {
@@ -217,7 +231,7 @@ func (l *concurrency) next(callee *session) *waitingCall {
 // mayTake reports whether a call that waits may go to the callee: unless the policy lets
 // anyone have it, to the first by the policy that has not refused it.
 func (l *concurrency) mayTake(w *waitingCall, callee *session) bool {
-	if slices.Contains(w.refusedBy, callee) {
+	if slices.Contains(w.refusedBy, callee) || w.inv.caller.remote != nil && callee.remote != nil {
 		return false
 	}
 	if l.anyCallee() {
@@ -225,7 +239,11 @@ func (l *concurrency) mayTake(w *waitingCall, callee *session) bool {
 	}
 	callees, first := l.reg.selectCallee()
 	for i := range *callees {
-		if c := (*callees)[(first+i)%len(*callees)]; !slices.Contains(w.refusedBy, c) {
+		c := (*callees)[(first+i)%len(*callees)]
+		if w.inv.caller.remote != nil && c.remote != nil {
+			continue
+		}
+		if !slices.Contains(w.refusedBy, c) {
 			return c == callee
 		}
 	}
@@ -369,6 +387,16 @@ func (l *concurrency) remove(callee *session, why *wamp.Refusal) {
 	for _, callee := range left {
 		l.assignWaiting(callee)
 	}
+}
+
+// limitOf returns how many calls a callee may have at a time; 0 is any number.
+func (l *concurrency) limitOf(callee *session) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if load := l.callees[callee]; load != nil {
+		return load.limit
+	}
+	return 0
 }
 
 // check looks for contradictions.

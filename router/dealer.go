@@ -41,6 +41,9 @@ func (d *dealer) call(b *batch, from *session, m *wamp.Call) *wamp.Refusal {
 	if refusal == nil {
 		refusal = d.invoke(b, from, m, reg, disclose)
 	}
+	if refusal == noSuchProcedure && from.realm.link != nil {
+		refusal = d.invokeLater(b, from, m, disclose)
+	}
 	if refusal != nil {
 		return from.refuseCall(b, m, refusal)
 	}
@@ -99,6 +102,17 @@ func (d *dealer) invoke(b *batch, from *session, m *wamp.Call, reg *registration
 		reg = now
 	}
 	return refusal
+}
+
+// invokeLater is invoke for a procedure that nobody has registered as far as this node
+// knows, when it knows what the directory says now.
+func (d *dealer) invokeLater(b *batch, from *session, m *wamp.Call, disclose bool) *wamp.Refusal {
+	b.flush() // what follows takes a while
+	if refusal := from.realm.link.CatchUp(); refusal != nil {
+		return refusal
+	}
+	reg, _ := d.procedures.Best(m.Procedure)
+	return d.invoke(b, from, m, reg, disclose)
 }
 
 // tryCallees offers the call to the callees of the registration. Where the one whose turn it
@@ -307,7 +321,7 @@ func (d *dealer) findInvocation(b *batch, from *session, id wamp.ID, final bool)
 // refused, the call ends with the reason at the caller instead.
 func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.Carrier, final bool) *wamp.Refusal {
 	refusal := b.intercepted(from.realm)
-	if refusal != nil && refusal.Fatal {
+	if refusal != nil && refusal.Fatal && from.remote == nil {
 		b.refused(from, refusal)
 		return refusal // what leave does answers the caller
 	}
@@ -399,9 +413,16 @@ func (d *dealer) expire(b *batch, inv *invocation) { d.endWith(b, inv, timedOut)
 // and the calls that it was to answer.
 func (d *dealer) leave(b *batch, s *session) {
 	for _, reg := range s.heldRegistrations() {
-		d.removeCallee(reg, s)
+		if d.removeCallee(reg, s) && s.realm.link != nil {
+			d.leaveDirectory(s.realm, reg, s.peer.Session)
+		}
 		s.realm.meta.events.publish(b, s)
 	}
+	d.leaveInvocations(b, s)
+}
+
+// leaveInvocations ends the calls that a session was to answer which is gone.
+func (d *dealer) leaveInvocations(b *batch, s *session) {
 	for _, inv := range s.toAnswer() {
 		if inv.finish() {
 			inv.sendError(b, calleeLeft)

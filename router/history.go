@@ -39,8 +39,11 @@ func (m *realm) openHistories(rules []HistoryRule) error {
 		return err
 	}
 	for i, rule := range rules {
-		sub := newSubscription(rule.URI, rule.Match)
+		sub := m.newSubscription(rule.URI, rule.Match)
 		sub.history = &history{log: logs[i]}
+		if m.link != nil {
+			m.link.Interest(rule.Match, rule.URI, true)
+		}
 		m.broker.byID.Store(sub.id, sub)
 		if !m.broker.topics.Update(rule.Match, rule.URI, func(*subscription, bool) (*subscription, bool) { return sub, true }) {
 			return fmt.Errorf("history[%d]: %q: %s", i, string(rule.URI), tooManyShapes.Text)

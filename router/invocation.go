@@ -134,7 +134,11 @@ func (s *session) addInvocation(inv *invocation) (there bool) {
 	if s.invocations == nil {
 		s.invocations = make(map[wamp.ID]*invocation)
 	}
-	s.lastInvocationID++
+	if s.remote != nil {
+		s.lastInvocationID = s.realm.remote.newRequest(s)
+	} else {
+		s.lastInvocationID++
+	}
 	s.invocations[s.lastInvocationID] = inv
 	inv.id = s.lastInvocationID
 	return true
@@ -144,6 +148,9 @@ func (s *session) dropInvocation(id wamp.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.invocations, id)
+	if s.remote != nil {
+		s.realm.remote.endRequest(id)
+	}
 }
 
 // abandonInvocation is dropInvocation where the callee has not answered, and is not told
@@ -187,7 +194,9 @@ func (s *session) undoInvocation(id wamp.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.invocations, id)
-	if s.lastInvocationID == id {
+	if s.remote != nil {
+		s.realm.remote.endRequest(id)
+	} else if s.lastInvocationID == id {
 		s.lastInvocationID--
 	}
 }
@@ -250,6 +259,9 @@ func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 	if !ended {
 		return false
 	}
+	if inv.caller.remote != nil {
+		inv.caller.realm.remote.endCall(inv.caller, inv.request)
+	}
 	inv.timer.stop(inv)
 	if inv.callee != nil && drop != nil {
 		drop(inv.callee, inv.id)
@@ -274,8 +286,13 @@ func (inv *invocation) pending() bool { return inv.caller.callInFlight(inv.reque
 
 // sendError sends the caller the ERROR that ends its call.
 func (inv *invocation) sendError(b *batch, r *wamp.Refusal) {
-	b.send(inv.caller, &wamp.Error{RequestType: wamp.TypeCall, Request: inv.request, Error: r.URI,
-		Details: wamp.ErrorDetails{Message: r.Text}, Payload: b.router.textPayload(inv.caller.peer.Serializer, r.Text)})
+	sendCallError(b, inv.caller, inv.request, r)
+}
+
+// sendCallError sends a caller the ERROR that answers its CALL.
+func sendCallError(b *batch, to *session, request wamp.ID, r *wamp.Refusal) {
+	b.send(to, &wamp.Error{RequestType: wamp.TypeCall, Request: request, Error: r.URI,
+		Details: wamp.ErrorDetails{Message: r.Text}, Payload: b.router.textPayload(to.peer.Serializer, r.Text)})
 }
 
 // interrupt asks the callee to stop, if it can.

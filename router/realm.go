@@ -58,6 +58,8 @@ type realm struct {
 	retained     *retained // nil: not allowed
 	testaments   TestamentLimits
 	historyStore eventstore.Store
+	link         ClusterLink  // nil: this router is alone
+	remote       *remoteTable // nil: the same
 	log          *slog.Logger
 
 	mu       sync.Mutex
@@ -65,15 +67,15 @@ type realm struct {
 	left     sync.Cond // signalled when a session has been withdrawn; its L is mu
 }
 
-func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
+func newRealm(c RealmConfig, r *Router, cluster Cluster) (*realm, error) {
 	m := &realm{
 		name:         c.Name,
 		broker:       newBroker(),
-		dealer:       newDealer(t),
+		dealer:       newDealer(r.timeouts),
 		sessions:     make(map[wamp.ID]*session),
 		trust:        c.TrustLevels,
 		retained:     newRetained(c.Retained),
-		log:          log,
+		log:          r.log,
 		historyStore: c.HistoryStore,
 	}
 	m.left.L = &m.mu
@@ -94,6 +96,10 @@ func newRealm(c RealmConfig, t *timeouts, log *slog.Logger) (*realm, error) {
 		wamp.CallerIdentification, wamp.PatternBasedRegistration, wamp.SharedRegistration)}
 	m.addFeatures(&c)
 	m.setHooks(&c)
+	if cluster != nil {
+		m.remote = newRemoteTable()
+		m.link = cluster.Join(&ClusterRealm{realm: m, router: r})
+	}
 	if err := m.openHistories(c.History); err != nil {
 		_ = m.historyStore.Close()
 		return nil, fmt.Errorf("router: realm %q: %w", c.Name, err)

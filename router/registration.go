@@ -63,6 +63,9 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 	if refusal != nil {
 		return s.refuse(b, wamp.TypeRegister, m.Request, true, refusal)
 	}
+	if s.realm.link != nil {
+		return d.registerInCluster(b, s, m, match)
+	}
 	events := s.realm.meta.events.forURI(m.Procedure, onRegistrationCreate, onRegister, onUnregister, onRegistrationDelete)
 	var ousted *registration // by force_reregister
 	var revoked []*session   // its callees
@@ -227,6 +230,10 @@ func (d *dealer) unregister(b *batch, s *session, m *wamp.Unregister) *wamp.Refu
 	s.mu.Unlock()
 	if reg == nil || !d.removeCallee(reg, s) {
 		return s.refuse(b, wamp.TypeUnregister, m.Request, true, noSuchRegistration)
+	}
+	if s.realm.link != nil {
+		b.flush()
+		d.leaveDirectory(s.realm, reg, s.peer.Session)
 	}
 	b.send(s, &wamp.Unregistered{Request: m.Request})
 	b.routed(s, 0)

@@ -32,6 +32,8 @@ type Config struct {
 	// Logger gets what no observer is told: failing plugins, lost connections.
 	// Default: nothing is logged.
 	Logger *slog.Logger
+	// Cluster connects the realms to those of other nodes; nil: the router is alone.
+	Cluster Cluster
 	// Agent is announced in WELCOME. Default "blindfold".
 	Agent string
 }
@@ -80,7 +82,7 @@ func New(c Config) (*Router, error) {
 		if r.realms[rc.Name] != nil {
 			return nil, fmt.Errorf("router: realm %q is configured twice", rc.Name)
 		}
-		m, err := newRealm(rc, r.timeouts, r.log)
+		m, err := newRealm(rc, r, c.Cluster)
 		if err != nil {
 			r.closeHistories()
 			return nil, err

@@ -32,6 +32,8 @@ type session struct {
 	withdrawn     atomic.Bool // nobody reaches it any more
 	noEndEvents   atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
+	remote *remoteEnd // nil: a session of this node
+
 	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
 	tokens *tokens                      // for Limits.MessageRate; only its reading goroutine uses them
 
@@ -47,6 +49,7 @@ type session struct {
 	calls            map[wamp.ID]*invocation // by CALL.Request, made by this session
 	invocations      map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
 	lastInvocationID wamp.ID                 // the INVOCATION.Request given out last
+	registering      *pendingRegister        // nil: no REGISTER waits for the directory of a cluster
 	details          map[string]any          // by wamp.session.modify_details; replaced, not changed
 }
 

@@ -48,4 +48,7 @@ const (
 	ErrValidationFailed  URI = "blindfold.error.validation_failed"
 	ErrCleartextRefused  URI = "blindfold.error.cleartext_refused"
 	ErrLimitExceeded     URI = "blindfold.error.limit_exceeded"
+
+	// ErrClusterUnavailable: the other nodes of the cluster can't be reached.
+	ErrClusterUnavailable URI = "blindfold.error.cluster_unavailable"
 )

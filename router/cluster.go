@@ -1,0 +1,171 @@
+package router
+
+import (
+	"time"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// Cluster makes a router one node of several that serve the same realms as one:
+// package cluster does it over NATS. Without one, a router is alone.
+type Cluster interface {
+	// Join returns the link of a realm to the other nodes. New calls it once for
+	// each realm, before there are sessions. The link must not call local before New
+	// has returned.
+	Join(local *ClusterRealm) ClusterLink
+}
+
+// ClusterLink is what a realm asks of the other nodes. Its methods may be called
+// concurrently. They return a refusal, such as ClusterUnavailable, at once if there is
+// no way to the other nodes.
+type ClusterLink interface {
+	// Node is this node's identity: a random text made when it was started.
+	Node() string
+	// Publish sends a publication to the nodes that have subscribers for its topic.
+	// It does not keep p or what p refers to.
+	Publish(p *Publication) *wamp.Refusal
+	// Interest says that this node has one more subscriber under (match, topic), or
+	// one less. One more: it returns when what is published elsewhere from then on
+	// arrives here, or at once if there is no way to the other nodes; what is
+	// published there arrives as soon as there is one.
+	Interest(match wamp.Match, topic wamp.URI, more bool)
+	// Change replaces the entry of (match, uri) in the directory of registrations, by
+	// compare-and-set: change gets the present entry, or nil, and returns the new
+	// one, or nil for none. It may be called several times, and must not change old.
+	// Change returns when ClusterRealm.Apply has seen the new entry.
+	Change(match wamp.Match, uri wamp.URI, change func(old *Entry) (*Entry, *wamp.Refusal)) *wamp.Refusal
+	// CatchUp waits until Apply has seen every change of the directory that was made
+	// before the call.
+	CatchUp() *wamp.Refusal
+	// Send sends a message of a call to another node. It does not keep m.
+	Send(node string, m *RemoteMessage) *wamp.Refusal
+	// Ask has each of the other nodes answer a procedure of the meta API
+	// (ClusterRealm.Answer). If one of them does not in time, that is a refusal.
+	Ask(procedure wamp.URI, args []any, kwargs map[string]any) ([]RemoteAnswer, *wamp.Refusal)
+}
+
+// Publication is an event on its way from the publisher's node to others.
+type Publication struct {
+	Publisher wamp.Peer // Session, AuthID, AuthRole, Serializer and Roles
+	ID        wamp.ID
+	Disclose  bool
+	Trust     wamp.Trust
+	Message   *wamp.Publish
+}
+
+// RemoteMessage is a message of a call between the caller's node and the callee's.
+type RemoteMessage struct {
+	// From is the caller or callee that the message comes from: Session, AuthID,
+	// AuthRole, Serializer and Roles.
+	From wamp.Peer
+	// Procedure of the call.
+	Procedure wamp.URI
+	// Callee is the session that an INVOCATION is for. Its node gives it to another
+	// callee of the same registration if that one has left.
+	Callee wamp.ID
+	// More says that an INVOCATION continues a progressive call.
+	More bool
+	// Message is an *wamp.Invocation or *wamp.Interrupt to the callee's node, and a
+	// *wamp.Result or *wamp.Error to the caller's. Its Request is the caller's
+	// node's, which gives none out twice.
+	Message wamp.Message
+}
+
+// RemoteAnswer is what another node answered to a procedure of the meta API.
+type RemoteAnswer struct {
+	Args   []any
+	Kwargs map[string]any
+	Error  wamp.URI // "" if there is none
+}
+
+// Entry is a registration in the directory of a cluster.
+type Entry struct {
+	ID             wamp.ID
+	URI            wamp.URI
+	Match          wamp.Match
+	Invoke         string // invocation policy, of all its callees
+	ForwardTimeout bool
+	Created        time.Time
+	Callees        []Callee // in the order of registration; at least one
+}
+
+// Callee is one session in an Entry.
+type Callee struct {
+	Node        string
+	Session     wamp.ID
+	Concurrency uint64
+	Features    wamp.Features // that it announced as a callee
+}
+
+// ClusterUnavailable refuses what needs other nodes while there is no way to them.
+var ClusterUnavailable = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrClusterUnavailable,
+	Text: "the other nodes of the cluster can't be reached"}
+
+// clusterPeer is what other nodes are told of a session.
+func clusterPeer(p *wamp.Peer) wamp.Peer {
+	return wamp.Peer{Session: p.Session, Realm: p.Realm, AuthID: p.AuthID, AuthRole: p.AuthRole,
+		Serializer: p.Serializer, Roles: p.Roles}
+}
+
+// ClusterRealm is a realm as its link sees it. Apply and NodeGone must be called by
+// one goroutine at a time, in the order in which things happened; the rest may be
+// called concurrently.
+type ClusterRealm struct {
+	realm  *realm
+	router *Router
+}
+
+// Name returns the realm's name.
+func (c *ClusterRealm) Name() string { return c.realm.name }
+
+// Inbound routes messages that came from other nodes, in batches: Publish and Receive
+// any number of times, then Flush. It belongs to one goroutine.
+type Inbound struct {
+	router *Router
+	b      *batch
+}
+
+// NewInbound returns an Inbound without anything to flush.
+func (r *Router) NewInbound() *Inbound { return &Inbound{router: r} }
+
+func (in *Inbound) batch() *batch {
+	if in.b == nil {
+		in.b = in.router.newBatch()
+		in.b.mayWait = true
+	}
+	return in.b
+}
+
+// Flush sends what was routed. It waits, for a bounded time, for receivers that are
+// behind.
+func (in *Inbound) Flush() {
+	if in.b != nil {
+		in.b.end()
+		in.b = nil
+	}
+}
+
+// Publish delivers a publication from another node to the subscribers of this one.
+func (in *Inbound) Publish(c *ClusterRealm, p *Publication) {
+	c.realm.broker.publishRemote(in.batch(), c.realm, p)
+}
+
+// Receive routes a message of a call that came from a node.
+func (in *Inbound) Receive(c *ClusterRealm, node string, m *RemoteMessage) {
+	in.batch()
+	switch message := m.Message.(type) {
+	case *wamp.Invocation:
+		c.realm.dealer.invocationFrom(in.b, c.realm, node, m, message)
+	case *wamp.Interrupt:
+		c.realm.dealer.interruptFrom(in.b, c.realm, node, message)
+	case *wamp.Result:
+		if callee := c.realm.remote.asked(message.Request); callee != nil && callee.remote.node == node {
+			_ = c.realm.dealer.yield(in.b, callee, &wamp.Yield{Request: message.Request, Options: message.Details, Payload: message.Payload})
+		}
+	case *wamp.Error:
+		if callee := c.realm.remote.asked(message.Request); callee != nil && callee.remote.node == node {
+			message.RequestType = wamp.TypeInvocation
+			_ = c.realm.dealer.calleeError(in.b, callee, message)
+		}
+	}
+}

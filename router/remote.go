@@ -1,0 +1,259 @@
+package router
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// A call between nodes has a session on each side that stands for the one on the
+// other, so that the dealer treats it as any call: at the caller's node one for each
+// remote callee, and at the callee's node one for each call that came from elsewhere.
+// What such a session is sent goes to its node. It is in no table of the realm's
+// sessions.
+
+// remoteEnd makes a session stand for one of another node.
+type remoteEnd struct {
+	link ClusterLink
+	node string
+	held int // registrations; of a callee
+}
+
+// remoteTable is what a realm knows of sessions on other nodes.
+type remoteTable struct {
+	lastRequest atomic.Uint64
+
+	mu      sync.Mutex
+	callees map[remoteKey]*session
+	// invocations of remote callees, by Request.
+	invocations map[wamp.ID]*session
+	// callers of calls that came from other nodes, by node and Request.
+	callers map[remoteKey]*session
+}
+
+// remoteKey is a node and an id that it has given out.
+type remoteKey struct {
+	node string
+	id   wamp.ID
+}
+
+func newRemoteTable() *remoteTable {
+	return &remoteTable{callees: make(map[remoteKey]*session), invocations: make(map[wamp.ID]*session),
+		callers: make(map[remoteKey]*session)}
+}
+
+// asked returns the remote callee that an invocation was given to, or nil if it has
+// ended.
+func (x *remoteTable) asked(request wamp.ID) *session {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.invocations[request]
+}
+
+// newRequest draws the Request of an invocation of a remote callee.
+func (x *remoteTable) newRequest(callee *session) wamp.ID {
+	id := wamp.ID(x.lastRequest.Add(1))
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.invocations[id] = callee
+	return id
+}
+
+func (x *remoteTable) endRequest(id wamp.ID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.invocations, id)
+}
+
+func (x *remoteTable) caller(node string, request wamp.ID) *session {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.callers[remoteKey{node, request}]
+}
+
+// endCall forgets a caller, whose one call has ended.
+func (x *remoteTable) endCall(caller *session, request wamp.ID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.callers, remoteKey{caller.remote.node, request})
+}
+
+// of returns the sessions that stand for those of a node.
+func (x *remoteTable) of(node string) (all []*session) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, sessions := range []map[remoteKey]*session{x.callees, x.callers} {
+		for key, s := range sessions {
+			if key.node == node {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// newRemote makes a session that stands for one of another node.
+func (m *realm) newRemote(r *Router, node string, peer wamp.Peer) *session {
+	peer.Realm, peer.Transport, peer.Address = m.name, "cluster", ""
+	if !peer.Serializer.Valid() {
+		peer.Serializer = wamp.CBOR
+	}
+	return &session{realm: m, router: r, peer: peer, trust: m.trustIn(peer.AuthRole),
+		remote: &remoteEnd{link: m.link, node: node}}
+}
+
+// deliverRemote sends a message to the node of the session that to stands for. The
+// interceptors are asked there, where the receiver is known.
+func (b *batch) deliverRemote(call *invocation, from *wamp.Peer, uri wamp.URI, m wamp.Message, to *session) *wamp.Refusal {
+	more := false
+	if call != nil {
+		pending, again := call.assign(to)
+		if !pending {
+			return callEnded
+		}
+		more = again
+	}
+	message := RemoteMessage{Procedure: uri, Callee: to.peer.Session, More: more, Message: m}
+	if from != nil {
+		message.From = clusterPeer(from)
+	}
+	return to.remote.link.Send(to.remote.node, &message)
+}
+
+// assign makes a session the callee of a call that has waited for one. again is
+// whether it was the callee already.
+func (inv *invocation) assign(to *session) (pending, again bool) {
+	inv.caller.mu.Lock()
+	defer inv.caller.mu.Unlock()
+	if inv.caller.calls[inv.request] != inv {
+		return false, false
+	}
+	again = inv.callee == to
+	if inv.callee == nil {
+		inv.callee = to
+	}
+	return true, again
+}
+
+// publishRemote routes a publication from another node to the subscribers of this
+// one. The interceptors see it as the publisher's node's have: this node may have
+// other rules.
+func (br *broker) publishRemote(b *batch, m *realm, p *Publication) {
+	from := &session{realm: m, router: b.router, peer: p.Publisher, trust: p.Trust}
+	from.peer.Realm = m.name
+	b.begin(from, p.Message.Topic, p.Message)
+	b.lastPublish.routeKey = routeKey{}
+	br.find(b, p.Message.Topic)
+	if len(b.lastPublish.matched) == 0 {
+		return
+	}
+	if refusal := b.intercepted(m); refusal != nil {
+		b.refused(from, refusal)
+		return
+	}
+	br.fillEvent(b, from, p.Message, p.ID, p.Disclose)
+	b.routed(from, br.deliverEvent(b, from, p.Message))
+}
+
+// share sends a publication of this node to the others. told is whether the publisher
+// waits for an acknowledgement.
+func (b *batch) share(from *session, m *wamp.Publish, publication wamp.ID, disclose bool) *wamp.Refusal {
+	link := from.realm.link
+	if link == nil {
+		return nil
+	}
+	return link.Publish(&Publication{Publisher: clusterPeer(&from.peer), ID: publication, Disclose: disclose,
+		Trust: from.trust, Message: m})
+}
+
+// invocationFrom gives a call that came from another node to one of the callees of
+// this one.
+func (d *dealer) invocationFrom(b *batch, m *realm, node string, r *RemoteMessage, message *wamp.Invocation) {
+	call := &wamp.Call{Request: message.Request, Procedure: r.Procedure, Payload: message.Payload, Options: wamp.CallOptions{
+		TransactionHash: message.Details.TransactionHash, Timeout: message.Details.Timeout, Attributes: message.Details.Attributes}}
+	if message.Details.ReceiveProgress {
+		call.Options.ReceiveProgress = wamp.True
+	}
+	if message.Details.Progress {
+		call.Options.Progress = wamp.True
+	}
+	if r.More {
+		if caller := m.remote.caller(node, message.Request); caller != nil {
+			if inv := caller.callInFlight(message.Request); inv != nil {
+				b.begin(caller, r.Procedure, call)
+				_ = d.callContinued(b, caller, inv, call)
+			}
+		}
+		return
+	}
+	caller := m.newRemote(b.router, node, r.From)
+	b.begin(caller, r.Procedure, call)
+	m.remote.mu.Lock()
+	m.remote.callers[remoteKey{node, message.Request}] = caller
+	m.remote.mu.Unlock()
+	refusal := b.intercepted(m)
+	if refusal == nil {
+		refusal = calleeLeft
+		if v, ok := d.byID.Load(message.Registration); ok {
+			if refusal = d.tryLocalCallees(b, caller, call, v.(*registration), r.Callee, &message.Details); refusal == noSuchProcedure {
+				refusal = calleeLeft
+			}
+		}
+	}
+	if refusal != nil {
+		m.remote.endCall(caller, message.Request)
+		b.refused(caller, refusal)
+		sendCallError(b, caller, message.Request, refusal)
+		return
+	}
+	b.routed(caller, 1)
+}
+
+// tryLocalCallees offers a call from another node to the registration's callees on this
+// one, the one that it is for first. details are those of the INVOCATION, as the
+// caller's node made them.
+func (d *dealer) tryLocalCallees(b *batch, from *session, m *wamp.Call, reg *registration, first wamp.ID, details *wamp.InvocationDetails) *wamp.Refusal {
+	callees := reg.callees.Load()
+	d.fillInvocation(b, from, m, reg, false)
+	procedure := b.invocation.Details.Procedure
+	b.invocation.Details = *details
+	b.invocation.Details.Procedure = procedure
+	if l := reg.concurrency.Load(); l != nil {
+		return l.invokeFor(d, b, from, m, first)
+	}
+	at := max(0, slices.IndexFunc(*callees, func(s *session) bool { return s.peer.Session == first }))
+	refusal := noSuchProcedure
+	for i := range *callees {
+		callee := (*callees)[(at+i)%len(*callees)]
+		if callee.remote != nil {
+			continue
+		}
+		r := d.tryCallee(b, from, m, reg, nil, callees, callee)
+		if r == nil {
+			return nil
+		}
+		if refusal == noSuchProcedure {
+			refusal = r
+		}
+	}
+	return refusal
+}
+
+// interruptFrom cancels a call that came from another node.
+func (d *dealer) interruptFrom(b *batch, m *realm, node string, message *wamp.Interrupt) {
+	if caller := m.remote.caller(node, message.Request); caller != nil {
+		_ = d.cancel(b, caller, &wamp.Cancel{Request: message.Request, Options: wamp.CancelOptions{Mode: message.Options.Mode}})
+	}
+}
+
+// NodeGone ends all that this node has to do with another one that is gone, or that
+// can't be reached: the calls of each to the other. Its registrations are Apply's.
+func (c *ClusterRealm) NodeGone(node string) {
+	b := c.router.newBatch()
+	defer b.end()
+	for _, s := range c.realm.remote.of(node) {
+		c.realm.dealer.endCalls(b, s)
+	}
+}
