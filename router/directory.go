@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -16,9 +17,8 @@ type pendingRegister struct {
 	request wamp.ID
 	match   wamp.Match
 	uri     wamp.URI
-	entry   wamp.ID       // the id of the entry that the session was put into
-	refused *wamp.Refusal // by Apply
-	old     []wamp.ID     // entries that force_reregister replaced
+	entry   atomic.Uint64 // the id of the entry that the session was put into
+	refused *wamp.Refusal // by Apply, before Change returns
 }
 
 // registerInCluster is register where there is a directory.
@@ -27,27 +27,20 @@ func (d *dealer) registerInCluster(b *batch, s *session, m *wamp.Register, match
 	p := &pendingRegister{request: m.Request, match: match, uri: m.Procedure}
 	s.mu.Lock()
 	refusal := overLimit(len(s.registrations), s.router.limits().Registrations, tooManyRegistrations)
-	if refusal == nil {
-		s.registering = p
-	}
 	s.mu.Unlock()
 	if refusal == nil {
+		s.realm.remote.setRegistering(s, p)
 		b.flush() // what follows takes a while
 		me := Callee{Node: link.Node(), Session: s.peer.Session, Concurrency: m.Options.Concurrency, Features: s.peer.Roles.Callee.Features}
 		refusal = link.Change(match, m.Procedure, func(old *Entry) (*Entry, *wamp.Refusal) {
 			entry, refusal := entryWith(old, m, match, me)
 			if refusal == nil {
-				s.mu.Lock()
-				p.entry = entry.ID
-				s.mu.Unlock()
+				p.entry.Store(uint64(entry.ID))
 			}
 			return entry, refusal
 		})
 	}
-	s.mu.Lock()
-	waiting := s.registering == p
-	s.registering = nil
-	s.mu.Unlock()
+	waiting := s.realm.remote.takeRegistering(s) == p
 	switch {
 	case refusal == nil && p.refused != nil:
 		refusal = p.refused
@@ -256,14 +249,14 @@ func (c *ClusterRealm) localCallee(b *batch, reg *registration, callee *Callee) 
 	if s.registrations[reg.id] == reg {
 		return s
 	}
-	p := s.registering
-	if s.left || p == nil || p.entry != reg.id {
+	p := c.realm.remote.registeringOf(s)
+	if s.left || p == nil || wamp.ID(p.entry.Load()) != reg.id {
 		return nil
 	}
 	if p.refused = overLimit(len(s.registrations), s.router.limits().Registrations, tooManyRegistrations); p.refused != nil {
 		return nil
 	}
-	s.registering = nil
+	c.realm.remote.takeRegistering(s)
 	if s.registrations == nil {
 		s.registrations = make(map[wamp.ID]*registration)
 	}
@@ -409,7 +402,8 @@ func (c *ClusterRealm) Holds(session, registration wamp.ID) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.registrations[registration] != nil || s.registering != nil && s.registering.entry == registration
+	p := c.realm.remote.registeringOf(s)
+	return s.registrations[registration] != nil || p != nil && wamp.ID(p.entry.Load()) == registration
 }
 
 // remoteCallee returns the session that stands for a callee on another node.

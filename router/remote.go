@@ -31,6 +31,8 @@ type remoteTable struct {
 	invocations map[wamp.ID]*session
 	// callers of calls that came from other nodes, by node and Request.
 	callers map[remoteKey]*session
+	// registering has the REGISTERs of sessions of this node that wait for Apply.
+	registering map[*session]*pendingRegister
 }
 
 // remoteKey is a node and an id that it has given out.
@@ -41,7 +43,27 @@ type remoteKey struct {
 
 func newRemoteTable() *remoteTable {
 	return &remoteTable{callees: make(map[remoteKey]*session), invocations: make(map[wamp.ID]*session),
-		callers: make(map[remoteKey]*session)}
+		callers: make(map[remoteKey]*session), registering: make(map[*session]*pendingRegister)}
+}
+
+func (x *remoteTable) setRegistering(s *session, p *pendingRegister) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.registering[s] = p
+}
+
+func (x *remoteTable) registeringOf(s *session) *pendingRegister {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.registering[s]
+}
+
+func (x *remoteTable) takeRegistering(s *session) *pendingRegister {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p := x.registering[s]
+	delete(x.registering, s)
+	return p
 }
 
 // asked returns the remote callee that an invocation was given to, or nil if it has

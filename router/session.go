@@ -49,7 +49,6 @@ type session struct {
 	calls            map[wamp.ID]*invocation // by CALL.Request, made by this session
 	invocations      map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
 	lastInvocationID wamp.ID                 // the INVOCATION.Request given out last
-	registering      *pendingRegister        // nil: no REGISTER waits for the directory of a cluster
 	details          map[string]any          // by wamp.session.modify_details; replaced, not changed
 }
 
