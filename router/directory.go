@@ -107,6 +107,12 @@ func (e *Entry) Without(node string) (rest *Entry, unchanged bool) {
 	return rest, refusal != nil
 }
 
+// WithoutSession returns what becomes of an entry when one session has left it.
+func (e *Entry) WithoutSession(node string, session wamp.ID) (rest *Entry, unchanged bool) {
+	rest, refusal := entryWithout(e, e.ID, func(c *Callee) bool { return c.Node == node && c.Session == session })
+	return rest, refusal != nil
+}
+
 // Apply takes over an entry of the directory as it is now; nil is none under (match,
 // uri). A session of this node that is no longer in it, though it has not left, is put
 // back (lost has the registration for Rejoin), or told that its registration is revoked

@@ -27,6 +27,7 @@ type metaProcedure struct {
 	// privileged procedures act on other sessions. A permission for everything
 	// does not include them: see Decision.Explicit.
 	privileged bool
+	merge      merge // with the answers of other nodes; nil: they have nothing to add
 	answer     func(c *metaCall) *wamp.Refusal
 }
 
@@ -97,7 +98,7 @@ func (api *metaAPI) answer(b *batch, from *session, m *wamp.Call) *wamp.Refusal 
 	if c.args, c.kwargs, err = m.Payload.DecodeWithin(from.router.limits().values()); err != nil {
 		return asRefusal(err)
 	}
-	if refusal := procedure.answer(&c); refusal != nil {
+	if refusal := c.askOthers(m.Procedure, procedure.merge, procedure.answer(&c)); refusal != nil {
 		return refusal
 	}
 	payload, err := codec.EncodePayload(from.peer.Serializer, c.result, c.resultKw)

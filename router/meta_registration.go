@@ -16,7 +16,7 @@ var registrationProcedures = map[wamp.URI]metaProcedure{
 	"wamp.registration.get":           {answer: registrations.property(describe)},
 	"wamp.registration.list_callees":  {answer: registrations.property(listSessionsOf)},
 	"wamp.registration.count_callees": {answer: registrations.property(countSessionsOf)},
-	"wamp.registration.remove_callee": {answer: registrations.remove, privileged: true},
+	"wamp.registration.remove_callee": {answer: registrations.remove, privileged: true, merge: firstAnswer},
 }
 
 var registrations = metaTable[*registration]{

@@ -11,14 +11,14 @@ import (
 // sessionProcedures are those of WAMP, "Session Meta API", and modify_details,
 // as nexus has it.
 var sessionProcedures = map[wamp.URI]metaProcedure{
-	"wamp.session.count":            {answer: countSessions},
-	"wamp.session.list":             {answer: listSessions},
-	"wamp.session.get":              {answer: getSession},
-	"wamp.session.kill":             {answer: killSession, privileged: true},
-	"wamp.session.kill_by_authid":   {answer: killByAuthID, privileged: true},
-	"wamp.session.kill_by_authrole": {answer: killByAuthRole, privileged: true},
-	"wamp.session.kill_all":         {answer: killAll, privileged: true},
-	"wamp.session.modify_details":   {answer: modifyDetails, privileged: true},
+	"wamp.session.count":            {answer: countSessions, merge: sumOf},
+	"wamp.session.list":             {answer: listSessions, merge: unionOf},
+	"wamp.session.get":              {answer: getSession, merge: firstAnswer},
+	"wamp.session.kill":             {answer: killSession, privileged: true, merge: firstAnswer},
+	"wamp.session.kill_by_authid":   {answer: killByAuthID, privileged: true, merge: unionOf},
+	"wamp.session.kill_by_authrole": {answer: killByAuthRole, privileged: true, merge: sumOf},
+	"wamp.session.kill_all":         {answer: killAll, privileged: true, merge: sumOf},
+	"wamp.session.modify_details":   {answer: modifyDetails, privileged: true, merge: firstAnswer},
 }
 
 // describe is what the meta API tells of a session. Where it comes from is not

@@ -10,13 +10,13 @@ import (
 // subscriptionProcedures are those of WAMP, "Subscription Meta API", and
 // remove_subscriber, as Crossbar has it (WAMP, "Subscription Revocation").
 var subscriptionProcedures = map[wamp.URI]metaProcedure{
-	"wamp.subscription.list":              {answer: subscriptions.list},
-	"wamp.subscription.lookup":            {answer: subscriptions.lookup},
-	"wamp.subscription.match":             {answer: subscriptions.matches},
-	"wamp.subscription.get":               {answer: subscriptions.property(describe)},
-	"wamp.subscription.list_subscribers":  {answer: subscriptions.property(listSessionsOf)},
-	"wamp.subscription.count_subscribers": {answer: subscriptions.property(countSessionsOf)},
-	"wamp.subscription.remove_subscriber": {answer: subscriptions.remove, privileged: true},
+	"wamp.subscription.list":              {answer: subscriptions.list, merge: listsOf},
+	"wamp.subscription.lookup":            {answer: subscriptions.lookup, merge: firstAnswer},
+	"wamp.subscription.match":             {answer: subscriptions.matches, merge: unionOf},
+	"wamp.subscription.get":               {answer: subscriptions.property(describe), merge: firstAnswer},
+	"wamp.subscription.list_subscribers":  {answer: subscriptions.property(listSessionsOf), merge: unionOf},
+	"wamp.subscription.count_subscribers": {answer: subscriptions.property(countSessionsOf), merge: sumOf},
+	"wamp.subscription.remove_subscriber": {answer: subscriptions.remove, privileged: true, merge: firstAnswer},
 }
 
 var subscriptions = metaTable[*subscription]{
