@@ -63,6 +63,9 @@ func (m *realm) check() (err error) {
 			err = fmt.Errorf("registration %d has no callees", reg.id)
 		}
 		for _, s := range callees {
+			if s.remote != nil {
+				continue // another node's
+			}
 			if !sessions[s] || !slices.Contains(s.heldRegistrations(), reg) {
 				err = fmt.Errorf("registration %d: a callee that does not know of it, or is gone", reg.id)
 			}

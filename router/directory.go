@@ -51,7 +51,7 @@ func (d *dealer) registerInCluster(b *batch, s *session, m *wamp.Register, match
 		return s.refuse(b, wamp.TypeRegister, m.Request, true, refusal)
 	}
 	b.routed(s, 0)
-	s.realm.meta.events.publish(b)
+	s.realm.meta.events.publish(b, s)
 	return nil
 }
 
@@ -163,7 +163,7 @@ func (c *ClusterRealm) Apply(match wamp.Match, uri wamp.URI, e *Entry) (lost []R
 			}
 		}
 	}
-	m.meta.events.publish(b)
+	m.meta.events.publish(b, m.meta.service)
 	return lost
 }
 

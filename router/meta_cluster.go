@@ -42,7 +42,7 @@ func (cr *ClusterRealm) Answer(procedure wamp.URI, args []any, kwargs map[string
 	if refusal := p.answer(&c); refusal != nil {
 		return RemoteAnswer{Error: refusal.URI}
 	}
-	api.events.publish(b)
+	api.events.publish(b, api.service)
 	return RemoteAnswer{Args: c.result, Kwargs: c.resultKw}
 }
 

@@ -53,8 +53,8 @@ func (e *metaEvent) bytes() int64 { return 128 + int64(e.payload.WireSize()) }
 // ifSubscribed returns e, or nil if nobody is subscribed to any of the topics. It must
 // not be called under a lock of the broker's index.
 func (e *metaEvents) ifSubscribed(topics ...wamp.URI) *metaEvents {
-	if e == nil {
-		return nil
+	if e == nil || e.api.realm.link != nil { // who is subscribed on other nodes isn't known here
+		return e
 	}
 	for _, topic := range topics {
 		if _, ok := e.api.realm.broker.topics.Best(topic); ok {
