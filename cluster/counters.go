@@ -57,9 +57,12 @@ type Stats struct {
 
 // NodeInfo is one node.
 type NodeInfo struct {
-	ID, Name, Version, Digest string
-	Envelope                  int
-	Started                   time.Time
+	ID       string    `json:"id"` // made at each start
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Digest   string    `json:"digest"`   // of its configuration
+	Envelope int       `json:"envelope"` // the version of the envelopes that it sends
+	Started  time.Time `json:"started"`
 }
 
 func (r *record) info() NodeInfo {

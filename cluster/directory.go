@@ -47,6 +47,12 @@ func (d *directory) size() (n int) {
 	return len(d.entries)
 }
 
+func (d *directory) last() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.revision
+}
+
 func (d *directory) replaceNodeWatcher(w jetstream.KeyWatcher) {
 	d.mu.Lock()
 	old := d.nodes

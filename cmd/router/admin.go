@@ -15,15 +15,18 @@ import (
 )
 
 // adminHandler is what the admin address serves: the page at /, /metrics,
-// /healthz, /readyz and /loglevel.
-func adminHandler(g prometheus.Gatherer, ready func() error, recorder *dashboard.Recorder, level *slog.LevelVar, hosts []string) http.Handler {
+// /healthz, /readyz, /loglevel and, on a node of a cluster, /api/cluster.
+func (s *server) adminHandler(g prometheus.Gatherer, recorder *dashboard.Recorder, level *slog.LevelVar, hosts []string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", dashboard.OwnHost(dashboard.Handler(recorder), hosts))
 	mux.Handle("/loglevel", dashboard.OwnHost(logLevel{level}, hosts))
-	measured := metrics.Handler(g, ready)
+	measured := metrics.Handler(g, s.ready)
 	mux.Handle("/metrics", dashboard.OwnHost(measured, hosts))
 	mux.Handle("/healthz", measured)
 	mux.Handle("/readyz", measured)
+	if s.cluster != nil {
+		mux.Handle("/api/cluster", dashboard.OwnHost(clusterHandler(s.cluster), hosts))
+	}
 	return mux
 }
 

@@ -29,7 +29,8 @@ type config struct {
 	limits     router.Limits
 	addresses  transport.Limits // PerAddress and ConnectRate
 	realms     []realmConfig
-	realmsSet  bool // realms come from the file, not from the defaults
+	cluster    *clusterConfig // nil: this router is alone
+	realmsSet  bool           // realms come from the file, not from the defaults
 }
 
 // namesOf returns the names of a list's elements.
@@ -105,6 +106,7 @@ func load(name string) (*config, error) {
 		field{"admin", func(v value) { readAdmin(v, c) }},
 		field{"log", func(v value) { c.log.read(v) }},
 		field{"limits", func(v value) { readLimits(v, &c.limits, &c.addresses) }},
+		field{"cluster", func(v value) { c.cluster = readCluster(v) }},
 		field{"realms", func(v value) {
 			c.realms, c.realmsSet = readList(v, readRealm), true
 			v.distinct(namesOf(c.realms, (*realmConfig).id))

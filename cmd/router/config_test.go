@@ -19,7 +19,7 @@ func TestConfigErrors(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"no YAML":              {"realms:\n\t- name: a\n", "FILE:2: found character that cannot start any token"},
 		"two documents":        {"log: {}\n---\nrealms: []\n", "FILE:2: a second YAML document begins here: the file must contain exactly one"},
-		"an unknown key":       {"log: {}\nrealmz: []\n", "FILE:2: realmz: unknown key; known here: listeners, admin, log, limits, realms; did you mean realms?"},
+		"an unknown key":       {"log: {}\nrealmz: []\n", "FILE:2: realmz: unknown key; known here: listeners, admin, log, limits, cluster, realms; did you mean realms?"},
 		"a key twice":          {"log: {level: info}\nlog: {level: info}\n", "FILE:2: log: is given twice"},
 		"a size":               {"limits:\n  message: 17MiB\n", "FILE:2: limits.message: must be a size in bytes, like 65536, 64KiB or 1MiB, up to 16MiB"},
 		"no listeners":         {"listeners: []\n", "FILE:1: listeners: must name at least one listener"},

@@ -24,6 +24,7 @@ const usage = `Blindfold is a WAMP router that carries encrypted payloads withou
 
 usage: blindfold [--config FILE] [--check]
        blindfold --print-config | --version
+       blindfold cluster status [--url URL]
 
 options:
   --config FILE    read the configuration (YAML) from FILE
@@ -56,6 +57,9 @@ func main() {
 
 // run is main without os.Exit. It returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "cluster" {
+		return runCluster(args[1:], stdout, stderr)
+	}
 	flags := flag.NewFlagSet("blindfold", flag.ContinueOnError)
 	file := flags.String("config", "", "")
 	check := flags.Bool("check", false, "")

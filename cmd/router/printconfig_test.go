@@ -33,7 +33,7 @@ func write(t *testing.T, text string) string {
 	cert, key := selfSigned(t)
 	for name, content := range map[string]string{
 		"router.yaml": text, "order.schema.json": `{"type": "object"}`, "alice.secret": "a secret of some length\n",
-		"web.yaml": "{}\n", "cert.pem": cert, "ca.pem": cert, "key.pem": key,
+		"web.yaml": "{}\n", "cert.pem": cert, "ca.pem": cert, "key.pem": key, "node.creds": "x\n", "node.nk": "x\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -114,6 +114,9 @@ func (s *server) apply(c, old *config) error {
 			return fmt.Errorf("listeners[%d]: any change but that of its certificates needs a restart", i)
 		}
 	}
+	if !reflect.DeepEqual(c.cluster, old.cluster) {
+		return fmt.Errorf("cluster: a change needs a restart")
+	}
 	if c.admin != old.admin || !slices.Equal(c.adminHosts, old.adminHosts) || c.webConfig != old.webConfig || c.pprof != old.pprof {
 		return fmt.Errorf("admin: a change needs a restart")
 	}

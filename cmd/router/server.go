@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/cluster"
 	"github.com/blindfold-wamp/blindfold/dashboard"
 	"github.com/blindfold-wamp/blindfold/internal/buildversion"
 	"github.com/blindfold-wamp/blindfold/metrics"
@@ -36,7 +37,9 @@ type server struct {
 	running   sync.WaitGroup
 	log       *slog.Logger
 
-	mu     sync.Mutex
+	mu      sync.Mutex
+	cluster *cluster.Node // nil: alone
+
 	failed []string // listeners that failed permanently, by their keys in the configuration
 }
 
@@ -55,6 +58,9 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		if s.router != nil {
 			_ = s.router.Close(context.Background()) // without a session there is nothing to wait for
 		}
+		if s.cluster != nil {
+			_ = s.cluster.Close()
+		}
 	}()
 	registry := prometheus.NewRegistry()
 	if err := metrics.RegisterRuntime(registry); err != nil {
@@ -69,7 +75,22 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		return nil, err
 	}
 	recorder := new(dashboard.Recorder)
+	var joined router.Cluster // nil: alone
+	if c.cluster != nil {
+		o, err := c.cluster.connect(c, log)
+		if err != nil {
+			return nil, err
+		}
+		if s.cluster, err = cluster.New(o); err != nil {
+			return nil, err
+		}
+		if err := registry.Register(s.cluster.Collector()); err != nil {
+			return nil, err
+		}
+		joined = s.cluster
+	}
 	if s.router, err = router.New(router.Config{
+		Cluster:   joined,
 		Realms:    realms,
 		Observers: []router.Observer{observer, recorder, router.LogTo(log)},
 		Limits:    c.limits,
@@ -83,6 +104,13 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		c.authorizers.Attach(s.router)
 	}
 	observer.Watch(s.router)
+	if s.cluster != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := s.cluster.Start(ctx, s.router); err != nil {
+			return nil, err
+		}
+	}
 	s.transport = &transport.Server{
 		Handle:   s.router.Accept,
 		Rejected: s.router.Rejected,
@@ -95,7 +123,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 	}
 	if c.admin != "" {
-		if err := s.listenAdmin(c, adminHandler(registry, s.ready, recorder, c.log.level, c.adminHosts)); err != nil {
+		if err := s.listenAdmin(c, s.adminHandler(registry, recorder, c.log.level, c.adminHosts)); err != nil {
 			return nil, err
 		}
 	}
@@ -283,7 +311,10 @@ func (s *server) ready() error {
 	if len(s.failed) > 0 {
 		return fmt.Errorf("%s failed: a restart is needed", strings.Join(s.failed, ", "))
 	}
-	return s.router.Ready()
+	if err := s.router.Ready(); err != nil || s.cluster == nil {
+		return err
+	}
+	return s.cluster.Ready()
 }
 
 // describe prints the address of each listener.
@@ -299,6 +330,9 @@ func (s *server) shutdown() {
 	defer cancel()
 	_ = s.router.Close(ctx)
 	_ = s.transport.Close()
+	if s.cluster != nil {
+		_ = s.cluster.Close()
+	}
 	if s.admin != nil {
 		_ = s.admin.Close()
 	}
