@@ -252,7 +252,8 @@ func (c *ClusterRealm) localCallee(b *batch, reg *registration, callee *Callee) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.registrations[reg.id] == reg {
+	if s.registrations[reg.id] != nil {
+		s.registrations[reg.id] = reg // another one, if the entry was gone in between
 		return s
 	}
 	p := c.realm.remote.registeringOf(s)

@@ -147,6 +147,10 @@ func TestRegistrationsAcrossNodes(t *testing.T) {
 	shared := wamp.RegisterOptions{Invoke: "roundrobin"}
 	if a, b := alice.Register("com.example.shared", shared), bob.Register("com.example.shared", shared); a != b {
 		t.Errorf("registrations %d and %d", a, b)
+	} else {
+		for _, p := range []*routertest.Peer{alice, bob} {
+			waitFor(t, "both callees to be known", func() bool { return fmt.Sprint(p.CallMetaOne("wamp.registration.count_callees", uint64(a))) == "2" })
+		}
 	}
 	// Each caller's node takes the callees by turns.
 	for _, n := range nodes {
