@@ -85,15 +85,19 @@ func (c *clusterConfig) connect(of *config, log *slog.Logger) (cluster.Options, 
 	if c.cert != "" {
 		o.NATS = append(o.NATS, nats.ClientCert(c.cert, c.key))
 	}
-	if c.credentials != "" {
-		o.NATS = append(o.NATS, nats.UserCredentials(c.credentials))
-	}
-	if c.nkey != "" {
-		key, err := nats.NkeyOptionFromSeed(c.nkey)
-		if err != nil {
-			return o, fmt.Errorf("cluster.nkey: %w", err)
+	for file, option := range map[string]func([]byte) (nats.Option, error){c.credentials: cluster.Credentials, c.nkey: cluster.NKey} {
+		if file == "" {
+			continue
 		}
-		o.NATS = append(o.NATS, key)
+		text, err := ownfile.Read("the secret in", file, 1<<20)
+		if err != nil {
+			return o, fmt.Errorf("cluster: %w", err)
+		}
+		with, err := option(text)
+		if err != nil {
+			return o, fmt.Errorf("cluster: %s: %w", file, err)
+		}
+		o.NATS = append(o.NATS, with)
 	}
 	return o, nil
 }
@@ -182,7 +186,8 @@ func printCluster(url string, stdout, stderr io.Writer) int {
 		if i == 0 {
 			note = "  this node"
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s%s\t%s\n", node.Name, node.ID, node.Version, node.Digest, note, time.Since(node.Started).Round(time.Second))
+		up := time.Since(node.Started)
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s%s\t%s\n", node.Name, node.ID, node.Version, node.Digest, note, up-up%time.Second)
 	}
 	_ = out.Flush()
 	fmt.Fprintf(stdout, "\n%d registrations in the directory; round trip to NATS %s\n", s.Entries, s.RoundTrip)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/blindfold-wamp/blindfold/internal/routertest"
 )
 
 // dependencies lists every package that a package of ours links.
@@ -22,20 +24,58 @@ func dependencies(t *testing.T, pkg string) []string {
 	return strings.Fields(string(out))
 }
 
-// Nothing that the router links may be able to decrypt a payload.
-func TestRouterLinksNothingThatDecrypts(t *testing.T) {
-	deps := dependencies(t, "../../cmd/router")
-	if !slices.Contains(deps, "github.com/blindfold-wamp/blindfold/router") {
-		t.Fatal("go list does not list what it should")
-	}
-	for _, dep := range deps {
-		for _, forbidden := range []string{"nacl", "salsa20", "chacha20poly1305", "blindfold/cryptobox", "blindfold/client", "blindfold/scope", "filippo.io/age", "curve25519"} {
-			// crypto/internal/... is the standard library's TLS.
-			if strings.Contains(dep, forbidden) && !strings.HasPrefix(dep, "crypto/") && !strings.HasPrefix(dep, "vendor/") {
-				t.Errorf("cmd/router links %s", dep)
+// opensBoxes are parts of the names of packages that can decrypt a payload.
+var opensBoxes = []string{"nacl", "salsa20", "chacha20poly1305", "blindfold/cryptobox", "blindfold/client", "blindfold/scope", "filippo.io/age", "curve25519"}
+
+// isOpener reports whether a package or symbol can decrypt a payload.
+// crypto/internal/… is the standard library's TLS.
+func isOpener(name string) bool {
+	return !strings.HasPrefix(name, "crypto/") && !strings.HasPrefix(name, "vendor/") &&
+		slices.ContainsFunc(opensBoxes, func(part string) bool { return strings.Contains(name, part) })
+}
+
+// No package of the router may import what can decrypt a payload.
+func TestRouterImportsNothingThatDecrypts(t *testing.T) {
+	for _, pkg := range []string{"router", "passthrough", "transport/...", "wamp/...", "metrics", "auth", "dashboard"} {
+		deps := dependencies(t, "../../"+pkg)
+		if len(deps) < 5 {
+			t.Fatal("go list does not list what it should")
+		}
+		for _, dep := range deps {
+			if isOpener(dep) {
+				t.Errorf("%s imports %s", pkg, dep)
 			}
 		}
 	}
+}
+
+// Nothing in the router's program can decrypt a payload. (The client of NATS imports a package that could, for a kind of key that is
+// not used: the linker leaves it out.)
+func TestRouterLinksNothingThatDecrypts(t *testing.T) {
+	if symbols := openers(t, routertest.RouterBinary(t)); len(symbols) > 0 {
+		t.Errorf("the router links %v", symbols)
+	}
+	if len(openers(t, routertest.SealBinary(t))) == 0 {
+		t.Error("seal links nothing that decrypts: this test finds nothing")
+	}
+}
+
+// openers lists the symbols of a program that can decrypt a payload.
+func openers(t *testing.T, program string) (found []string) {
+	t.Helper()
+	out, err := exec.Command("go", "tool", "nm", program).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		kind, name := fields[len(fields)-2], fields[len(fields)-1]
+		// What a package does when a program starts stays, if the package is imported.
+		if function := kind == "T" || kind == "t"; function && isOpener(name) && !strings.Contains(name, ".init") && len(found) < 10 {
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 // What describes a binary is not in it.

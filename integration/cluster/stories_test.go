@@ -26,7 +26,7 @@ func TestEventsAcrossNodes(t *testing.T) {
 		}
 		carol := nodes[1].Join("carol", "memory", s) // three patterns, one event each
 		ids := map[wamp.ID]bool{carol.Subscribe(topic, wamp.MatchExact): true,
-			carol.Subscribe("com.exam", wamp.MatchPrefix): true,
+			carol.Subscribe("com.exam", wamp.MatchPrefix):                                     true,
 			carol.Subscribe(wamp.URI(fmt.Sprintf("com..%s.%d", s, form)), wamp.MatchWildcard): true}
 		a, p := alice.Payload(form, "sealed")
 		alice.Publish(topic, a, p)
