@@ -161,6 +161,10 @@ func (s *session) abandonInvocation(id wamp.ID) {
 	defer s.mu.Unlock()
 	inv := s.invocations[id]
 	delete(s.invocations, id)
+	if s.remote != nil {
+		s.realm.remote.endRequest(id) // its node keeps the place
+		return
+	}
 	if !s.left && inv != nil && inv.concurrency != nil {
 		inv.abandoned = s.endedCalls.keepPlace(id, inv.concurrency, s.router.limits().Calls)
 	}

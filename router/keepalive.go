@@ -7,11 +7,12 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// keepalive is what a session's reading goroutine knows of its client's silence.
+// keepalive is what a session's reading goroutine knows of when its client sends.
 type keepalive struct {
 	lastBatch   time.Time // when the last batch of messages arrived
 	deadlineSet time.Time // when the deadline was set; zero: there is none
 	pinged      bool      // the client has been asked for a sign of life, and owes it
+	tokens      tokens
 }
 
 // rearm sees to it that the connection has a deadline for the next frame. Moving it

@@ -276,6 +276,7 @@ func (c *ClusterRealm) NodeGone(node string) {
 	b := c.router.newBatch()
 	defer b.end()
 	for _, s := range c.realm.remote.of(node) {
-		c.realm.dealer.endCalls(b, s)
+		c.realm.dealer.leaveInvocations(b, s)
+		c.realm.dealer.leaveCalls(b, s)
 	}
 }

@@ -34,8 +34,7 @@ type session struct {
 
 	remote *remoteEnd // nil: a session of this node
 
-	ended  atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
-	tokens *tokens                      // for Limits.MessageRate; only its reading goroutine uses them
+	ended atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
 
 	testaments      *testaments // nil: none; only its reading goroutine uses them
 	lastCallRequest wamp.ID     // the highest CALL.Request so far; the same
@@ -109,14 +108,14 @@ func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err 
 	on = s.handle(b, frame)
 	for on && b.hasMore(conn) {
 		b.makeRoom()
-		s.limitRate(b)
+		s.limitRate(b, &w.tokens)
 		if frame, err = conn.Read(); err != nil {
 			return false, err
 		}
 		on = s.handle(b, frame)
 	}
 	if on {
-		s.limitRate(b)
+		s.limitRate(b, &w.tokens)
 	}
 	return on, nil
 }

@@ -117,30 +117,30 @@ var (
 	senderWaits   = slowReceiver(wamp.LimitBackpressure, "a sender waits for a session that reads less than it is sent")
 )
 
-// tokens are the messages that a session may send now.
+// tokens are the messages that a session may send now, of Limits.MessageRate.
 type tokens struct {
 	n     float64
-	since time.Time
+	since time.Time // zero: it has sent none
 }
 
 // limitRate lets a session wait that sends more messages than Limits.MessageRate.
-func (s *session) limitRate(b *batch) {
+func (s *session) limitRate(b *batch, t *tokens) {
 	rate := float64(s.router.limits().MessageRate)
 	if rate == 0 {
 		return
 	}
 	now := time.Now()
-	if s.tokens == nil {
-		s.tokens = &tokens{n: rate, since: now}
+	if t.since.IsZero() {
+		*t = tokens{n: rate, since: now}
 	}
-	s.tokens.n = min(rate, s.tokens.n+now.Sub(s.tokens.since).Seconds()*rate) - 1
-	s.tokens.since = now
-	if s.tokens.n >= 0 {
+	t.n = min(rate, t.n+now.Sub(t.since).Seconds()*rate) - 1
+	t.since = now
+	if t.n >= 0 {
 		return
 	}
 	b.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Routed: &b.inbound, Refusal: rateExceeded})
 	b.flush()
-	time.Sleep(time.Duration(-s.tokens.n / rate * float64(time.Second)))
+	time.Sleep(time.Duration(-t.n / rate * float64(time.Second)))
 }
 
 var rateExceeded = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Limit: wamp.LimitMessageRate,

@@ -14,22 +14,18 @@ import (
 
 	"github.com/blindfold-wamp/blindfold/cluster"
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/router"
 )
 
 func TestMain(m *testing.M) { routertest.Main(m) }
 
-// program finds the nats-server that .ci/run installs.
+// program finds nats-server, which .ci/install installs.
 func program(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("nats-server")
 	if err != nil {
-		t.Helper()
-		const how = "nats-server is missing: go install github.com/nats-io/nats-server/v2@latest"
-		if os.Getenv("CI") != "" {
-			t.Fatal(how)
-		}
-		t.Skip(how)
+		testenv.SkipMissing(t, "nats-server is missing: go install github.com/nats-io/nats-server/v2@latest")
 	}
 	return path
 }
