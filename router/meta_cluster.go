@@ -82,65 +82,70 @@ func sumOf(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Refu
 
 // unionOf joins lists of ids, each id once; null is an empty list.
 func unionOf(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Refusal {
-	ids, isList := firstOf(c.result).([]any)
+	ids, isList := idsIn(firstOf(c.result))
 	found := refused == nil
 	for _, a := range others {
 		if a.Error != "" {
 			continue
 		}
 		found = true
-		if more, ok := firstOf(a.Args).([]any); ok {
-			isList = true
-			ids = addIDs(ids, more)
-		}
+		more, ok := idsIn(firstOf(a.Args))
+		isList = isList || ok
+		ids = append(ids, more...)
 	}
 	switch {
 	case !found:
 		return refused
 	case isList:
-		c.result = []any{ids}
+		c.result = []any{distinct(ids)}
 	}
 	return nil
 }
 
 // listsOf joins the lists of a dict, as unionOf does.
 func listsOf(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Refusal {
+	if refused != nil {
+		return refused
+	}
 	lists, _ := firstOf(c.result).(map[string]any)
-	for _, a := range others {
-		more, _ := firstOf(a.Args).(map[string]any)
-		for key, v := range more {
-			ids, _ := lists[key].([]any)
-			list, _ := v.([]any)
-			if lists != nil {
-				lists[key] = addIDs(ids, list)
-			}
+	joined := make(map[string]any, len(lists))
+	for key, v := range lists {
+		ids, _ := idsIn(v)
+		for _, a := range others {
+			dict, _ := firstOf(a.Args).(map[string]any)
+			more, _ := idsIn(dict[key])
+			ids = append(ids, more...)
 		}
+		joined[key] = distinct(ids)
 	}
-	return refused
+	c.result = []any{joined}
+	return nil
 }
 
-func addIDs(ids, more []any) []any {
-	seen := make(map[uint64]bool, len(ids)+len(more))
-	for _, list := range [][]any{ids, more} {
+// idsIn returns a copy of a list of ids, as this node makes it or as another sent it.
+func idsIn(v any) (ids []wamp.ID, ok bool) {
+	switch list := v.(type) {
+	case []wamp.ID:
+		return slices.Clone(list), true
+	case []any:
 		for _, v := range list {
-			if n, ok := asID(v); ok {
-				seen[n] = true
+			switch v := v.(type) {
+			case uint64:
+				ids = append(ids, wamp.ID(v))
+			default:
+				if n, ok := number(v); ok {
+					ids = append(ids, wamp.ID(n))
+				}
 			}
 		}
+		return ids, true
 	}
-	out := make([]any, 0, len(seen))
-	for n := range seen {
-		out = append(out, n)
-	}
-	slices.SortFunc(out, func(a, b any) int { return int(int64(a.(uint64)) - int64(b.(uint64))) })
-	return out
+	return nil, false
 }
 
-func asID(v any) (uint64, bool) {
-	if n, ok := v.(uint64); ok {
-		return n, true
-	}
-	return number(v)
+func distinct(ids []wamp.ID) []wamp.ID {
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 func firstOf(list []any) any {

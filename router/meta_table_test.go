@@ -18,7 +18,7 @@ func TestListsAreMadeOnce(t *testing.T) {
 	keep := true
 	update := func(i int) {
 		m.broker.topics.Update(wamp.MatchExact, wamp.URI(fmt.Sprintf("com.example.t%d", i)), func(*subscription, bool) (*subscription, bool) {
-			return newSubscription("com.example", wamp.MatchExact), keep
+			return m.newSubscription("com.example", wamp.MatchExact), keep
 		})
 	}
 	for i := range 10_000 {

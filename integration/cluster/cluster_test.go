@@ -116,7 +116,7 @@ func startNode(t testing.TB, name string, servers []string, change ...func(*clus
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = n.Close() })
-	w := routertest.NewWorld(t, routertest.WithRouter(func(c *router.Config) { c.Cluster = n }))
+	w := routertest.NewWorld(t, routertest.WithRouter(func(c *router.Config) { c.Cluster = n }), routertest.WithRoles(t))
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := n.Start(ctx, w.Router); err != nil {

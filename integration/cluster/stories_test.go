@@ -188,6 +188,32 @@ func TestMetaAcrossNodes(t *testing.T) {
 		if n := fmt.Sprint(p.CallMetaOne("wamp.subscription.count_subscribers", id)); n != "6" {
 			t.Errorf("%s counts %s subscribers", p.Name, n)
 		}
+		for _, procedure := range []string{"wamp.subscription.list_subscribers", "wamp.session.list"} {
+			var args []any
+			if procedure != "wamp.session.list" {
+				args = []any{id}
+			}
+			if list := p.CallMetaOne(wamp.URI(procedure), args...).([]any); len(list) != 6 {
+				t.Errorf("%s: %v", procedure, list)
+			}
+		}
+		if lists := p.CallMetaOne("wamp.subscription.list").(map[string]any); len(lists["exact"].([]any)) != 1 {
+			t.Errorf("subscriptions %v", lists)
+		}
+		for _, other := range peers {
+			d := p.CallMetaOne("wamp.session.get", uint64(other.ID)).(map[string]any)
+			if fmt.Sprint(d["session"]) != fmt.Sprint(uint64(other.ID)) {
+				t.Errorf("%v", d)
+			}
+		}
+	}
+	root := nodes[0].Join("root", "memory", wamp.CBOR, routertest.As("root", "admin"))
+	root.CallMeta("wamp.session.kill", map[string]any{"reason": "com.example.out"}, uint64(peers[5].ID))
+	if g := routertest.Expect[*wamp.Goodbye](peers[5]); g.Reason != "com.example.out" {
+		t.Errorf("GOODBYE %s", g.Reason)
+	}
+	if n := fmt.Sprint(peers[0].CallMetaOne("wamp.session.count")); n != "6" {
+		t.Errorf("%s sessions after a kill", n)
 	}
 }
 
