@@ -26,18 +26,17 @@ func TestDurationsAreMonotonic(t *testing.T) {
 	stripping := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "In", "Round", "Truncate", "Date", "Parse", "ParseInLocation",
 		"MarshalBinary", "MarshalJSON", "MarshalText", "AppendFormat"}
 	allowed := map[string]string{
-		"router/eventstore/event.go New UTC":             "when an event was published, as it is shown",
-		"router/eventstore/event.go New Truncate":        "the same",
-		"router/eventstore/event.go Append UnixMilli":    "the same, in a file",
-		"router/eventstore/event.go Parse UnixMilli":     "the same, read again",
-		"router/eventstore/event.go Parse UTC":           "the same",
-		"router/eventstore/boltstore/file.go Scan Parse": "the parser of records, which is not about time",
-		"router/slow.go disconnectSlow Unix":             "a deadline that has passed, whatever the clock says",
-		"router/meta_events.go timestamp UTC":            "shown by the meta API",
-		"router/meta_history.go read Parse":              "a time that a client asks for",
-		"transport/dial.go dialed Unix":                  "a deadline that has passed",
-		"auth/cra.go Authenticate UTC":                   "shown to the client in the challenge, and not looked at again",
-		"dashboard/recorder.go envelope UnixMilli":       "shown on the page",
+		"router/eventstore/event.go New UTC":          "when an event was published, as it is shown",
+		"router/eventstore/event.go New Truncate":     "the same",
+		"router/eventstore/event.go Append UnixMilli": "the same, in a file",
+		"router/eventstore/event.go Read UnixMilli":   "the same, read again",
+		"router/eventstore/event.go Read UTC":         "the same",
+		"router/slow.go disconnectSlow Unix":          "a deadline that has passed, whatever the clock says",
+		"router/meta_events.go timestamp UTC":         "shown by the meta API",
+		"router/meta_history.go read Parse":           "a time that a client asks for",
+		"transport/dial.go dialed Unix":               "a deadline that has passed",
+		"auth/cra.go Authenticate UTC":                "shown to the client in the challenge, and not looked at again",
+		"dashboard/recorder.go envelope UnixMilli":    "shown on the page",
 	}
 	seen := map[string]bool{}
 	for _, folder := range []string{"router", "transport", "auth", "client", "cmd/router", "metrics", "passthrough", "dashboard", "wamp"} {

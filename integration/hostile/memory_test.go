@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
+	"github.com/blindfold-wamp/blindfold/internal/testenv"
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -267,6 +269,10 @@ func resident(t *testing.T, p *routertest.Process) int {
 // Everything that clients can make the router keep is in the table of docs/limits.md,
 // and takes no more than half again of what that says.
 func TestMemoryTable(t *testing.T) {
+	testenv.SkipSlow(t, "half a minute")
+	if runtime.GOOS != "linux" {
+		t.Skip("the resident set is read from /proc")
+	}
 	bounds := memoryTable(t)
 	for _, h := range hoards {
 		t.Run(strings.ReplaceAll(h.row, " ", "_"), func(t *testing.T) {

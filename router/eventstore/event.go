@@ -86,7 +86,7 @@ func (e *Event) measure() int {
 // that came off the wire, behind an envelope that only package codec reads.
 const recordVersion = 1
 
-// Append appends the event to dst as a record that Parse reads.
+// Append appends the event to dst as a record that Reader reads.
 func (e *Event) Append(dst []byte) ([]byte, error) {
 	s := e.Event.Payload.Serializer()
 	if s == 0 {
@@ -107,19 +107,19 @@ func (e *Event) Append(dst []byte) ([]byte, error) {
 
 const recordHeader = 2 + 8 + 8 + 4
 
-// Parser reads records. One that reads many costs each of them less than a new one would.
+// Reader reads records. One that reads many costs each of them less than a new one would.
 // It is not for concurrent use.
-type Parser struct {
+type Reader struct {
 	decoder *codec.Decoder
 }
 
-// Parse reads a record that Append wrote. The event's payload refers to b. Anything
+// Read reads a record that Append wrote. The event's payload refers to b. Anything
 // else is an error, ErrRecord if it is not of a known version.
-func (p *Parser) Parse(b []byte) (*Event, error) {
-	if p.decoder == nil {
-		p.decoder = codec.NewDecoder()
+func (r *Reader) Read(b []byte) (*Event, error) {
+	if r.decoder == nil {
+		r.decoder = codec.NewDecoder()
 	}
-	d := p.decoder
+	d := r.decoder
 	if len(b) < recordHeader || b[0] != recordVersion || !wamp.Serializer(b[1]).Valid() {
 		return nil, ErrRecord
 	}

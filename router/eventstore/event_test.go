@@ -29,7 +29,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := new(Parser).Parse(record)
+		got, err := new(Reader).Read(record)
 		if err != nil {
 			t.Fatal(s, err)
 		}
@@ -44,8 +44,8 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 }
 
-// A file may be damaged. Whatever Parse takes can be stored again.
-func FuzzParse(f *testing.F) {
+// A file may be damaged. Whatever Read takes can be stored again.
+func FuzzRead(f *testing.F) {
 	for _, s := range wamp.Serializers {
 		record, err := sealed(s).Append(nil)
 		if err != nil {
@@ -55,7 +55,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(record[:len(record)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := new(Parser).Parse(b)
+		e, err := new(Reader).Read(b)
 		if err != nil {
 			return
 		}
@@ -92,7 +92,7 @@ func TestAdmits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e, err = new(Parser).Parse(record); err != nil || e.Admits(to) != c.want {
+		if e, err = new(Reader).Read(record); err != nil || e.Admits(to) != c.want {
 			t.Errorf("%d, after it was stored: %v", i, err)
 		}
 	}
@@ -107,17 +107,17 @@ func TestAdmits(t *testing.T) {
 }
 
 // What a record costs to read is about what is in it, and not a decoder of its own.
-func TestParserAllocatesLittle(t *testing.T) {
+func TestReaderAllocatesLittle(t *testing.T) {
 	record, err := sealed(wamp.CBOR).Append(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p Parser
+	var p Reader
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	const n = 1000
 	for range n {
-		if _, err := p.Parse(record); err != nil {
+		if _, err := p.Read(record); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -247,14 +247,14 @@ func (l *fileLog) Append(e *eventstore.Event) {
 func (l *fileLog) Scan(reverse bool, f func(*eventstore.Event) bool) error {
 	l.file.sync()
 	return l.file.db.View(func(tx *bbolt.Tx) error {
-		var parser eventstore.Parser
+		var reader eventstore.Reader
 		c := tx.Bucket(l.bucket).Cursor()
 		first, next := c.First, c.Next
 		if reverse {
 			first, next = c.Last, c.Prev
 		}
 		for key, record := first(); key != nil; key, record = next() {
-			e, err := parser.Parse(append([]byte(nil), record...))
+			e, err := reader.Read(append([]byte(nil), record...))
 			if err != nil {
 				return err
 			}
