@@ -29,7 +29,7 @@ type Result struct {
 	Kwargs map[string]any
 	// Sealed is true if the payload was opened by the Sealer.
 	Sealed bool
-	// Origin is who sealed it, and when, if the Sealer tells.
+	// Origin says who sealed it, and when, if the Sealer knows.
 	Origin *wamp.Origin
 	// Details are those of the RESULT. A handler does not set them.
 	Details wamp.ResultDetails

@@ -26,7 +26,7 @@ type Error struct {
 	// Sealed is true if Args and Kwargs were opened by the Sealer: then the error is the
 	// other client's own and was not forged on the way.
 	Sealed bool
-	// Origin is who sealed it, and when, if the Sealer tells.
+	// Origin says who sealed it, and when, if the Sealer knows.
 	Origin *wamp.Origin
 
 	cause error // of an error that arose on this side

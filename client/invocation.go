@@ -26,7 +26,7 @@ type Invocation struct {
 	// Sealed is true if the payload was opened by the Sealer. The answer is then sealed
 	// as well, or it fails.
 	Sealed bool
-	// Origin is who sealed it, and when, if the Sealer tells.
+	// Origin says who sealed it, and when, if the Sealer knows.
 	Origin *wamp.Origin
 
 	// call is what a Sealer keeps of it. progressing makes the progressive results

@@ -26,8 +26,8 @@ type Event struct {
 	Details wamp.EventDetails
 	// Sealed is true if the payload was opened by the Sealer.
 	Sealed bool
-	// Origin is who sealed it, when, and what is missing before it, if the Sealer
-	// tells.
+	// Origin says who sealed it, when, and how much is missing before it, if the Sealer
+	// knows.
 	Origin *wamp.Origin
 	// Lost is how many events of this subscription were dropped directly before this
 	// one because the queue was full.

@@ -43,7 +43,7 @@ type line struct {
 	Stored  bool   `json:"stored,omitempty"`
 }
 
-// origin adds what the seal of a message tells, if it does.
+// origin adds the sender and time of a sealed message, if they are known.
 func (l line) origin(o *wamp.Origin) line {
 	if o == nil {
 		return l

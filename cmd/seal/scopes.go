@@ -203,7 +203,7 @@ func (x *scopeSession) follow(ctx context.Context, session *client.Session) erro
 	return nil
 }
 
-// sealedBy returns what the seal of a message tells, for people.
+// sealedBy returns the sender and time of a sealed message, for people.
 func (e *cli) sealedBy(o *wamp.Origin, uri wamp.URI) string {
 	if o == nil {
 		return ""

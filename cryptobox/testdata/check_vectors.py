@@ -4,7 +4,7 @@
 Usage: check_vectors.py VECTORS < SEALED > SEALED_HERE
 
 Every vector is opened, and must open or fail as it says; those that open are
-also made anew from their values and nonce, and must come out the same, byte for
+also created again from their values and nonce, and must come out the same, byte for
 byte. SEALED is a JSON list of fresh payloads from the other implementation,
 which must open; what is written is such a list, sealed here. Exits with 1 and
 one line for each disagreement.
