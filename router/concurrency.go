@@ -139,7 +139,7 @@ const waitingSize = 512
 func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, refusedBy []*session, refusal *wamp.Refusal) *wamp.Refusal {
 	w := &waitingCall{inv: d.newInvocation(from, m, l.reg), message: b.invocation, refusedBy: refusedBy, refusal: refusal}
 	w.message.Payload = m.Payload.Clone()
-	w.inv.concurrency, w.inv.kept = l, waitingSize+sizeOf(&w.message.Details)+m.Payload.WireSize()
+	w.inv.concurrency, w.inv.kept = l, int32(waitingSize+sizeOf(&w.message.Details)+m.Payload.WireSize())
 	l.mu.Lock()
 	switch {
 	case len(l.callees) == 0: // they have left since they were asked

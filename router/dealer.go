@@ -195,7 +195,7 @@ func (d *dealer) deliverInvocation(b *batch, from *session, m *wamp.Call, inv *i
 			return calleeLacksProgressive
 		}
 		first := b.invocation.Details
-		inv.first, inv.kept = &first, sizeOf(&first)
+		inv.first, inv.kept = &first, int32(sizeOf(&first))
 	}
 	if refusal := inv.start(); refusal != nil {
 		return refusal

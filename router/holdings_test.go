@@ -30,6 +30,13 @@ func TestHoldings(t *testing.T) {
 	}
 }
 
+// Each call allocates one. A field more would take the allocator's next larger size.
+func TestInvocationSize(t *testing.T) {
+	if size := unsafe.Sizeof(invocation{}); size > 128 {
+		t.Errorf("an invocation is %d bytes, more than 128", size)
+	}
+}
+
 // There may be very many idle sessions. A field more would take the allocator's
 // next larger size.
 func TestSessionSize(t *testing.T) {

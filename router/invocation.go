@@ -16,15 +16,13 @@ type invocation struct {
 	request         wamp.ID // CALL.Request
 	registration    wamp.ID
 	procedure       wamp.URI
-	wantsProgress   bool // the caller asks for progressive results
-	receiveProgress bool // and the callee can send them
-	// Of progressive call invocations, first has the details of the first
-	// INVOCATION, and open is whether more is to come. Only the caller's
-	// goroutine uses open.
-	moreExpected bool
-	first        *wamp.InvocationDetails
-	timer        timer
-	kept         int // bytes that are kept for it: see keep
+	wantsProgress   bool                    // the caller asks for progressive results
+	receiveProgress bool                    // and the callee can send them
+	abandoned       bool                    // its callee keeps its place: see abandonInvocation
+	moreExpected    bool                    // it is a progressive call invocation with more to come; only the caller's goroutine uses it
+	kept            int32                   // bytes that are kept for it: see keep
+	first           *wamp.InvocationDetails // of a progressive call invocation: the details of its first INVOCATION
+	timer           timer
 
 	// concurrency is nil unless the registration's callees have limited concurrency.
 	// Then callee is nil while the call waits, until its INVOCATION is put; it is
@@ -32,7 +30,6 @@ type invocation struct {
 	concurrency *concurrency
 	callee      *session
 	id          wamp.ID // INVOCATION.Request
-	abandoned   bool    // its callee keeps its place: see abandonInvocation
 }
 
 // grantProgress reports whether the callee is asked for progressive results: a callee
@@ -85,13 +82,13 @@ func (inv *invocation) keep() *wamp.Refusal {
 	caller, r := inv.caller, inv.caller.router
 	switch {
 	case inv.kept == 0:
-	case int(caller.kept)+inv.kept > min(r.limits().Queue, math.MaxInt32):
+	case int(caller.kept)+int(inv.kept) > min(r.limits().Queue, math.MaxInt32):
 		return tooMuchKept
 	case r.queued.Add(int64(inv.kept)) > int64(r.limits().QueueTotal)/2:
 		r.queued.Add(-int64(inv.kept))
 		return tooMuchKeptByAll
 	}
-	caller.kept += int32(inv.kept)
+	caller.kept += inv.kept
 	return nil
 }
 
@@ -110,7 +107,7 @@ func (inv *invocation) forgetKept() {
 // forget is forgetKept where caller.mu is held.
 func (inv *invocation) forget() {
 	if inv.kept > 0 {
-		inv.caller.kept -= int32(inv.kept)
+		inv.caller.kept -= inv.kept
 		inv.caller.router.queued.Add(-int64(inv.kept))
 		inv.kept = 0
 	}

@@ -27,7 +27,7 @@ type timer struct {
 	timeouts *timeouts // nil: the call has no timeout
 	after    time.Duration
 	deadline time.Time
-	index    int // index in the heap; -1: not in it
+	index    int32 // in the heap; -1: not in it
 	stopped  bool
 }
 
@@ -63,7 +63,7 @@ func (t *timer) restart() {
 	defer t.timeouts.mu.Unlock()
 	if t.index >= 0 {
 		t.deadline = time.Now().Add(t.after)
-		heap.Fix(&t.timeouts.heap, t.index)
+		heap.Fix(&t.timeouts.heap, int(t.index))
 	}
 }
 
@@ -84,7 +84,7 @@ func (t *timer) stop(inv *invocation) {
 	defer t.timeouts.mu.Unlock()
 	t.stopped = true
 	if t.index >= 0 {
-		heap.Remove(&t.timeouts.heap, t.index)
+		heap.Remove(&t.timeouts.heap, int(t.index))
 	}
 }
 
@@ -151,11 +151,11 @@ func (h timerHeap) Len() int           { return len(h) }
 func (h timerHeap) Less(i, j int) bool { return h[i].timer.deadline.Before(h[j].timer.deadline) }
 func (h timerHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].timer.index, h[j].timer.index = i, j
+	h[i].timer.index, h[j].timer.index = int32(i), int32(j)
 }
 func (h *timerHeap) Push(v any) {
 	inv := v.(*invocation)
-	inv.timer.index = len(*h)
+	inv.timer.index = int32(len(*h))
 	*h = append(*h, inv)
 }
 func (h *timerHeap) Pop() any {

@@ -187,7 +187,12 @@ func (o *Queue) PutLast(frame []byte) PutResult {
 		return PutClosed
 	}
 	o.last = true
-	return o.queued(frame, nil)
+	o.append(frame, nil)
+	if o.state == stateIdle {
+		o.state = stateDirty
+		return PutNeedsFlush
+	}
+	return PutQueued
 }
 
 // PutControl is Put for a frame of the transport's own, which may follow the last.
@@ -204,18 +209,13 @@ func (o *Queue) take(frame []byte, of *Chunk) PutResult {
 	if o.size > 0 && o.size+len(frame) > o.limits.Bytes && o.full() {
 		return PutFull
 	}
-	result := o.queued(frame, of)
-	if result == PutQueued && o.size > o.limits.Bytes/2 && (o.state == stateDirty || o.patience(time.Now()) > 0) {
-		return PutOverHalf
-	}
-	return result
-}
-
-func (o *Queue) queued(frame []byte, of *Chunk) PutResult {
 	o.append(frame, of)
 	if o.state == stateIdle {
 		o.state = stateDirty
 		return PutNeedsFlush
+	}
+	if o.size > o.limits.Bytes/2 && (o.state == stateDirty || o.patience(time.Now()) > 0) {
+		return PutOverHalf
 	}
 	return PutQueued
 }
