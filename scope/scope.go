@@ -180,7 +180,7 @@ func (s *Scope) enter(m *Manifest, now time.Time) (fresh bool, err error) {
 		return false, ErrOldEpoch.because("the bundle is older than one that was accepted before")
 	case known && s.epochs[0].id != e.id,
 		len(s.epochs) > 0 && s.epochs[0].Epoch+1 == m.Epoch && !bytes.Equal(m.Previous, s.epochs[0].id[:]),
-		m.Epoch == 1 && len(m.Previous) != 0:
+		(m.Epoch == 1) != (len(m.Previous) == 0):
 		return false, ErrForked
 	case e.self < 0:
 		return false, ErrNotMember

@@ -290,6 +290,7 @@ func (w *world) makeBundles() {
 	w.bundle("three", manifest(3, two[:], t2), "alice", all("alice", "bob", "carol")...)
 	w.bundle("two again", manifest(2, one[:], t1), "alice", all("alice", "bob", "carol", "mallory")...)
 	w.bundle("three of another two", manifest(3, one[:], t2), "alice", all("alice", "bob")...)
+	w.bundle("two without a past", manifest(2, nil, t1), "alice", all("alice", "bob")...)
 	w.bundle("one with a past", manifest(1, one[:], t0), "alice", all("alice", "bob")...)
 	m := manifest(1, nil, t0)
 	m.Realm = "realm2"
@@ -358,6 +359,7 @@ func (w *world) makeBundles() {
 	accept("two histories", "bob", []string{"one", "two"}, t1, "two again", "forked")
 	accept("continues another", "bob", []string{"one", "two"}, t2, "three of another two", "forked")
 	accept("a first one with a past", "bob", nil, t0, "one with a past", "forked")
+	accept("a later one without a past", "bob", nil, t1, "two without a past", "forked")
 	accept("other realm", "bob", nil, t0, "other realm", "wrong_scope")
 	accept("other owner", "bob", nil, t0, "other owner", "wrong_scope")
 	accept("forged", "bob", []string{"one"}, t1, "forged", "bad_signature")
