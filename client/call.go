@@ -241,7 +241,7 @@ func (c *ProgressiveCall) handleReply(r reply) (result *Result, done bool, err e
 		return nil, true, r.err
 	case r.failed != nil:
 		c.ended = true
-		return nil, true, c.s.callError(r.failed, &c.call)
+		return nil, true, c.s.callError(r.failed, &c.call, c.sealed)
 	}
 	on := c.subject(wamp.TypeYield, r.result.Details.Progress)
 	opened, err := c.s.open(on, &r.result.Details.Attributes, &r.result.Payload)

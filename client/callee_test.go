@@ -317,7 +317,7 @@ func (held) Open(*wamp.Subject, *wamp.Attributes, []byte) ([]any, map[string]any
 func TestNoProgressBehindTheAnswer(t *testing.T) {
 	h := held{make(chan struct{}), make(chan struct{})}
 	late := make(chan error)
-	s, r := serve(t, client.Config{Sealer: h}, func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
+	s, r := serve(t, client.Config{Sealer: h, AllowClear: []wamp.URI{"com.procedure"}}, func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
 		go func() { late <- inv.Progress([]any{"held"}, nil) }()
 		<-h.began
 		return nil, nil

@@ -9,15 +9,18 @@
 //
 // With Config.Sealer set, the topic of PUBLISH and EVENT, the procedure of
 // CALL, INVOCATION, YIELD and RESULT, and the error URI of ERROR select the key.
-// For a URI that has a key these hold:
+// These hold:
 //
-//   - If sealing fails, nothing is sent, and the error is a *SealError.
+//   - If sealing fails, or the URI has no key, nothing is sent, and the error is a
+//     *SealError.
 //   - A payload that cannot be opened reaches no handler. The error goes to
 //     Config.OnError. An INVOCATION is answered with the error's URI, and for a
 //     RESULT it is what Call returns.
 //   - A clear payload is refused in the same way. Otherwise anyone between the two
-//     clients could replace a sealed payload by a clear one. Config.AllowClear
-//     gives this protection up.
+//     clients could replace a sealed payload by a clear one.
+//
+// Config.AllowClear gives this up for the URIs below its prefixes: without a key they
+// are sent in the clear, and clear payloads are accepted.
 //
 // Messages between this session and the router cannot be sealed. Topics and
 // procedures that begin with "wamp." belong to the router: they are never sealed,
@@ -28,8 +31,9 @@
 // scrambled: the topic and the payload of a testament (wamp.session.add_testament)
 // are sent in the clear, whatever key the topic has.
 //
-// If an ERROR answers a sealed INVOCATION and its own URI has no key, it is sent
-// without arguments, because these could reveal what was sealed.
+// An ERROR whose own URI has no key is sent without arguments if it answers a sealed
+// INVOCATION, because these could reveal what was sealed, or if AllowClear does not
+// list its URI. Without arguments it is accepted, and Error.Sealed is false.
 package client
 
 import (
@@ -75,9 +79,11 @@ type Config struct {
 	// Sealer encrypts and decrypts payloads. With nil, payloads are clear, and no form
 	// of opaque payload is announced.
 	Sealer Sealer
-	// AllowClear accepts clear payloads on URIs that have a key. Anyone between the
-	// clients can then replace sealed payloads by their own.
-	AllowClear bool
+	// AllowClear lists prefixes of URIs, by characters ("" is all). Beside a Sealer,
+	// payloads on these URIs are sent in the clear if there is no key, and accepted in
+	// the clear: anyone between the clients can then replace sealed payloads by their
+	// own. On all other URIs, nothing is sent or accepted that is not sealed.
+	AllowClear []wamp.URI
 	// Scrambler hides topics, procedures and error URIs from the router. With nil they
 	// are sent as they are.
 	Scrambler Scrambler

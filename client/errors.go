@@ -60,7 +60,7 @@ type SealError struct {
 	Opening bool
 	// Reason is the WAMP error URI for it.
 	Reason wamp.URI
-	// Err is the Sealer's error, or one of ErrNoSealer, ErrClear, ErrNotOneBinary,
+	// Err is the Sealer's error, or one of ErrNoSealer, ErrNoKey, ErrClear, ErrNotOneBinary,
 	// ErrNotSealed and ErrUnsupported.
 	Err error
 }
@@ -68,7 +68,8 @@ type SealError struct {
 // Values of SealError.Err, besides a Sealer's error.
 var (
 	ErrNoSealer     = errors.New("client: the payload is sealed, and Config.Sealer is not set")
-	ErrClear        = errors.New("client: the payload is in the clear, but its URI has a key")
+	ErrClear        = errors.New("client: the payload is in the clear, and AllowClear does not list the URI")
+	ErrNoKey        = errors.New("client: the sealer has no key for the URI, and AllowClear does not list it")
 	ErrNotOneBinary = errors.New("client: the payload is not one binary")
 	ErrNotSealed    = errors.New("client: the call was sealed, but there is no key to seal the answer")
 	ErrUnsupported  = errors.New("client: the router does not announce this form of sealed payloads")

@@ -35,7 +35,7 @@ func FuzzRouterMessages(f *testing.F) {
 	}
 	v := newVault(f, "com.secret.")
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s, r := dial(t, client.Config{Sealer: &cryptobox.Box{Keys: &v.ring}, OnError: func(error) {}})
+		s, r := dial(t, client.Config{Sealer: &cryptobox.Box{Keys: &v.ring}, AllowClear: []wamp.URI{""}, OnError: func(error) {}})
 		r.subscribe(s, 5, "com.", func(context.Context, *client.Event) {}, client.SubscribeOptions{Match: wamp.MatchPrefix})
 		r.register(s, 6, "com.procedure", func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
 			return &client.Result{Args: inv.Args}, inv.Progress(nil, nil)

@@ -358,7 +358,8 @@ func (inv *Invocation) sendError(e *Error, explain bool) {
 		l.s.report(err)
 		uri, m.Error = wamp.ErrRuntime, wamp.ErrRuntime
 	}
-	on := sealContext{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Call: &inv.call}, sealed: inv.isSecret()}
+	secret := inv.isSecret()
+	on := sealContext{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Call: &inv.call}, sealed: secret, clear: !secret}
 	// If the URI has a key, the caller accepts only a sealed error.
 	if explain && (len(e.Args) > 0 || len(e.Kwargs) > 0 || l.s.hasKey(on)) {
 		if m.Payload, m.Details.Attributes, _, err = l.seal(on, e.Args, e.Kwargs); err != nil {

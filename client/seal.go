@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -18,8 +19,9 @@ type plaintext struct {
 // sealContext is the context that a payload is sealed or opened in.
 type sealContext struct {
 	wamp.Subject
-	// sealed is true if the payload belongs to a sealed call.
-	sealed bool
+	// sealed is true if the payload belongs to a sealed call, clear if it is the ERROR of
+	// one that was in the clear.
+	sealed, clear bool
 }
 
 // failure reports whether the payload is that of an ERROR.
@@ -33,8 +35,9 @@ func isRouterURI(uri wamp.URI) bool {
 // neverSealed reports whether the payload is for the router itself, or comes from it.
 func (on *sealContext) neverSealed() bool { return !on.failure() && on.URI.Reserved() }
 
-// seal returns the payload to send: sealed if the URI has a key, else clear. If it fails,
-// nothing may be sent.
+// seal returns the payload to send: sealed, unless there is no sealer, the URI is the
+// router's own, or it has no key and is in Config.AllowClear. If it fails, nothing may
+// be sent.
 func (l *link) seal(on sealContext, args []any, kwargs map[string]any) (p wamp.Payload, a wamp.Attributes, sealed bool, err error) {
 	if sealer := l.s.config.Sealer; sealer != nil && !on.neverSealed() {
 		var data []byte
@@ -51,6 +54,8 @@ func (l *link) seal(on sealContext, args []any, kwargs map[string]any) (p wamp.P
 				return p, wamp.Attributes{}, false, &SealError{URI: on.URI, Reason: wamp.ErrFeatureNotSupported, Err: ErrUnsupported}
 			}
 			return codec.BinaryPayload(l.serializer(), form, data), a, true, nil
+		case !on.clear && !on.sealed && !l.s.allowsClear(on.URI):
+			return p, wamp.Attributes{}, false, &SealError{URI: on.URI, Reason: wamp.ErrNoPayloadCodec, Err: ErrNoKey}
 		}
 	}
 	if on.sealed {
@@ -81,7 +86,7 @@ func (s *Session) open(on sealContext, a *wamp.Attributes, p *wamp.Payload) (pla
 	if p.Opaque() {
 		return s.unseal(on, a, p)
 	}
-	if err := s.acceptClear(on); err != nil {
+	if err := s.acceptClear(on, p); err != nil {
 		return plaintext{}, err
 	}
 	args, kwargs, err := p.Decode()
@@ -111,17 +116,24 @@ func (s *Session) unseal(on sealContext, a *wamp.Attributes, p *wamp.Payload) (p
 	return plaintext{args: args, kwargs: kwargs, sealed: true, origin: on.Origin}, nil
 }
 
-// acceptClear decides on a payload that came in the clear. That of a URI which
-// has a key was put in by someone who does not have it.
-func (s *Session) acceptClear(on sealContext) error {
+// acceptClear decides on a payload that came in the clear: anybody on the way may have
+// put it in. An ERROR without arguments is accepted if its URI has no key, since the
+// other side sends it so; see sendError.
+func (s *Session) acceptClear(on sealContext, p *wamp.Payload) error {
 	switch {
-	case s.config.AllowClear, on.neverSealed(), on.failure() && isRouterURI(on.URI), !on.sealed && !s.hasKey(on):
+	case s.config.Sealer == nil && !on.sealed, s.allowsClear(on.URI), on.neverSealed(), on.failure() && isRouterURI(on.URI),
+		on.failure() && (on.clear || p.WireSize() == 0) && !s.hasKey(on):
 		return nil
 	}
 	return &SealError{URI: on.URI, Opening: true, Reason: wamp.ErrCleartextRefused, Err: ErrClear}
 }
 
-// hasKey reports whether the payload must be sealed.
+// allowsClear reports whether Config.AllowClear has a prefix of the URI.
+func (s *Session) allowsClear(uri wamp.URI) bool {
+	return slices.ContainsFunc(s.config.AllowClear, func(prefix wamp.URI) bool { return prefix.Matches(wamp.MatchPrefix, uri) })
+}
+
+// hasKey reports whether the payload is the sealer's to seal.
 func (s *Session) hasKey(on sealContext) bool {
 	sealer := s.config.Sealer
 	return sealer != nil && !on.neverSealed() && sealer.Keyed(&on.Subject)
@@ -184,7 +196,7 @@ func (e *Error) withMessage() *Error {
 
 // callError converts the ERROR that ended a call. The details are not
 // sealed: for a genuine error the message is that of its arguments.
-func (s *Session) callError(m *wamp.Error, call *wamp.SealedCall) error {
+func (s *Session) callError(m *wamp.Error, call *wamp.SealedCall, sealed bool) error {
 	uri := m.Error
 	if !isRouterURI(uri) {
 		var err error
@@ -192,7 +204,7 @@ func (s *Session) callError(m *wamp.Error, call *wamp.SealedCall) error {
 			return err
 		}
 	}
-	c, err := s.open(sealContext{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Originator: true, Call: call}}, &m.Details.Attributes, &m.Payload)
+	c, err := s.open(sealContext{Subject: wamp.Subject{Type: wamp.TypeError, URI: uri, Originator: true, Call: call}, clear: !sealed}, &m.Details.Attributes, &m.Payload)
 	if err != nil {
 		return err
 	}

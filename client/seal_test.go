@@ -205,15 +205,119 @@ func TestClearPayloadsOnKeyedURIsAreRefused(t *testing.T) {
 	refused(err, "com.error.x")
 }
 
-func TestAllowClear(t *testing.T) {
+// A URI that has no key is not sent in the clear because of that, nor is a clear payload
+// accepted on it: the prefix of the key may be mistyped.
+func TestNothingIsClearBesideASealer(t *testing.T) {
 	v := newVault(t, "com.secret.")
-	s, r := dial(t, client.Config{Sealer: v.box(), AllowClear: true})
+	for name, sealer := range v.forms() {
+		t.Run(name, func(t *testing.T) {
+			reported := make(chan error, 10)
+			s, r := dial(t, client.Config{Sealer: sealer, OnError: func(err error) { reported <- err }})
+			want := func(err error, uri wamp.URI, opening bool, cause error) {
+				t.Helper()
+				var e *client.SealError
+				if !errors.As(err, &e) || e.URI != uri || e.Opening != opening || !errors.Is(err, cause) {
+					t.Errorf("%#v", err)
+				}
+			}
+			_, err := s.Publish(within(t), "com.secrets.topic", []any{"hush"}, nil, client.PublishOptions{})
+			want(err, "com.secrets.topic", false, client.ErrNoKey)
+			_, err = s.Call(within(t), "com.secrets.procedure", []any{"hush"}, nil, client.CallOptions{})
+			want(err, "com.secrets.procedure", false, client.ErrNoKey)
+
+			r.subscribe(s, 5, "com.secrets.topic", func(_ context.Context, e *client.Event) { t.Errorf("EVENT %+v", e) }, client.SubscribeOptions{})
+			r.register(s, 6, "com.secrets.procedure", func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
+				t.Errorf("INVOCATION %+v", inv)
+				return nil, nil
+			}, client.RegisterOptions{}) // the first that the router gets: nothing was sent before
+			r.send(&wamp.Event{Subscription: 5, Publication: 1, Payload: values("forged")})
+			want(next(t, reported), "com.secrets.topic", true, client.ErrClear)
+			r.send(&wamp.Invocation{Request: 1, Registration: 6, Payload: values("forged")})
+			r.expectError(1, wamp.ErrCleartextRefused)
+			want(next(t, reported), "com.secrets.procedure", true, client.ErrClear)
+		})
+	}
+}
+
+// AllowClear is by prefixes: what they list may be clear, and what belongs to a call of
+// that. What has a key is sealed all the same.
+func TestAllowClear(t *testing.T) {
+	v := newVault(t, "com.open.secret.")
+	reported := make(chan error, 10)
+	s, r := dial(t, client.Config{Sealer: v.box(), AllowClear: []wamp.URI{"com.open."}, OnError: func(err error) { reported <- err }})
+	clear := func(m wamp.Carrier) []any {
+		t.Helper()
+		p, _ := m.Carried()
+		args, _, err := p.Decode()
+		if err != nil {
+			t.Fatalf("%v: %v", m.Type(), err)
+		}
+		return args
+	}
+	if _, err := s.Publish(within(t), "com.open.topic", []any{"hello"}, nil, client.PublishOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := clear(expect[*wamp.Publish](r)); got[0] != "hello" {
+		t.Errorf("PUBLISH %v", got)
+	}
+	if _, err := s.Publish(within(t), "com.open.secret.topic", []any{"hush"}, nil, client.PublishOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := opened(t, v.box(), "com.open.secret.topic", false, expect[*wamp.Publish](r)); got[0] != "hush" {
+		t.Errorf("PUBLISH %v", got)
+	}
+	if _, err := s.Publish(within(t), "com.opened", nil, nil, client.PublishOptions{}); !errors.Is(err, client.ErrNoKey) {
+		t.Errorf("PUBLISH to what is not listed: %v", err)
+	}
+	// A clear answer is accepted of a sealed call, too: whoever lists its URI wants that.
 	o := async(func() (*client.Result, error) {
-		return s.Call(within(t), "com.secret.procedure", nil, nil, client.CallOptions{})
+		return s.Call(within(t), "com.open.secret.procedure", nil, nil, client.CallOptions{})
 	})
 	r.send(&wamp.Result{Request: expect[*wamp.Call](r).Request, Payload: values("clear")})
 	if res := o.good(t); res.Sealed || res.Args[0] != "clear" {
 		t.Errorf("%+v", res)
+	}
+	// The error of a clear call is as clear as its result.
+	o = async(func() (*client.Result, error) {
+		return s.Call(within(t), "com.open.procedure", nil, nil, client.CallOptions{})
+	})
+	r.send(&wamp.Error{RequestType: wamp.TypeCall, Request: expect[*wamp.Call](r).Request, Error: "com.other.error", Payload: values("why")})
+	var e *client.Error
+	if err := o.bad(t, client.ErrURI("com.other.error")); !errors.As(err, &e) || e.Message != "why" {
+		t.Errorf("%#v", e)
+	}
+	r.register(s, 6, "com.open.procedure", func(context.Context, *client.Invocation) (*client.Result, error) {
+		return nil, &client.Error{URI: "com.other.error", Args: []any{"why"}}
+	}, client.RegisterOptions{})
+	r.send(&wamp.Invocation{Request: 1, Registration: 6, Payload: values("x")})
+	if got := clear(expect[*wamp.Error](r)); got[0] != "why" {
+		t.Errorf("ERROR %v", got)
+	}
+	if len(reported) > 0 {
+		t.Error(<-reported)
+	}
+}
+
+// The error of a sealed call, whose URI has no key, comes without arguments, and says
+// what its URI says. With arguments, anybody may have made it.
+func TestErrorsWithoutAKey(t *testing.T) {
+	v := newVault(t, "com.secret.")
+	s, r := dial(t, client.Config{Sealer: v.box()})
+	call := func(payload wamp.Payload) error {
+		t.Helper()
+		o := async(func() (*client.Result, error) {
+			return s.Call(within(t), "com.secret.procedure", nil, nil, client.CallOptions{})
+		})
+		r.send(&wamp.Error{RequestType: wamp.TypeCall, Request: expect[*wamp.Call](r).Request, Error: "com.other.error", Payload: payload})
+		_, err := o.wait(t)
+		return err
+	}
+	var e *client.Error
+	if err := call(wamp.Payload{}); !errors.As(err, &e) || e.URI != "com.other.error" || e.Sealed {
+		t.Errorf("without arguments: %#v", err)
+	}
+	if err := call(values("forged")); !errors.Is(err, client.ErrClear) {
+		t.Errorf("with arguments: %#v", err)
 	}
 }
 
@@ -353,7 +457,7 @@ func TestHandlersResultThatCantBeSealed(t *testing.T) {
 func TestErrorsOfSealedCallsDontTalk(t *testing.T) {
 	v := newVault(t, "com.secret.")
 	reported := make(chan error, 10)
-	s, r := dial(t, client.Config{Sealer: v.box(), OnError: func(err error) { reported <- err }})
+	s, r := dial(t, client.Config{Sealer: v.box(), AllowClear: []wamp.URI{"com.open."}, OnError: func(err error) { reported <- err }})
 	for id, procedure := range map[wamp.ID]wamp.URI{6: "com.secret.procedure", 7: "com.open.procedure"} {
 		r.register(s, id, procedure, func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
 			return nil, errors.New("the secret is " + inv.Args[0].(string))
@@ -375,7 +479,7 @@ func TestErrorsOfSealedCallsDontTalk(t *testing.T) {
 func TestEmptyErrorsAreSealed(t *testing.T) {
 	v := newVault(t, "com.secret.")
 	reported := make(chan error, 10)
-	s, r := dial(t, client.Config{Sealer: v.box(), OnError: func(err error) { reported <- err }})
+	s, r := dial(t, client.Config{Sealer: v.box(), AllowClear: []wamp.URI{"com.procedure"}, OnError: func(err error) { reported <- err }})
 	for id, uri := range map[wamp.ID]wamp.URI{6: "com.secret.error", 7: "com.open.error"} {
 		r.register(s, id, wamp.URI(fmt.Sprintf("com.secret.procedure%d", id)), func(context.Context, *client.Invocation) (*client.Result, error) {
 			return nil, &client.Error{URI: uri}
@@ -468,7 +572,7 @@ func TestScrambler(t *testing.T) {
 	}
 	v := newVault(t, "com.secret.")
 	reported := make(chan error, 10)
-	s, r := dial(t, client.Config{Sealer: v.box(), Scrambler: &scrambler, OnError: func(err error) { reported <- err }})
+	s, r := dial(t, client.Config{Sealer: v.box(), AllowClear: []wamp.URI{"com."}, Scrambler: &scrambler, OnError: func(err error) { reported <- err }})
 	wire := func(uri wamp.URI, m wamp.Match) wamp.URI {
 		w, err := scrambler.Scramble(uri, m)
 		if err != nil || w == uri {

@@ -137,10 +137,10 @@ func (r *server) expectEnd() {
 // comes next.
 func (r *server) quiet(s *client.Session) {
 	r.t.Helper()
-	if _, err := s.Publish(within(r.t), "test.quiet", nil, nil, client.PublishOptions{}); err != nil {
+	if _, err := s.Publish(within(r.t), "wamp.test.quiet", nil, nil, client.PublishOptions{}); err != nil {
 		r.t.Fatal(err)
 	}
-	if m := expect[*wamp.Publish](r); m.Topic != "test.quiet" {
+	if m := expect[*wamp.Publish](r); m.Topic != "wamp.test.quiet" {
 		r.t.Fatalf("router: unexpected PUBLISH to %s", m.Topic)
 	}
 }

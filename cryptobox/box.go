@@ -27,19 +27,18 @@ const (
 // Box is a client.Sealer. It may be used concurrently.
 type Box struct {
 	Keys *KeyRing
-	// RequireKey refuses to seal for a URI without a key. Otherwise such a payload is
-	// sent in the clear.
-	RequireKey bool
 }
 
-// Keyed reports whether on.URI has a key, or needs one.
-func (s *Box) Keyed(on *wamp.Subject) bool { return s.RequireKey || len(s.Keys.lookup(on.URI)) > 0 }
+// Keyed reports whether on.URI has a key.
+func (s *Box) Keyed(on *wamp.Subject) bool { return len(s.Keys.lookup(on.URI)) > 0 }
 
 // Seal returns the sealed args and kwargs. sealed is false, with a nil error, if
-// and only if the URI has no key and RequireKey is not set. If the URI has a key, the
-// payload is sealed or the call fails.
+// and only if the URI has no key: what then happens to args and kwargs is the
+// caller's to decide, and package client refuses to send them unless its
+// Config.AllowClear lists the URI. If the URI has a key, the payload is sealed or
+// the call fails.
 func (s *Box) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
-	k, payload, err := sealContent(s.Keys, s.RequireKey, on, args, kwargs, (*content).marshalJSON)
+	k, payload, err := sealContent(s.Keys, on, args, kwargs, (*content).marshalJSON)
 	if k == nil {
 		return attrs, nil, false, err
 	}
@@ -47,10 +46,10 @@ func (s *Box) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs w
 }
 
 // sealContent seals args and kwargs with the key of on, as the plaintext that marshal
-// returns. k is nil after an error, and if on has no key and needs none.
-func sealContent(ring *KeyRing, require bool, on *wamp.Subject, args []any, kwargs map[string]any,
+// returns. k is nil after an error, and if on has no key.
+func sealContent(ring *KeyRing, on *wamp.Subject, args []any, kwargs map[string]any,
 	marshal func(*content) ([]byte, error)) (k *Key, payload []byte, err error) {
-	k, err = sealingKey(ring, on.URI, on.Originator, require)
+	k, err = sealingKey(ring, on.URI, on.Originator)
 	if k == nil {
 		return nil, nil, err
 	}
@@ -90,8 +89,8 @@ func (s *Box) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (ar
 }
 
 // sealingKey returns the newest key of uri that has the private half of that
-// side. Both results are nil if uri has no key and needs none.
-func sealingKey(ring *KeyRing, uri wamp.URI, originator, require bool) (*Key, error) {
+// side. Both results are nil if uri has no key.
+func sealingKey(ring *KeyRing, uri wamp.URI, originator bool) (*Key, error) {
 	keys := ring.lookup(uri)
 	for _, k := range keys {
 		if k.CanSeal(originator) {
@@ -100,9 +99,6 @@ func sealingKey(ring *KeyRing, uri wamp.URI, originator, require bool) (*Key, er
 	}
 	if len(keys) > 0 {
 		return nil, ErrNoKey.because("the private key of this side is missing (the originator publishes and calls, the responder subscribes and registers)")
-	}
-	if require {
-		return nil, ErrNoKey
 	}
 	return nil, nil
 }

@@ -294,7 +294,7 @@ func TestKeysNeverPrint(t *testing.T) {
 func TestRingIsSafeForConcurrentUse(t *testing.T) {
 	key := sharedKey(t)
 	ring := ringOf(t, "com.", key)
-	box := &Box{Keys: ring, RequireKey: true}
+	box := &Box{Keys: ring}
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {

@@ -27,8 +27,6 @@ import (
 // Passthru is a client.Sealer. It may be used concurrently.
 type Passthru struct {
 	Keys *KeyRing
-	// RequireKey is as in Box.
-	RequireKey bool
 	// AllowUnbound opens payloads without a URI inside, from senders that write only
 	// what the specification demands. A router can then move them to another URI of
 	// the same key. A payload that has a URI must still have the right one.
@@ -39,12 +37,12 @@ var passthruAttributes = wamp.Attributes{PPTScheme: "wamp", PPTSerializer: "cbor
 
 // Keyed is as in Box.
 func (s *Passthru) Keyed(on *wamp.Subject) bool {
-	return s.RequireKey || len(s.Keys.lookup(on.URI)) > 0
+	return len(s.Keys.lookup(on.URI)) > 0
 }
 
 // Seal is as in Box.
 func (s *Passthru) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
-	k, payload, err := sealContent(s.Keys, s.RequireKey, on, args, kwargs, (*content).marshalCBOR)
+	k, payload, err := sealContent(s.Keys, on, args, kwargs, (*content).marshalCBOR)
 	if k == nil {
 		return attrs, nil, false, err
 	}

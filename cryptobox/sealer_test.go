@@ -25,20 +25,20 @@ var (
 )
 
 // both runs a test on the sealers of both forms.
-func both(t *testing.T, run func(t *testing.T, sealer func(ring *KeyRing, require bool) anySealer)) {
+func both(t *testing.T, run func(t *testing.T, sealer func(ring *KeyRing) anySealer)) {
 	t.Run("transparency", func(t *testing.T) {
-		run(t, func(ring *KeyRing, require bool) anySealer { return &Box{Keys: ring, RequireKey: require} })
+		run(t, func(ring *KeyRing) anySealer { return &Box{Keys: ring} })
 	})
 	t.Run("passthru", func(t *testing.T) {
-		run(t, func(ring *KeyRing, require bool) anySealer { return &Passthru{Keys: ring, RequireKey: require} })
+		run(t, func(ring *KeyRing) anySealer { return &Passthru{Keys: ring} })
 	})
 }
 
 func TestBothDirections(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing) anySealer) {
 		o, r := sides(t)
 		for _, originator := range []bool{true, false} {
-			from, to := sealer(ringOf(t, "com.", o), false), sealer(ringOf(t, "com.", r), false)
+			from, to := sealer(ringOf(t, "com.", o)), sealer(ringOf(t, "com.", r))
 			if !originator {
 				from, to = to, from
 			}
@@ -66,7 +66,7 @@ func TestBothDirections(t *testing.T) {
 
 // TestNeverPlaintext is the promise that Autobahn does not make.
 func TestNeverPlaintext(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing) anySealer) {
 		o, _ := sides(t)
 		ring := ringOf(t, "com.secret.", o)
 		if err := ring.Add("", sharedKey(t)); err != nil {
@@ -87,7 +87,7 @@ func TestNeverPlaintext(t *testing.T) {
 			{"URI not UTF-8", "com.secret.\xff", true, nil, ErrValue},
 		}
 		for _, c := range cases {
-			attrs, payload, sealed, err := sealer(ring, false).Seal(&wamp.Subject{URI: c.uri, Originator: c.originator}, c.args, nil)
+			attrs, payload, sealed, err := sealer(ring).Seal(&wamp.Subject{URI: c.uri, Originator: c.originator}, c.args, nil)
 			if !errors.Is(err, c.want) || sealed || payload != nil || attrs != (wamp.Attributes{}) {
 				t.Errorf("%s: %v, sealed %t, %d bytes", c.name, err, sealed, len(payload))
 			}
@@ -96,31 +96,28 @@ func TestNeverPlaintext(t *testing.T) {
 }
 
 func TestNoKey(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing) anySealer) {
 		ring := ringOf(t, "com.secret.", sharedKey(t))
 		for _, r := range []*KeyRing{ring, nil, new(KeyRing)} {
-			attrs, payload, sealed, err := sealer(r, false).Seal(&wamp.Subject{URI: "com.open", Originator: true}, []any{1}, nil)
+			attrs, payload, sealed, err := sealer(r).Seal(&wamp.Subject{URI: "com.open", Originator: true}, []any{1}, nil)
 			if err != nil || sealed || payload != nil || attrs != (wamp.Attributes{}) {
 				t.Errorf("no key: sealed %t, %v", sealed, err)
 			}
-			if _, _, sealed, err = sealer(r, true).Seal(&wamp.Subject{URI: "com.open", Originator: true}, []any{1}, nil); sealed || !errors.Is(err, ErrNoKey) {
-				t.Errorf("key required: sealed %t, %v", sealed, err)
-			}
 		}
-		attrs, payload, _, err := sealer(ring, false).Seal(&wamp.Subject{URI: "com.secret.x", Originator: true}, nil, nil)
+		attrs, payload, _, err := sealer(ring).Seal(&wamp.Subject{URI: "com.secret.x", Originator: true}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := sealer(ring, false).Open(&wamp.Subject{URI: "com.open", Originator: false}, &attrs, payload); !errors.Is(err, ErrNoKey) {
+		if _, _, err := sealer(ring).Open(&wamp.Subject{URI: "com.open", Originator: false}, &attrs, payload); !errors.Is(err, ErrNoKey) {
 			t.Errorf("opening without a key: %v", err)
 		}
 	})
 }
 
 func TestOpenRefuses(t *testing.T) {
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
+	both(t, func(t *testing.T, sealer func(*KeyRing) anySealer) {
 		o, r := sides(t)
-		from, to := sealer(ringOf(t, "com.", o), false), sealer(ringOf(t, "com.", r), false)
+		from, to := sealer(ringOf(t, "com.", o)), sealer(ringOf(t, "com.", r))
 		attrs, payload, _, err := from.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{"secret"}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -149,9 +146,9 @@ func TestOpenRefuses(t *testing.T) {
 		if attrs.PPTKeyID != "" {
 			want = ErrNoKey
 		}
-		refused("another key", want, sealer(ringOf(t, "com.", stranger), false), "com.x", payload)
+		refused("another key", want, sealer(ringOf(t, "com.", stranger)), "com.x", payload)
 		attrs.PPTKeyID = ""
-		refused("another key, unnamed", ErrDecrypt, sealer(ringOf(t, "com.", stranger), false), "com.x", payload)
+		refused("another key, unnamed", ErrDecrypt, sealer(ringOf(t, "com.", stranger)), "com.x", payload)
 		refused("the originator's half only", ErrNoKey, from, "com.x", payload)
 		for _, change := range []func(*wamp.Attributes){
 			func(a *wamp.Attributes) { a.EncAlgo, a.PPTScheme = "x_other", "x_other" },
@@ -265,8 +262,8 @@ func TestValues(t *testing.T) {
 		[]byte{}, []byte{0, 255}, []byte{1, 2}, []byte{}, []any{int64(1)}, []any{}, []any{true},
 		map[string]any{"b": int64(1), "a": int64(2)}, map[string]any{"\x00": nil}, map[string]any{}, []any{[]any{}},
 	}
-	both(t, func(t *testing.T, sealer func(*KeyRing, bool) anySealer) {
-		s := sealer(ringOf(t, "", sharedKey(t)), false)
+	both(t, func(t *testing.T, sealer func(*KeyRing) anySealer) {
+		s := sealer(ringOf(t, "", sharedKey(t)))
 		for i := range in {
 			attrs, payload, _, err := s.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{in[i]}, map[string]any{"k": in[i]})
 			if err != nil {

@@ -132,7 +132,9 @@ func sealMessage(e *client.SealError) string {
 	var box *cryptobox.Error
 	switch {
 	case errors.Is(e.Err, client.ErrClear):
-		return fmt.Sprintf("message on %s refused: it came in the clear, but there is a key for this URI; --clear accepts it", e.URI)
+		return fmt.Sprintf("message on %s refused: it came in the clear; --clear accepts it", e.URI)
+	case errors.Is(e.Err, client.ErrNoKey):
+		why = "there is no key for this URI: add one with seal keygen, or give --clear if the message is not secret"
 	case errors.Is(e.Err, client.ErrNoSealer):
 		why = "it is sealed, and no key was given: give --keyring or --key"
 	case errors.Is(e.Err, client.ErrNotOneBinary):
@@ -146,8 +148,6 @@ func sealMessage(e *client.SealError) string {
 		switch {
 		case *box == *cryptobox.ErrNoKey && e.Opening:
 			why = "there is no key for this URI: give the keyring that the sender uses"
-		case *box == *cryptobox.ErrNoKey:
-			why = "there is no key for this URI: add one with seal keygen, or give --clear if the message is not secret"
 		case *box == *cryptobox.ErrDecrypt:
 			why = "it was sealed with another key than the one given here: both sides need the same keyring"
 		case *box == *cryptobox.ErrURIMismatch:

@@ -50,7 +50,7 @@ func TestErrors(t *testing.T) {
 		"shut down":           {&client.DisconnectedError{Cause: &client.Error{URI: wamp.CloseSystemShutdown}}, exitRefused, "not connected: the router is shutting down (wamp.close.system_shutdown)"},
 		"lost in flight":      {&client.DisconnectedError{InFlight: true, Cause: io.EOF}, exitConnection, "may have taken effect"},
 		"sealed by another":   {&client.SealError{URI: "com.a", Opening: true, Err: cryptobox.ErrDecrypt}, exitKey, "payload of com.a could not be opened: it was sealed with another key"},
-		"nothing to seal by":  {&client.SealError{URI: "com.a", Err: cryptobox.ErrNoKey}, exitKey, "payload of com.a could not be sealed: there is no key for this URI"},
+		"nothing to seal by":  {&client.SealError{URI: "com.a", Err: client.ErrNoKey}, exitKey, "payload of com.a could not be sealed: there is no key for this URI"},
 		"not sealed":          {&client.SealError{URI: "com.a", Opening: true, Err: client.ErrClear}, exitKey, "came in the clear"},
 	} {
 		var b strings.Builder

@@ -36,14 +36,16 @@ func (o *options) configureSealing(c *client.Config) error {
 	if err != nil {
 		return err
 	}
-	c.AllowClear = o.clear
+	if o.clear {
+		c.AllowClear = []wamp.URI{""}
+	}
 	if ring == nil {
 		ring = new(cryptobox.KeyRing)
 	} else {
 		c.Sealer = &cryptobox.Forms{
 			Form:     form,
-			Box:      cryptobox.Box{Keys: ring, RequireKey: !o.clear},
-			Passthru: cryptobox.Passthru{Keys: ring, RequireKey: !o.clear},
+			Box:      cryptobox.Box{Keys: ring},
+			Passthru: cryptobox.Passthru{Keys: ring},
 		}
 	}
 	scrambler := ring.Scrambler()

@@ -168,7 +168,7 @@ func TestClientsWithoutTheKey(t *testing.T) {
 	errs := make(chan error, 10)
 	report := func(err error) { errs <- err }
 	alice := w.Client("websocket", wamp.JSON, client.Config{Sealer: &cryptobox.Box{Keys: ring}})
-	mallory := w.Client("websocket", wamp.JSON, client.Config{Sealer: &cryptobox.Box{Keys: keys(t, "com.app.")}, OnError: report})
+	mallory := w.Client("websocket", wamp.JSON, client.Config{Sealer: &cryptobox.Box{Keys: keys(t, "com.app.")}, AllowClear: []wamp.URI{"com.open."}, OnError: report})
 	plain := w.Client("websocket", wamp.JSON, client.Config{})
 	ctx := routertest.Context(t)
 	for _, s := range []*client.Session{mallory, plain} {

@@ -49,7 +49,7 @@ func TestClientCallsAutobahn(t *testing.T) {
 			if line := responder.next(); line != "ready" {
 				t.Fatalf("responder: %s", line)
 			}
-			s := w.Client("websocket", serializer, client.Config{Sealer: autobahnBox(t, true)})
+			s := w.Client("websocket", serializer, client.Config{Sealer: autobahnBox(t, true), AllowClear: []wamp.URI{"com.example.open.", "com.example.stop"}})
 			ctx := routertest.Context(t)
 			for _, prefix := range []wamp.URI{autobahnPrefix, "com.example.open."} {
 				sealed := prefix == autobahnPrefix
@@ -99,7 +99,7 @@ func TestAutobahnCallsClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := routertest.NewWorld(t)
 			withheld, events := make(chan error, 10), make(chan *client.Event, 10)
-			s := w.Client("rawsocket", serializer, client.Config{Sealer: autobahnBox(t, false), OnError: func(err error) { withheld <- err }})
+			s := w.Client("rawsocket", serializer, client.Config{Sealer: autobahnBox(t, false), AllowClear: []wamp.URI{"com.example.open."}, OnError: func(err error) { withheld <- err }})
 			ctx := routertest.Context(t)
 			for procedure, h := range map[wamp.URI]client.Handler{
 				"add": func(_ context.Context, inv *client.Invocation) (*client.Result, error) {
