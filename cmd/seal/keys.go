@@ -23,6 +23,14 @@ func readSecret(source string) (proof.Secret, error) {
 	return proof.Secret{}, errors.New("must be env:NAME or file:PATH")
 }
 
+// allowClear are the prefixes of what may be in the clear: all with --clear.
+func (o *options) allowClear() []wamp.URI {
+	if o.clear {
+		return []wamp.URI{""}
+	}
+	return nil
+}
+
 // configureSealing sets the sealer and the scrambler.
 func (o *options) configureSealing(c *client.Config) error {
 	if o.scope {
@@ -36,9 +44,7 @@ func (o *options) configureSealing(c *client.Config) error {
 	if err != nil {
 		return err
 	}
-	if o.clear {
-		c.AllowClear = []wamp.URI{""}
-	}
+	c.AllowClear = o.allowClear()
 	if ring == nil {
 		ring = new(cryptobox.KeyRing)
 	} else {

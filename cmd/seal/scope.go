@@ -318,7 +318,7 @@ func (o *scopeCommand) join(ctx context.Context, s *scope.Scope) (*client.Sessio
 		if err != nil {
 			panic(err) // one scope, of its own realm
 		}
-		c.Sealer, c.AllowClear = sealer, false
+		c.Sealer, c.AllowClear = sealer, nil
 	})
 }
 

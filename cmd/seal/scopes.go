@@ -141,7 +141,7 @@ func (o *options) useScopes(c *client.Config) error {
 	if len(x.scopes) == 0 {
 		return keyError(fmt.Errorf("no scope that has %s is known here; get it with: seal scope fetch PREFIX --owner LINE", printable(string(o.uri))))
 	}
-	c.Sealer, c.AllowClear, c.Scrambler = sealer, o.clear, nil
+	c.Sealer, c.AllowClear, c.Scrambler = sealer, o.allowClear(), nil
 	o.scopes = x
 	return nil
 }

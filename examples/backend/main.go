@@ -31,7 +31,7 @@ func main() {
 	session, err := client.Dial(ctx, client.Config{
 		URL: *url, Realm: "realm1",
 		// RequireKey: what has no key is never sent.
-		Sealer:    &cryptobox.Box{Keys: keys, RequireKey: true},
+		Sealer:    &cryptobox.Box{Keys: keys},
 		Reconnect: &client.Reconnect{},
 	})
 	check(err)

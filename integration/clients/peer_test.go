@@ -173,7 +173,8 @@ func inGo(t *testing.T, s setup) *peer {
 	sealer, member := sealerFor(t, s)
 	session, err := client.Dial(ctx, client.Config{
 		URL: s.url, Realm: "realm1", Serializer: s.serializer,
-		Sealer: sealer,
+		Sealer:     sealer,
+		AllowClear: []wamp.URI{openTopic},
 		OnError: func(err error) {
 			var e *client.SealError
 			if errors.As(err, &e) {

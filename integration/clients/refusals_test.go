@@ -40,7 +40,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(mallory.name, func(t *testing.T) {
 			ctx := routertest.Context(t)
-			session, err := client.Dial(ctx, client.Config{URL: url, Realm: "realm1", Serializer: wamp.CBOR, Sealer: mallory.sealer, AllowClear: true})
+			session, err := client.Dial(ctx, client.Config{URL: url, Realm: "realm1", Serializer: wamp.CBOR, Sealer: mallory.sealer, AllowClear: []wamp.URI{""}})
 			routertest.NoError(t, err)
 			defer func() { routertest.NoError(t, session.Close()) }()
 			_, err = session.Publish(ctx, secret+"topic", []any{"believe me"}, nil, client.PublishOptions{Acknowledge: true})
