@@ -30,7 +30,6 @@ func main() {
 	check(err)
 	session, err := client.Dial(ctx, client.Config{
 		URL: *url, Realm: "realm1",
-		// RequireKey: what has no key is never sent.
 		Sealer:    &cryptobox.Box{Keys: keys},
 		Reconnect: &client.Reconnect{},
 	})
