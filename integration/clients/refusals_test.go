@@ -57,7 +57,7 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	for _, name := range names {
-		if name == "go" { // where a missing key is asked for by RequireKey
+		if name == "go" { // package client has a test of its own for that
 			continue
 		}
 		for _, what := range []string{"publish", "call"} {
