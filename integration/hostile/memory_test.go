@@ -149,8 +149,8 @@ var hoards = []hoard{
 	}},
 	{"testaments", 200, 200, func(t *testing.T, _ *routertest.Process, peers []*routertest.Peer) {
 		each(peers, 16, func(p *routertest.Peer, i int) {
-			p.AddTestament("com.example.will", wamp.FormNone, strings.Repeat("x", 4000), "")
-		}, func(p *routertest.Peer) { routertest.Expect[*wamp.Result](p) })
+			p.AddTestament("com.example.will", wamp.FormNone, strings.Repeat("x", 12000), "")
+		}, func(p *routertest.Peer) { p.Receive() })
 	}},
 	{"details of a session", 20, 20, func(t *testing.T, p *routertest.Process, peers []*routertest.Peer) {
 		for _, p := range peers {
