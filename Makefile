@@ -96,6 +96,13 @@ sbom: build ## bin/*.cdx.json: what the binaries are built of (CycloneDX)
 docs: ## write the generated parts of docs/
 	$(GO) test ./cmd/router -run Reference -update
 
+.PHONY: demo-bundle
+demo-bundle: ## build js/ into the demo's pages (TestVendoredSeal has its digest)
+	npm ci --ignore-scripts --no-audit --no-fund --silent --prefix js
+	npm rebuild esbuild --silent --prefix js
+	npm run build --silent --prefix js
+	cp js/dist/blindfold-seal.min.js demo/page/vendor/blindfold-seal/
+
 .PHONY: pictures
 pictures: ## take the pictures in docs/img (needs chromium)
 	PICTURES=$(CURDIR)/docs/img PICTURES_AFTER=60s $(GO) test -count 1 ./integration/ops -run 'InABrowser$$'

@@ -68,7 +68,12 @@ func Run(ctx context.Context, o Options) error {
 	} else {
 		recorder = nil
 	}
-	server := &http.Server{Handler: handler(o, recorder), ReadHeaderTimeout: 5 * time.Second}
+	g, err := newGroup(o)
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	server := &http.Server{Handler: handler(o, recorder, g), ReadHeaderTimeout: 5 * time.Second}
 	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopped()
 	_, _ = fmt.Fprintf(o.Out, "open     %s\nrouter   %s, realm %s\n", url, o.Router, o.Realm)
@@ -91,6 +96,7 @@ func startRouter(recorder *dashboard.Recorder, realm, origin string) (stop func(
 		Realms: []router.RealmConfig{{
 			Name: realm, Authenticators: []router.Authenticator{router.Anonymous("anonymous")},
 			Interceptors: []router.Interceptor{interceptor},
+			Retained:     new(router.RetainedLimits),
 		}},
 		Observers: []router.Observer{recorder},
 	})
@@ -118,7 +124,7 @@ func startRouter(recorder *dashboard.Recorder, realm, origin string) (stop func(
 
 // handler serves the page, the settings that it connects with, and, with a recorder, the
 // router's view.
-func handler(o Options, recorder *dashboard.Recorder) http.Handler {
+func handler(o Options, recorder *dashboard.Recorder, g *group) http.Handler {
 	mux := http.NewServeMux()
 	files, err := fs.Sub(page, "page")
 	if err != nil {
@@ -129,6 +135,7 @@ func handler(o Options, recorder *dashboard.Recorder) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]any{"router": o.Router, "realm": o.Realm, "view": recorder != nil})
 	})
+	g.handle(mux)
 	if recorder != nil {
 		mux.Handle("GET /envelopes", dashboard.Handler(recorder))
 	}

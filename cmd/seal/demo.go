@@ -10,7 +10,8 @@ import (
 const demoUsage = `usage: seal demo [OPTIONS]
 
 Serves a page with a sealed chat of two people and, between them, the router's view
-of the same messages. The keys are generated in the page and never leave it. It
+of the same messages. The keys are generated in the page and never leave it. A second
+page has a sealed scope whose members come and go, in the page and in terminals. It
 starts its own router on a loopback address, or uses the one of --router, which must
 allow pages of this address (listeners: origins). Ctrl-C ends it.
 

@@ -4,7 +4,7 @@
 const HELLO = 1, WELCOME = 2, ABORT = 3, GOODBYE = 6, ERROR = 8;
 const PUBLISH = 16, PUBLISHED = 17, SUBSCRIBE = 32, SUBSCRIBED = 33, EVENT = 36;
 
-const features = { payload_transparency: true, payload_encryption_cryptobox: true };
+const features = { payload_passthru_mode: true, payload_transparency: true, payload_encryption_cryptobox: true };
 
 export class Session {
   // connect resolves with a session that has been welcomed. onsend gets each
@@ -17,6 +17,7 @@ export class Session {
       s.next = 1;
       s.waiting = new Map(); // request id → [resolve, reject]
       s.handlers = new Map(); // subscription id → function
+      s.early = new Map(); // subscription id → events that came before its function
       s.socket.onopen = () => s.send([HELLO, realm, { agent: "blindfold-demo", roles: { publisher: { features }, subscriber: { features } } }]);
       s.socket.onmessage = (e) => s.receive(JSON.parse(e.data), resolve, reject);
       s.socket.onclose = () => {
@@ -56,7 +57,8 @@ export class Session {
         this.settle(m[2])?.[1](new Error(`${m[4]}: ${m[5]?.[0] ?? ""}`));
         return;
       case EVENT: // [EVENT, subscription, publication, details, args|payload, kwargs]
-        this.handlers.get(m[1])?.(m[4], m[3]);
+        if (this.handlers.has(m[1])) this.handlers.get(m[1])(m[4], m[3]);
+        else this.early.set(m[1], [...(this.early.get(m[1]) ?? []), [m[4], m[3]]].slice(-20));
     }
   }
 
@@ -75,9 +77,12 @@ export class Session {
     });
   }
 
-  async subscribe(topic, handler) {
-    const id = await this.ask(SUBSCRIBE, {}, topic);
+  async subscribe(topic, handler, options = {}) {
+    const id = await this.ask(SUBSCRIBE, options, topic);
     this.handlers.set(id, handler);
+    // Retained events may have come together with the answer.
+    for (const [payload, details] of this.early.get(id) ?? []) handler(payload, details);
+    this.early.delete(id);
   }
 
   // publish takes what stands behind the topic: a list of arguments, or the
