@@ -154,8 +154,8 @@ var hoards = []hoard{
 	}},
 	{"details of a session", 20, 20, func(t *testing.T, p *routertest.Process, peers []*routertest.Peer) {
 		for _, p := range peers {
-			for i := range 64 {
-				list := make([]any, 60)
+			for i := range 32 {
+				list := make([]any, 200+100*i)
 				for j := range list {
 					list[j] = map[string]any{"": nil}
 				}
