@@ -42,6 +42,7 @@ type Node struct {
 	mu       sync.Mutex
 	members  map[string]*member // the other live nodes
 	isolated bool               // this node could not show in time that it lives
+	outages  int                // how often that came to be
 	closed   bool
 }
 
@@ -145,7 +146,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.resync(ctx); err != nil {
 		return err
 	}
-	return n.greet(ctx)
+	return n.appear(ctx)
 }
 
 // nodeSubject is where messages for one node go.
@@ -172,13 +173,24 @@ func (n *Node) resync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.refresh(ctx, nodes); err != nil {
-		return err
-	}
 	if err := n.watchNodes(ctx, nodes); err != nil {
 		return err
 	}
 	return n.directory.watch(ctx, n, registrations)
+}
+
+// appear shows the others that this node lives, and waits until they know. What they
+// send it from then on is answered; what they have sent before they give up, if they see
+// another incarnation.
+func (n *Node) appear(ctx context.Context) error {
+	nodes, err := n.js.KeyValue(ctx, n.o.Subject+"_nodes")
+	if err != nil {
+		return err
+	}
+	if err := n.refresh(ctx, nodes); err != nil {
+		return err
+	}
+	return n.greet(ctx)
 }
 
 // refresh shows that this node lives.
@@ -347,6 +359,14 @@ func (n *Node) keepAlive() {
 		if time.Since(last) > n.o.Lease {
 			n.isolate("this node could not show in time that it lives")
 		}
+		if !n.available() { // rejoinLoop shows it, when the node can serve others again
+			n.count.leaseMisses.Add(1)
+			last = time.Now()
+			if n.conn.IsConnected() {
+				n.poke()
+			}
+			continue
+		}
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), n.o.Lease/3)
 		nodes, err := n.js.KeyValue(ctx, n.o.Subject+"_nodes")
@@ -363,12 +383,6 @@ func (n *Node) keepAlive() {
 		}
 		n.count.roundTrip.Store(int64(time.Since(began)))
 		last = began
-		n.mu.Lock()
-		back := n.isolated
-		n.mu.Unlock()
-		if back {
-			n.poke()
-		}
 	}
 }
 
@@ -377,6 +391,7 @@ func (n *Node) isolate(why string) {
 	n.mu.Lock()
 	was := n.isolated
 	n.isolated = true
+	n.outages++
 	n.mu.Unlock()
 	if !was {
 		n.o.Logger.Error("this node is cut off from the cluster: local sessions go on", "reason", why)
@@ -427,10 +442,13 @@ func (n *Node) rejoinLoop() {
 		case <-n.lost:
 		}
 		for {
+			n.mu.Lock()
+			outages := n.outages
+			n.mu.Unlock()
 			ctx, cancel := context.WithTimeout(context.Background(), 2*n.o.Lease)
 			err := n.resync(ctx)
-			if err == nil {
-				err = n.greet(ctx)
+			if err == nil && n.unisolate(outages) {
+				err = n.appear(ctx)
 			}
 			cancel()
 			if err == nil {
@@ -443,12 +461,23 @@ func (n *Node) rejoinLoop() {
 			case <-time.After(n.o.Lease / 3):
 			}
 		}
-		n.mu.Lock()
-		n.isolated = false
-		n.mu.Unlock()
-		n.o.Logger.Info("this node is part of the cluster again")
-		n.directory.reconcile(n)
+		if n.available() {
+			n.o.Logger.Info("this node is part of the cluster again")
+			n.directory.reconcile(n)
+		}
 	}
+}
+
+// unisolate ends the isolation, unless the way was lost again since outages was read:
+// then it is for the next time.
+func (n *Node) unisolate(outages int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.outages != outages {
+		return false
+	}
+	n.isolated = false
+	return true
 }
 
 func (n *Node) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {

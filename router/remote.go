@@ -102,18 +102,23 @@ func (x *remoteTable) endCall(caller *session, request wamp.ID) {
 	delete(x.callers, remoteKey{caller.remote.node, request})
 }
 
-// of returns the sessions that stand for those of a node.
-func (x *remoteTable) of(node string) (all []*session) {
+// inCalls returns the sessions that stand for those of a node and have calls: a callee
+// that has just unregistered may have some to answer still.
+func (x *remoteTable) inCalls(node string) map[*session]bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, sessions := range []map[remoteKey]*session{x.callees, x.callers} {
-		for key, s := range sessions {
-			if key.node == node {
-				all = append(all, s)
-			}
+	found := make(map[*session]bool)
+	for _, s := range x.invocations {
+		if s.remote.node == node {
+			found[s] = true
 		}
 	}
-	return all
+	for key, s := range x.callers {
+		if key.node == node {
+			found[s] = true
+		}
+	}
+	return found
 }
 
 // newRemote makes a session that stands for one of another node.
@@ -275,7 +280,7 @@ func (d *dealer) interruptFrom(b *batch, m *realm, node string, message *wamp.In
 func (c *ClusterRealm) NodeGone(node string) {
 	b := c.router.newBatch()
 	defer b.end()
-	for _, s := range c.realm.remote.of(node) {
+	for s := range c.realm.remote.inCalls(node) {
 		c.realm.dealer.leaveInvocations(b, s)
 		c.realm.dealer.leaveCalls(b, s)
 	}
