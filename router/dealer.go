@@ -424,6 +424,9 @@ func (d *dealer) leave(b *batch, s *session) {
 // leaveInvocations ends the calls that a session was to answer which is gone.
 func (d *dealer) leaveInvocations(b *batch, s *session) {
 	for _, inv := range s.toAnswer() {
+		if inv.caller == s {
+			continue // it is told nothing of its own: see leaveCalls
+		}
 		if inv.finish() {
 			inv.sendError(b, calleeLeft)
 			b.makeRoom()
