@@ -14,6 +14,7 @@ import (
 // of Go, this project's own, and libraries in C.
 var decrypting = []string{
 	"nacl/box", "nacl/secretbox", "salsa20", "cryptobox", "crypto_box", "crypto_secretbox", "libsodium", "tweetnacl",
+	"filippo.io/age", "blindfold/scope",
 }
 
 func decrypts(name string) bool {

@@ -101,6 +101,12 @@ func (t *tester) fixed() (map[fixedKey]opaquePayload, error) {
 			} {
 				args, kwargs := t.secrets.values(len(out), 500)
 				a, content, err := t.sealFor(form, k.uri, k.originator, args, kwargs)
+				switch {
+				case form == wamp.FormPassthru && k.uri == p.topic:
+					a, content, err = t.scoped.seal(k.uri, args, kwargs)
+				case form == wamp.FormPassthru && k.uri == p.procedure && k.originator:
+					a, content = bundleAttributes, t.scoped.bundle
+				}
 				if err != nil {
 					return nil, err
 				}

@@ -25,6 +25,7 @@ type tester struct {
 	o       Target
 	report  *Report
 	secrets *secrets
+	scoped  *scoped
 	base    wamp.URI // of all URIs of this run, but for those that have rules
 	dir     string   // for the files of this run
 
@@ -52,6 +53,10 @@ func newTester(ctx context.Context, o Target, r *Report) (_ *tester, err error) 
 	if t.secrets, err = newSecrets(o.Keyring); err != nil {
 		return nil, err
 	}
+	if t.scoped, err = newScoped(o.Realm, t.base); err != nil {
+		return nil, err
+	}
+	t.secrets.keys = append(t.secrets.keys, t.scoped.secrets...)
 	if t.dir, err = os.MkdirTemp("", "blindfold-verify-"); err != nil {
 		return nil, err
 	}

@@ -194,6 +194,14 @@ func (t *tester) seal(p *pair, uri wamp.URI, originator bool) (opaquePayload, er
 	}
 	args, kwargs := t.secrets.values(n, size)
 	attributes, payload, err := t.sealFor(p.form, uri, originator, args, kwargs)
+	if p.form == wamp.FormPassthru && uri == p.topic {
+		switch n % 3 {
+		case 1:
+			attributes, payload, err = t.scoped.seal(uri, args, kwargs)
+		case 2:
+			attributes, payload = bundleAttributes, t.scoped.bundle
+		}
+	}
 	if err != nil {
 		return opaquePayload{}, err
 	}
@@ -217,6 +225,9 @@ func (t *tester) opens(p *pair, h delivery) error {
 	content, ok := codec.Binary(&h.got)
 	if !ok {
 		return fmt.Errorf("it is not one binary any more")
+	}
+	if h.attributes.PPTScheme == bundleAttributes.PPTScheme {
+		return t.scoped.opens(h.uri, &h.attributes, content)
 	}
 	_, _, err := t.sealer(p.form).Open(&wamp.Subject{URI: h.uri, Originator: !h.originator}, &h.attributes, content)
 	return err
