@@ -128,7 +128,7 @@ func (s *Scope) load() error {
 			return fmt.Errorf("%w (%s)", err, f.scope)
 		}
 	}
-	if f.lock, err = lockFile(base + ".lock"); err != nil {
+	if f.lock, err = ownfile.Lock(base + ".lock"); err != nil {
 		return err
 	}
 	if err := s.loadState(f, joined); err != nil {

@@ -2,6 +2,7 @@ package scope
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -10,7 +11,7 @@ import (
 
 // Sealer seals and opens what belongs to some scopes of one realm, and lets their bundles
 // pass: what is published to the topic of a scope is one argument of bytes, a
-// bundle for Scope.Accept. It is a client.Sealer and may be used concurrently.
+// bundle that its owner has signed, for Scope.Accept. It is a client.Sealer and may be used concurrently.
 type Sealer struct {
 	// AllowClear sends and takes what belongs to no scope in the clear. Without it,
 	// that is ErrNoScope.
@@ -74,6 +75,29 @@ func bundles(on *wamp.Subject) bool {
 	return on.Type == wamp.TypePublish && strings.HasPrefix(string(on.URI), topicPrefix)
 }
 
+// checkBundle reports whether a bundle is what the owner of the topic's scope has signed:
+// what is handed over as sealed is not just anybody's.
+func (s *Sealer) checkBundle(topic wamp.URI, data []byte) error {
+	s.mu.RLock()
+	i := slices.IndexFunc(s.scopes, func(one *Scope) bool { return one.Topic() == topic })
+	if i < 0 {
+		s.mu.RUnlock()
+		return ErrNoScope
+	}
+	one := s.scopes[i]
+	s.mu.RUnlock()
+	b, err := parseBundle(data)
+	switch {
+	case err != nil:
+		return err
+	case b.scope != one.id:
+		return ErrWrongScope
+	case !b.genuine(one.owner):
+		return ErrBadSignature
+	}
+	return nil
+}
+
 // Keyed reports whether the subject is in a scope, or has to be.
 func (s *Sealer) Keyed(on *wamp.Subject) bool {
 	return !s.AllowClear || bundles(on) || s.find(on) != nil
@@ -85,6 +109,9 @@ func (s *Sealer) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attr
 		data, ok := onlyBytes(args, kwargs)
 		if !ok {
 			return attrs, nil, false, ErrValue.because("a scope's topic takes a bundle")
+		}
+		if err := s.checkBundle(on.URI, data); err != nil {
+			return attrs, nil, false, err
 		}
 		return bundleAttributes, data, true, nil
 	}
@@ -112,8 +139,11 @@ func onlyBytes(args []any, kwargs map[string]any) ([]byte, bool) {
 // Open is that of client.Sealer.
 func (s *Sealer) Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) (args []any, kwargs map[string]any, err error) {
 	if bundles(on) {
-		if *attrs != bundleAttributes || len(payload) > MaxBundle {
+		if *attrs != bundleAttributes {
 			return nil, nil, ErrMalformed.because("not a bundle")
+		}
+		if err := s.checkBundle(on.URI, payload); err != nil {
+			return nil, nil, err
 		}
 		return []any{append([]byte{}, payload...)}, nil, nil
 	}

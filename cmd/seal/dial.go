@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/blindfold-wamp/blindfold/client"
 	"github.com/blindfold-wamp/blindfold/transport"
@@ -95,10 +96,21 @@ func (o *options) dial(ctx context.Context, change func(*client.Config)) (*clien
 	if change != nil {
 		change(&c)
 	}
+	var joined atomic.Pointer[client.Session]
+	if told := c.OnState; o.scopes != nil && told != nil {
+		// Epochs may have passed meanwhile.
+		c.OnState = func(state client.State, reason error) {
+			told(state, reason)
+			if s := joined.Load(); s != nil && state == client.Connected {
+				go o.scopes.followAgain(ctx, s)
+			}
+		}
+	}
 	s, err := client.Dial(ctx, c)
 	if err != nil {
 		return nil, dialError(err)
 	}
+	joined.Store(s)
 	if err := o.scopes.follow(ctx, s); err != nil {
 		_ = s.Close()
 		return nil, err

@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/client"
+	"github.com/blindfold-wamp/blindfold/internal/ownfile"
 	"github.com/blindfold-wamp/blindfold/scope"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -177,8 +179,7 @@ func (o *scopeCommand) create(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	path := filepath.Join(o.dir, s.ID().String()+".owner")
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(o.path(s, ".owner")); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is a scope %s already", printable(string(o.prefix)))
 	}
 	list := scope.NewOwner(o.self, s.Realm(), s.Prefix())
@@ -186,29 +187,36 @@ func (o *scopeCommand) create(ctx context.Context) error {
 	if o.lifetime <= 0 || o.grace < 0 {
 		return usageError("--lifetime and --grace must be positive")
 	}
-	if err := list.Save(path); err != nil {
-		return err
-	}
 	return o.rotate(ctx, list, s)
 }
 
-// own changes the list of an owner's scope, and makes a new epoch.
+// own is add, remove, rotate and publish.
 func (o *scopeCommand) own(ctx context.Context, verb string, args []string) error {
-	s, err := o.open(o.mine())
+	if err := o.change(ctx, verb, args); err != nil || verb != "rotate" || o.every <= 0 {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(o.every):
+		}
+		if err := o.change(ctx, verb, nil); err != nil {
+			fmt.Fprintf(o.e.stderr, "seal: %s\n", printable(userMessage(err)))
+		}
+	}
+}
+
+// change changes the list of an owner's scope, and makes a new epoch. It begins with
+// what is in the files: another command may have changed it since.
+func (o *scopeCommand) change(ctx context.Context, verb string, args []string) error {
+	s, list, unlock, err := o.openOwn()
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	path := filepath.Join(o.dir, s.ID().String()+".owner")
-	list, err := scope.LoadOwner(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return keyError(fmt.Errorf("this identity has no scope %s in realm %s; make it with: seal scope create %s",
-			printable(string(o.prefix)), printable(o.realm), printable(string(o.prefix))))
-	case err != nil:
-		return keyError(err)
-	case verb == "publish":
-		bundle, err := os.ReadFile(o.bundlePath(s))
+	defer unlock()
+	if verb == "publish" {
+		bundle, err := os.ReadFile(o.path(s, ".bundle"))
 		if err != nil {
 			return err
 		}
@@ -224,27 +232,43 @@ func (o *scopeCommand) own(ctx context.Context, verb string, args []string) erro
 			return err
 		}
 	}
-	if err := o.rotate(ctx, list, s); err != nil {
-		return err
+	return o.rotate(ctx, list, s)
+}
+
+// openOwn opens the identity's own scope for a change, and locks it: two epochs that
+// follow the same one would be two histories.
+func (o *scopeCommand) openOwn() (s *scope.Scope, list *scope.Owner, unlock func(), err error) {
+	if s, err = o.open(o.mine()); err != nil {
+		return nil, nil, nil, err
 	}
-	if err := list.Save(path); err != nil {
-		return err
+	fail := func(err error) (*scope.Scope, *scope.Owner, func(), error) {
+		_ = s.Close()
+		return nil, nil, nil, err
 	}
-	for verb == "rotate" && o.every > 0 {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(o.every):
-		}
-		// Another command may have added or removed members since.
-		if list, err = scope.LoadOwner(path); err != nil {
-			return keyError(err)
-		}
-		if err := o.rotate(ctx, list, s); err != nil {
-			fmt.Fprintf(o.e.stderr, "seal: %s\n", printable(userMessage(err)))
-		}
+	lock, err := ownfile.Lock(o.path(s, ".owner.lock"))
+	switch {
+	case err != nil:
+		return fail(err)
+	case lock == nil && runtime.GOOS != "windows":
+		return fail(errors.New("another command is changing this scope"))
 	}
-	return nil
+	list, err = scope.LoadOwner(o.path(s, ".owner"))
+	if err != nil {
+		if lock != nil {
+			_ = lock.Close()
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("this identity has no scope %s in realm %s; make it with: seal scope create %s",
+				printable(string(o.prefix)), printable(o.realm), printable(string(o.prefix)))
+		}
+		return fail(keyError(err))
+	}
+	return s, list, func() {
+		_ = s.Close()
+		if lock != nil {
+			_ = lock.Close()
+		}
+	}, nil
 }
 
 func (o *scopeCommand) addTo(list *scope.Owner, who string) error {
@@ -262,8 +286,9 @@ func (o *scopeCommand) addTo(list *scope.Owner, who string) error {
 	return list.Add(k.Name, k.Public, rights)
 }
 
-func (o *scopeCommand) bundlePath(s *scope.Scope) string {
-	return filepath.Join(o.dir, s.ID().String()+".bundle")
+// path returns the path of a file of the scope.
+func (o *scopeCommand) path(s *scope.Scope, end string) string {
+	return filepath.Join(o.dir, s.ID().String()+end)
 }
 
 // rotate makes a new epoch and publishes it.
@@ -271,7 +296,7 @@ func (o *scopeCommand) rotate(ctx context.Context, list *scope.Owner, s *scope.S
 	var made []byte
 	err := list.Rotate(s, func(bundle []byte) error {
 		made = bundle
-		return os.WriteFile(o.bundlePath(s), bundle, 0o600)
+		return errors.Join(ownfile.Write(o.path(s, ".bundle"), bundle), list.Save(o.path(s, ".owner")))
 	})
 	if err != nil {
 		return err
@@ -284,7 +309,7 @@ func (o *scopeCommand) rotate(ctx context.Context, list *scope.Owner, s *scope.S
 // send publishes a bundle, or writes it to --out.
 func (o *scopeCommand) send(ctx context.Context, s *scope.Scope, bundle []byte) error {
 	if o.out != "" {
-		return os.WriteFile(o.out, bundle, 0o600)
+		return ownfile.Write(o.out, bundle)
 	}
 	session, err := o.join(ctx, s)
 	if err != nil {
@@ -318,6 +343,7 @@ func (o *scopeCommand) join(ctx context.Context, s *scope.Scope) (*client.Sessio
 		if err != nil {
 			panic(err) // one scope, of its own realm
 		}
+		o.e.reportErrors(c)
 		c.Sealer, c.AllowClear = sealer, nil
 	})
 }
@@ -407,7 +433,7 @@ func (o *scopeCommand) look(verb string) error {
 	m := s.Manifest()
 	switch {
 	case verb == "leave":
-		return s.Leave()
+		return o.leave(s)
 	case m == nil:
 		return keyError(errors.New("nothing was fetched yet"))
 	case verb == "export":
@@ -417,6 +443,23 @@ func (o *scopeCommand) look(verb string) error {
 			s.ID(), o.nameOf(m, k.Owner), m.Epoch, m.NotBefore.Local().Format(time.DateTime), m.NotAfter.Local().Format(time.DateTime))
 	}
 	return o.members(m, s)
+}
+
+// leave forgets a scope. One's own is lost for its members with that.
+func (o *scopeCommand) leave(s *scope.Scope) error {
+	_, err := os.Lstat(o.path(s, ".owner"))
+	if err == nil && !o.forget {
+		return errors.New("this is your own scope: nobody could add or remove members any more. --forget leaves it all the same")
+	}
+	if err := s.Leave(); err != nil {
+		return err
+	}
+	for _, end := range []string{".owner", ".bundle"} {
+		if err := os.Remove(o.path(s, end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *scopeCommand) nameOf(m *scope.Manifest, key []byte) string {

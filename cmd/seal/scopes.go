@@ -157,6 +157,13 @@ func (x *scopeSession) close() {
 	}
 }
 
+// followAgain is follow, after a reconnect.
+func (x *scopeSession) followAgain(ctx context.Context, session *client.Session) {
+	if err := x.follow(ctx, session); err != nil {
+		fmt.Fprintf(x.e.stderr, "seal: %s\n", printable(userMessage(err)))
+	}
+}
+
 // follow subscribes to the topics of the scopes, and waits a moment for the epochs
 // that the router retains.
 func (x *scopeSession) follow(ctx context.Context, session *client.Session) error {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package scope
+package ownfile
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile returns the file, locked for this program until it is closed, or nil
-// if another one has it.
-func lockFile(path string) (*os.File, error) {
+// Lock returns a file, made if it does not exist, that is locked for this program
+// until it is closed, or nil if another one has it.
+func Lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
