@@ -44,7 +44,7 @@ func (a *cookie) Authenticate(ctx context.Context, h *router.Handshake) (*router
 	case err != nil:
 		return nil, err
 	case p == nil:
-		return nil, authenticationFailed
+		return nil, &router.Denied{Cause: "no principal has this cookie", Refusal: authenticationFailed}
 	}
 	return p.identity(h)
 }

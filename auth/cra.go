@@ -37,7 +37,7 @@ func (a *cra) Authenticate(ctx context.Context, h *router.Handshake) (*router.Id
 	if h.Hello.Details.AuthID == "" {
 		return nil, noAuthID
 	}
-	p, known, err := identify(ctx, a.principals, &Claim{Method: a.Method(), AuthID: h.Hello.Details.AuthID, Handshake: h})
+	p, known, denied, err := identify(ctx, a.principals, &Claim{Method: a.Method(), AuthID: h.Hello.Details.AuthID, Handshake: h})
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (a *cra) Authenticate(ctx context.Context, h *router.Handshake) (*router.Id
 	}
 	want := proof.CRASignature(p.CRA.Secret, string(challenge))
 	if right := hmac.Equal([]byte(reply.Signature), []byte(want)); !right || !known {
-		return nil, authenticationFailed
+		return nil, denied
 	}
 	return p.identity(h)
 }

@@ -39,7 +39,7 @@ func (a *cryptosign) Authenticate(ctx context.Context, h *router.Handshake) (*ro
 	if err != nil || len(key) != ed25519.PublicKeySize {
 		return nil, badPublicKey
 	}
-	p, known, err := identify(ctx, a.principals, &Claim{
+	p, known, denied, err := identify(ctx, a.principals, &Claim{
 		Method: a.Method(), AuthID: h.Hello.Details.AuthID, Key: key, Handshake: h,
 	})
 	if err != nil {
@@ -61,7 +61,7 @@ func (a *cryptosign) Authenticate(ctx context.Context, h *router.Handshake) (*ro
 	}
 	want := proof.CryptosignMessage(challenge[:], channelID)
 	if right := signed(key, reply.Signature, want); !right || !known {
-		return nil, authenticationFailed
+		return nil, denied
 	}
 	return p.identity(h)
 }

@@ -133,17 +133,30 @@ func withDecoys(principals Principals) camouflaged {
 
 // identify looks up a claim. If the principal is unknown or has no credentials for this
 // method, identify returns a decoy, and the authenticator continues with that. So neither
-// answers nor times reveal which principals exist.
-func identify(ctx context.Context, principals camouflaged, claim *Claim) (p *Principal, known bool, err error) {
+// answers nor times reveal which principals exist. denied is the error to return if the
+// proof is wrong, or the principal not known.
+func identify(ctx context.Context, principals camouflaged, claim *Claim) (p *Principal, known bool, denied error, err error) {
 	decoy := principals.decoy(claim) // in any case: the time must not reveal whether it is needed
 	p, err = principals.Principal(ctx, claim)
 	switch {
 	case err != nil:
-		return nil, false, err
-	case p != nil && p.credentials(claim.Method):
-		return p, true, nil
+		return nil, false, nil, err
+	case p == nil:
+		return decoy, false, &router.Denied{Cause: unnamed(principals), Refusal: authenticationFailed}, nil
+	case !p.credentials(claim.Method):
+		return decoy, false, &router.Denied{Cause: "the principal has no credentials for this method", AuthID: p.AuthID, Refusal: authenticationFailed}, nil
 	}
-	return decoy, false, nil
+	return p, true, &router.Denied{Cause: "wrong proof: the secret, key or signature is not the principal's", AuthID: p.AuthID, Refusal: authenticationFailed}, nil
+}
+
+// unnamed says why principals do not have somebody.
+func unnamed(principals Principals) string {
+	if l, ok := principals.(*learning); ok {
+		if a, ok := l.Principals.(*asked); ok {
+			return "the procedure " + string(a.procedure) + " named no principal"
+		}
+	}
+	return "no such principal"
 }
 
 // credentials reports whether the principal can prove itself by the method.
@@ -180,10 +193,19 @@ func (p *Principal) provider() string {
 func (p *Principal) identity(h *router.Handshake) (*router.Identity, error) {
 	role := p.role(h)
 	if !slices.Contains(p.Roles, role) {
-		return nil, noSuchRole
+		return nil, &router.Denied{Cause: "the principal does not have the role that it asked for", AuthID: p.AuthID, Refusal: noSuchRole}
 	}
 	return &router.Identity{AuthID: p.AuthID, AuthRole: role, Provider: p.provider(), Extra: p.Extra}, nil
 }
+
+// ErrDenied says no to a client. An authenticator returns it, or an error that wraps it:
+// the client learns only that authentication failed, and the operator's log has the whole
+// text of the error as the cause.
+//
+//	return nil, fmt.Errorf("the account is locked: %w", auth.ErrDenied)
+//
+// Any other error means that the authenticator itself failed, which raises an alert.
+var ErrDenied error = authenticationFailed
 
 // A wrong proof and an unknown principal get the same refusal.
 var (

@@ -80,7 +80,7 @@ func denial(err error) error {
 	case !errors.As(err, &said) || said == noSuchRole:
 		return err
 	case slices.Contains(noes, said.URI):
-		return authenticationFailed
+		return &router.Denied{Cause: "the procedure denied access", Refusal: authenticationFailed}
 	case said.URI.Reserved():
 		return fmt.Errorf("%v", err)
 	}

@@ -46,7 +46,7 @@ func (a *scram) Authenticate(ctx context.Context, h *router.Handshake) (*router.
 	if refusal := a.hello(&x, h); refusal != nil {
 		return nil, refusal
 	}
-	p, known, err := identify(ctx, a.principals, &Claim{Method: a.Method(), AuthID: x.AuthID, Handshake: h})
+	p, known, denied, err := identify(ctx, a.principals, &Claim{Method: a.Method(), AuthID: x.AuthID, Handshake: h})
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func (a *scram) Authenticate(ctx context.Context, h *router.Handshake) (*router.
 	clientProof, err := base64.StdEncoding.DecodeString(reply.Signature)
 	authMessage := x.AuthMessage()
 	right := proof.CheckClientProof(c.StoredKey, clientProof, authMessage)
-	if !right || err != nil || !known || !a.repeated(&x, reply) {
-		return nil, authenticationFailed
+	if repeated := a.repeated(&x, reply); !right || err != nil || !known || !repeated {
+		return nil, denied
 	}
 	identity, err := p.identity(h)
 	if err != nil {

@@ -27,7 +27,7 @@ func (a *ticket) Authenticate(ctx context.Context, h *router.Handshake) (*router
 	if h.Hello.Details.AuthID == "" {
 		return nil, noAuthID
 	}
-	p, known, err := identify(ctx, a.principals, &Claim{Method: a.Method(), AuthID: h.Hello.Details.AuthID, Handshake: h})
+	p, known, denied, err := identify(ctx, a.principals, &Claim{Method: a.Method(), AuthID: h.Hello.Details.AuthID, Handshake: h})
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (a *ticket) Authenticate(ctx context.Context, h *router.Handshake) (*router
 		return nil, err
 	}
 	if !right || !known {
-		return nil, authenticationFailed
+		return nil, denied
 	}
 	return p.identity(h)
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/router"
-	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
 // TLS authenticates by the client certificate of the connection (WAMP, "TLS
@@ -28,21 +27,21 @@ func (a *byTLS) Authenticate(ctx context.Context, h *router.Handshake) (*router.
 	case err != nil:
 		return nil, err
 	case p == nil:
-		return nil, authenticationFailed
+		return nil, &router.Denied{Cause: "no principal has this certificate, or a name in it that can be believed", Refusal: authenticationFailed}
 	}
 	return p.identity(h)
 }
 
 // certify adds the connection's client certificate to the claim. It checks the period of
 // validity, because a listener that accepts any certificate does not.
-func (c *Claim) certify() *wamp.Refusal {
+func (c *Claim) certify() error {
 	state := c.Handshake.Connection.TLS
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return noCertificate
 	}
 	c.Certificate, c.Verified = state.PeerCertificates[0], len(state.VerifiedChains) > 0
 	if now := time.Now(); now.Before(c.Certificate.NotBefore) || now.After(c.Certificate.NotAfter) {
-		return authenticationFailed
+		return &router.Denied{Cause: "the client certificate has expired, or is not valid yet", Refusal: authenticationFailed}
 	}
 	return nil
 }

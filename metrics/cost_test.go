@@ -15,7 +15,7 @@ func observations() map[string]*router.Observation {
 	opaque := carry(&wamp.Publish{}, crypto, wamp.ShapeBinary, 1000)
 	return map[string]*router.Observation{
 		"opened":        {Kind: router.SessionOpened, Realm: "r", Peer: peer},
-		"closed":        {Kind: router.SessionClosed, Realm: "r", Peer: peer},
+		"closed":        {Kind: router.SessionClosed, Realm: "r", Peer: peer, End: router.EndGoodbye},
 		"routed opaque": {Kind: router.Routed, Realm: "r", Routed: opaque, Deliveries: 100, Elapsed: 20 * time.Microsecond},
 		"routed clear":  {Kind: router.Routed, Realm: "r", Routed: carry(&wamp.Call{}, wamp.Attributes{}, wamp.ShapeList, 10), Deliveries: 1, Elapsed: time.Microsecond},
 		"refused":       {Kind: router.Refused, Realm: "r", Routed: opaque, Refusal: refusal(wamp.ReasonUnannounced)},

@@ -28,7 +28,7 @@ func TestHandler(t *testing.T) {
 		status       int
 		body         []string
 	}{
-		{"GET", "/metrics", nil, 200, []string{`blindfold_sessions{realm="r"`, "blindfold_route_seconds_bucket{le=", "go_goroutines", "process_open_fds"}},
+		{"GET", "/metrics", nil, 200, []string{`blindfold_subscriptions{realm="r"`, "blindfold_route_seconds_bucket{le=", "go_goroutines", "process_open_fds"}},
 		{"GET", "/healthz", nil, 200, []string{"ok"}},
 		{"GET", "/healthz", errors.New("closing"), 200, []string{"ok"}},
 		{"GET", "/readyz", nil, 200, []string{"ok"}},

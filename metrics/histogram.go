@@ -88,9 +88,13 @@ func (c opaqueSizes) Collect(ch chan<- prometheus.Metric) {
 			for f, form := range wamp.Forms {
 				for s, scheme := range schemes {
 					h := r.opaque[t][f][s]
+					n := h.total()
+					if n == 0 {
+						continue // it appears with its first message
+					}
 					all.add(h)
 					labels := []string{name, typeNames[t], form.String(), scheme}
-					ch <- prometheus.MustNewConstMetric(messagesDesc, prometheus.CounterValue, float64(h.total()), labels...)
+					ch <- prometheus.MustNewConstMetric(messagesDesc, prometheus.CounterValue, float64(n), labels...)
 					ch <- prometheus.MustNewConstMetric(bytesDesc, prometheus.CounterValue, float64(h.sum.Load()), labels...)
 				}
 			}

@@ -8,7 +8,6 @@ const (
 	carriers     = 4        // types that carry payloads: the first of typeNames
 	skippedEvent = carriers // in opaqueRefused
 	types        = len(typeNames)
-	ordinaryEnd  = len(wamp.Reasons) // in closed
 	forms        = len(wamp.Forms)
 )
 

@@ -3,7 +3,11 @@
 //
 // All names begin with blindfold_. All values of labels are known beforehand, but
 // for the names of realms, which the operator chooses: nothing that a client sends
-// becomes one, and every series of a realm is there, at zero, from the start.
+// becomes one. An idle realm has fewer than 100 series. These appear when they are first
+// used: refused_total, sessions, sessions_closed_total for a refusal; opaque_refused_total
+// and dropped_total, but for the reasons that alerts watch (cleartext, conversion,
+// receiver_lacks_form, queue_full); and opaque_messages_total and
+// opaque_payload_bytes_total. All others are there, at zero, from the start.
 //
 //	opaque_messages_total{realm,type,form,scheme}       messages with an opaque payload that were routed
 //	opaque_payload_bytes_total{realm,type,form,scheme}  content bytes of their payloads
@@ -20,7 +24,7 @@
 //	limits_total{limit}                                 how often each limit was reached
 //	sessions{realm,transport,serializer}                sessions now
 //	sessions_opened_total{realm}                        sessions that were welcomed
-//	sessions_closed_total{realm,reason}                 sessions that ended; reason none is an ordinary end
+//	sessions_closed_total{realm,reason}                 sessions that ended: goodbye, connection_lost, killed, shutdown, or the reason of the refusal that ended it
 //	subscriptions{realm}                                subscriptions now, each pattern once
 //	registrations{realm}                                registrations now, each pattern once
 //	invocations_in_flight{realm}                        calls that wait for a result
@@ -44,6 +48,7 @@ package metrics
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -148,11 +153,11 @@ func (m *Metrics) Observe(e *router.Observation) {
 		r.opened.Inc()
 		r.session(e.Peer).Inc()
 	case router.SessionClosed:
-		closed := ordinaryEnd
-		if e.Refusal != nil {
-			closed = reasonIndex(e.Refusal)
+		if n := slices.Index(router.Ends[:], e.End); n >= 0 && e.End != router.EndRefused {
+			r.ended[n].Inc()
+		} else {
+			r.closed[reasonIndex(e.Refusal)].get().Inc()
 		}
-		r.closed[closed].Inc()
 		r.session(e.Peer).Dec()
 	case router.Routed:
 		r.routed(e)
@@ -162,9 +167,9 @@ func (m *Metrics) Observe(e *router.Observation) {
 		r.refuse(e)
 	case router.Dropped:
 		reason := reasonIndex(e.Refusal)
-		r.dropped[reason].Inc()
+		r.dropped[reason].get().Inc()
 		if _, _, form := carried(e.Routed); form != wamp.FormNone {
-			r.opaqueRefused[skippedEvent][reason].Inc()
+			r.opaqueRefused[skippedEvent][reason].get().Inc()
 		}
 	}
 }

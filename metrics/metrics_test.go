@@ -97,12 +97,12 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "session closed",
-			seen: router.Observation{Kind: router.SessionClosed, Realm: "r", Peer: alice},
-			want: map[string]float64{`sessions_closed_total{realm="r",reason="none"}`: 1, `sessions{realm="r",serializer="msgpack",transport="websocket"}`: -1},
+			seen: router.Observation{Kind: router.SessionClosed, Realm: "r", Peer: alice, End: router.EndGoodbye},
+			want: map[string]float64{`sessions_closed_total{realm="r",reason="goodbye"}`: 1, `sessions{realm="r",serializer="msgpack",transport="websocket"}`: -1},
 		},
 		{
 			name: "session closed by the router",
-			seen: router.Observation{Kind: router.SessionClosed, Realm: "r", Peer: &wamp.Peer{Transport: "carrier pigeon"}, Refusal: refusal(wamp.ReasonQueueFull)},
+			seen: router.Observation{Kind: router.SessionClosed, Realm: "r", Peer: &wamp.Peer{Transport: "carrier pigeon"}, End: router.EndRefused, Refusal: refusal(wamp.ReasonQueueFull)},
 			want: map[string]float64{`sessions_closed_total{realm="r",reason="queue_full"}`: 1, `sessions{realm="r",serializer="other",transport="other"}`: -1},
 		},
 		{

@@ -1,30 +1,68 @@
 package metrics
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// realm holds every series of one realm, so that Observe finds them by index.
+// realm holds every series of one realm, so that Observe finds them by index. Most
+// reasons never occur in a realm, so their series are created when they first do (late).
+// Series whose first increase is an alert are there from the start (see alerting).
 type realm struct {
 	opaque                [carriers][forms][schemeCount]*histogram // of sizes
 	clear                 [carriers]clear
 	deliveries            [carriers]prometheus.Counter
-	opaqueRefused         [carriers + 1][len(wamp.Reasons)]prometheus.Counter // and typeEvent
-	refused               [types][len(wamp.Reasons)]prometheus.Counter
-	dropped               [len(wamp.Reasons)]prometheus.Counter
+	opaqueRefused         [carriers + 1][len(wamp.Reasons)]late[prometheus.Counter] // and typeEvent
+	refused               [types][len(wamp.Reasons)]late[prometheus.Counter]
+	dropped               [len(wamp.Reasons)]late[prometheus.Counter]
 	opened                prometheus.Counter
 	authenticatorFailures prometheus.Counter
-	closed                [len(wamp.Reasons) + 1]prometheus.Counter // and ordinary
-	sessions              [len(transports)][len(serializers)]prometheus.Gauge
+	closed                [len(wamp.Reasons)]late[prometheus.Counter] // by a refusal
+	ended                 [len(router.Ends)]prometheus.Counter        // in another way
+	sessions              [len(transports)][len(serializers)]late[prometheus.Gauge]
+}
+
+// late is a series that is created when it is first used. It may be used concurrently.
+type late[T any] struct {
+	create func() T // returns the same series each time
+	series atomic.Pointer[T]
+}
+
+func (l *late[T]) get() T {
+	if s := l.series.Load(); s != nil {
+		return *s
+	}
+	s := l.create()
+	l.series.Store(&s)
+	return s
+}
+
+// lateCounter is a counter of v, created now if now is true.
+func lateCounter(l *late[prometheus.Counter], now bool, v *prometheus.CounterVec, labels ...string) {
+	l.create = func() prometheus.Counter { return v.WithLabelValues(labels...) }
+	if now {
+		l.get()
+	}
+}
+
+// alerting says whether an alert watches for the first refusal with this reason. A series
+// that begins at 1 has no increase, so these begin at 0.
+func alerting(r wamp.Reason) bool {
+	switch r {
+	case wamp.ReasonCleartext, wamp.ReasonConversion, wamp.ReasonUnsupported, wamp.ReasonQueueFull:
+		return true
+	}
+	return false
 }
 
 type clear struct{ messages, bytes prometheus.Counter }
 
 func (r *realm) session(p *wamp.Peer) prometheus.Gauge {
-	return r.sessions[transportIndex(p.Transport)][serializerIndex(p.Serializer)]
+	return r.sessions[transportIndex(p.Transport)][serializerIndex(p.Serializer)].get()
 }
 
 func (r *realm) routed(e *router.Observation) {
@@ -49,13 +87,13 @@ func (r *realm) routed(e *router.Observation) {
 
 func (r *realm) refuse(e *router.Observation) {
 	t, reason := typeIndex(e.Routed), reasonIndex(e.Refusal)
-	r.refused[t][reason].Inc()
+	r.refused[t][reason].get().Inc()
 	if t >= carriers {
 		return
 	}
 	_, _, form := carried(e.Routed)
 	if form != wamp.FormNone || wamp.Reasons[reason] == wamp.ReasonCleartext {
-		r.opaqueRefused[t][reason].Inc()
+		r.opaqueRefused[t][reason].get().Inc()
 	}
 }
 
@@ -92,7 +130,7 @@ func newVectors() vectors {
 		refused:               counter("refused_total", "Refused messages, opaque or not.", "realm", "type", "reason"),
 		dropped:               counter("dropped_total", "Skipped deliveries of events, opaque or not.", "realm", "reason"),
 		opened:                counter("sessions_opened_total", "Sessions that were welcomed.", "realm"),
-		closed:                counter("sessions_closed_total", "Sessions that ended, by the router's reason to end them, or none.", "realm", "reason"),
+		closed:                counter("sessions_closed_total", "Sessions that ended, by how they did.", "realm", "reason"),
 		turnedAway:            counter("turned_away_total", "Connections that were turned away before they became a session.", "reason"),
 		authenticatorFailures: counter("authenticator_failures_total", "Logins that failed because the authenticator itself failed: for example a dynamic authenticator whose procedure is missing, fails, or returns an invalid result.", "realm"),
 		limits:                counter("limits_total", "How often each limit was reached.", "limit"),
@@ -123,19 +161,23 @@ func (v *vectors) realm(name string) *realm {
 	}
 	for n, reason := range wamp.Reasons {
 		for t, sent := range typeNames {
-			r.refused[t][n] = v.refused.WithLabelValues(name, sent, string(reason))
+			lateCounter(&r.refused[t][n], false, v.refused, name, sent, string(reason))
 		}
 		for t := range carriers {
-			r.opaqueRefused[t][n] = v.opaqueRefused.WithLabelValues(name, typeNames[t], string(reason))
+			lateCounter(&r.opaqueRefused[t][n], alerting(reason), v.opaqueRefused, name, typeNames[t], string(reason))
 		}
-		r.opaqueRefused[skippedEvent][n] = v.opaqueRefused.WithLabelValues(name, wamp.TypeEvent.String(), string(reason))
-		r.dropped[n] = v.dropped.WithLabelValues(name, string(reason))
-		r.closed[n] = v.closed.WithLabelValues(name, string(reason))
+		lateCounter(&r.opaqueRefused[skippedEvent][n], alerting(reason), v.opaqueRefused, name, wamp.TypeEvent.String(), string(reason))
+		lateCounter(&r.dropped[n], alerting(reason), v.dropped, name, string(reason))
+		lateCounter(&r.closed[n], false, v.closed, name, string(reason))
 	}
-	r.closed[ordinaryEnd] = v.closed.WithLabelValues(name, "none")
+	for n, end := range router.Ends {
+		if end != router.EndRefused {
+			r.ended[n] = v.closed.WithLabelValues(name, string(end))
+		}
+	}
 	for t, transport := range transports {
 		for s, serializer := range serializers {
-			r.sessions[t][s] = v.sessions.WithLabelValues(name, transport, serializer)
+			r.sessions[t][s].create = func() prometheus.Gauge { return v.sessions.WithLabelValues(name, transport, serializer) }
 		}
 	}
 	return r

@@ -46,13 +46,13 @@ type Kind uint8
 // The kinds of observation.
 const (
 	SessionOpened       Kind = iota // Peer
-	SessionClosed                   // Peer, Refusal (why, if it was the router's doing)
+	SessionClosed                   // Peer, End, and Refusal if End is EndRefused
 	Routed                          // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
 	Refused                         // Transit (its Message may be nil), Peer (the sender), Refusal
 	Dropped                         // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
-	Rejected                        // Refusal, Connection, and Realm and Method if it got so far: a connection was turned away before it became a session
+	Rejected                        // Refusal, Connection, and Realm, Method and Login if it got so far: a connection was turned away before it became a session
 	Slowed                          // Refusal, Peer, Transit (its Message may be nil): a sender has to wait, for its rate or for a receiver (Peer) that is behind
-	AuthenticatorFailed             // Realm, Method, Connection, Refusal: an authenticator could not find out who somebody is; Text says why, to the operator
+	AuthenticatorFailed             // Realm, Method, Login, Connection, Refusal: an authenticator could not find out who somebody is; Text says why, to the operator
 )
 
 // Observation is one thing that happened in a router.
@@ -69,15 +69,67 @@ type Observation struct {
 	Connection *transport.Info
 	// Method is the authmethod that was under way: one that the realm serves.
 	Method string
+	// Login is what is known of a login that did not succeed; nil: the client had
+	// not said HELLO to a realm.
+	Login *Login
+	// End says how a session ended.
+	End End
 	// Elapsed is the time from the arrival of the bytes that the message's frame
 	// came with to its handing over. It is taken of the first message of a batch,
 	// and then once in 32 deliveries; otherwise it is 0.
 	Elapsed time.Duration
 }
 
+// End is how a session ended.
+type End string
+
+// The ways in which a session ends.
+const (
+	EndGoodbye        End = "goodbye"         // the client said GOODBYE, or ABORT
+	EndConnectionLost End = "connection_lost" // the connection ended without either
+	EndKilled         End = "killed"          // by wamp.session.kill and its like
+	EndShutdown       End = "shutdown"        // the router was closed
+	EndRefused        End = "refused"         // the router ended it: Observation.Refusal says why
+)
+
+// Ends lists every End.
+var Ends = [...]End{EndGoodbye, EndConnectionLost, EndKilled, EndShutdown, EndRefused}
+
+// Login is what is known of a login, for the operator only.
+type Login struct {
+	// Claimed is HELLO.Details.authid: anything that a client likes to send, even
+	// a password that somebody typed into the wrong field.
+	Claimed string
+	// AuthID is that of the principal whose proof was asked for; "" if there is none.
+	AuthID string
+	// Cause is why the login did not succeed, where that says more than the refusal.
+	Cause string
+}
+
+// Denied is an error of an Authenticator that tells the operator more than the client.
+type Denied struct {
+	// Cause says why. It repeats nothing that the client sent.
+	Cause string
+	// AuthID is that of the principal whose proof was asked for; "" if there is none.
+	AuthID string
+	// Refusal is what the client is told.
+	Refusal *wamp.Refusal
+}
+
+// Error returns the cause.
+func (d *Denied) Error() string { return d.Cause }
+
+// Unwrap returns the refusal.
+func (d *Denied) Unwrap() error { return d.Refusal }
+
 // Authenticator decides who a connection is. Authenticate may take its time: it
 // runs on the goroutine of the one connection it is about, and ctx ends with
 // the handshake's deadline.
+//
+// To say no, it returns an error that is or wraps a *wamp.Refusal, which the client is
+// told; the rest of the error's text is for the operator (see auth.ErrDenied, Denied).
+// Any other error means that it could not find out: the client is told that
+// authentication failed, and the operator that the authenticator did.
 type Authenticator interface {
 	// Method is the authmethod it serves, as named in HELLO.Details.authmethods.
 	Method() string

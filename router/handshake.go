@@ -18,10 +18,11 @@ import (
 type pendingConn struct {
 	conn          transport.Conn
 	realm, method string // as configured; "" until the client has named them
+	login         *Login // nil until it has named a realm
 }
 
 func (a *pendingConn) observation(k Kind, refusal *wamp.Refusal) Observation {
-	return Observation{Kind: k, Realm: a.realm, Method: a.method, Refusal: refusal, Connection: a.conn.Info()}
+	return Observation{Kind: k, Realm: a.realm, Method: a.method, Refusal: refusal, Login: a.login, Connection: a.conn.Info()}
 }
 
 // handshake takes a connection from HELLO to WELCOME (WAMP, "Session
@@ -45,7 +46,7 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 	}
 	realm := r.realms[string(hello.Realm)]
 	if realm != nil {
-		a.realm = realm.name
+		a.realm, a.login = realm.name, &Login{Claimed: hello.Details.AuthID}
 	}
 	switch {
 	case !hello.Realm.Valid(wamp.MatchExact):
@@ -148,12 +149,24 @@ func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm,
 		}
 		var refusal *wamp.Refusal
 		if errors.As(err, &refusal) {
+			a.login.denied(err, refusal)
 			return nil, "", 0, refusal
 		}
 		r.authenticatorFailed(a, err)
 		return nil, "", 0, authenticationFailed
 	}
 	return nil, "", 0, noMatchingMethod
+}
+
+// denied notes what an authenticator's error says beyond the refusal in it.
+func (l *Login) denied(err error, refusal *wamp.Refusal) {
+	var d *Denied
+	if errors.As(err, &d) {
+		l.AuthID = d.AuthID
+	}
+	if err != error(refusal) {
+		l.Cause = err.Error()
+	}
 }
 
 // authenticatorFailed tells the observers what is told to no client.

@@ -186,7 +186,7 @@ func (k *localLink) read(r *Router) {
 				a.err = fmt.Errorf("router: the result can't be read: %w", err)
 			}
 		case *wamp.Error:
-			id, a.err = m.Request, &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: m.Error, Text: "the procedure answered with an error"}
+			id, a.err = m.Request, &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: m.Error, Text: localErrorText(m.Error)}
 		case *wamp.Goodbye:
 			_ = k.send(&wamp.Goodbye{Reason: wamp.CloseGoodbyeAndOut})
 			return
@@ -197,6 +197,17 @@ func (k *localLink) read(r *Router) {
 			answer <- a
 		}
 	}
+}
+
+// localErrorText says what an ERROR means to the operator.
+func localErrorText(u wamp.URI) string {
+	switch u {
+	case wamp.ErrNoSuchProcedure:
+		return "no session has registered the procedure"
+	case wamp.ErrUnavailable, wamp.ErrCanceled:
+		return "the session that registered the procedure did not answer, or has left"
+	}
+	return "the procedure answered with an error"
 }
 
 func (k *localLink) end() {

@@ -2,6 +2,10 @@ package router
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,12 +19,28 @@ import (
 // closes, and for each refusal and dropped delivery: of the latter at most ten
 // for each reason in ten seconds, with the number of those left out. No line
 // shows a payload.
-func LogTo(log *slog.Logger) Observer {
-	return &logObserver{log: log, seen: make(map[logKey]*logWindow)}
+//
+// The keys mean the same in every line: reason is a wamp.Reason or an End, text says
+// it in words to the client, cause to the operator only. Of a login that did not
+// succeed, a line has the authid of the principal whose proof was asked for. What the
+// client called itself can be anything, even a password: a line has only its keyed
+// digest, claimed_digest. It is the same for the same text until the program ends.
+func LogTo(log *slog.Logger) Observer { return newLogObserver(log, false) }
+
+// LogNamesTo is LogTo with what clients call themselves in full, as the key claimed.
+func LogNamesTo(log *slog.Logger) Observer { return newLogObserver(log, true) }
+
+func newLogObserver(log *slog.Logger, names bool) Observer {
+	l := &logObserver{log: log, names: names, seen: make(map[logKey]*logWindow)}
+	_, _ = rand.Read(l.key[:])
+	return l
 }
 
 type logObserver struct {
-	log  *slog.Logger
+	log   *slog.Logger
+	names bool     // show what clients call themselves
+	key   [32]byte // of digests
+
 	mu   sync.Mutex
 	seen map[logKey]*logWindow // bounded by the kinds and reasons there are
 }
@@ -63,8 +83,33 @@ func (l *logObserver) session(e *Observation) {
 	case e.Kind == SessionOpened:
 		l.log.Info("session opened", append(peerAttrs(e.Peer), "agent", short(e.Peer.Agent), "address", e.Peer.Address)...)
 	default:
-		l.log.Info("session closed", peerAttrs(e.Peer)...)
+		attrs := append(peerAttrs(e.Peer), "reason", string(e.End))
+		if e.Refusal != nil {
+			attrs[len(attrs)-1] = string(e.Refusal.Reason)
+			attrs = append(attrs, "text", short(e.Refusal.Text))
+		}
+		l.log.Info("session closed", attrs...)
 	}
+}
+
+// loginAttrs are what is known of a login that did not succeed.
+func (l *logObserver) loginAttrs(attrs []any, login *Login) []any {
+	if login.Cause != "" {
+		attrs = append(attrs, "cause", short(login.Cause))
+	}
+	if login.AuthID != "" {
+		attrs = append(attrs, "authid", login.AuthID)
+	}
+	switch {
+	case login.Claimed == "":
+	case l.names:
+		attrs = append(attrs, "claimed", short(login.Claimed))
+	default:
+		mac := hmac.New(sha256.New, l.key[:])
+		mac.Write([]byte(login.Claimed))
+		attrs = append(attrs, "claimed_digest", hex.EncodeToString(mac.Sum(nil)[:6]))
+	}
+	return attrs
 }
 
 func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
@@ -84,6 +129,9 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 	}
 	if e.Method != "" {
 		attrs = append(attrs, "method", e.Method)
+	}
+	if e.Login != nil {
+		attrs = l.loginAttrs(attrs, e.Login)
 	}
 	if c := e.Connection; c != nil {
 		if c.Transport != "" {

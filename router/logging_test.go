@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net"
 	"strings"
@@ -39,10 +40,46 @@ func TestLogNamesWhoWasTurnedAway(t *testing.T) {
 	}
 	_ = client.Close()
 	<-done
-	for _, want := range []string{"connection turned away", "realm=realm1 method=no ", "address=192.0.2.7:4711"} {
+	for _, want := range []string{"connection turned away", "realm=realm1 method=no ", "address=192.0.2.7:4711", " claimed_digest="} {
 		if line := out.String(); !strings.Contains(line, want) || strings.Contains(line, "CANARY") {
 			t.Errorf("no %s: %s", want, line)
 		}
+	}
+}
+
+// The log has what the client is not told: the cause, and which principal it is about.
+// What the client calls itself can be a password: it is there only if asked for.
+func TestLogOfRefusedLogins(t *testing.T) {
+	refused := func(claimed string) *Observation {
+		return &Observation{Kind: Rejected, Realm: "realm1", Method: "ticket", Refusal: authenticationFailed,
+			Login: &Login{Claimed: claimed, AuthID: "alice", Cause: "wrong proof"}}
+	}
+	var out bytes.Buffer
+	log := LogTo(slog.New(slog.NewJSONHandler(&out, nil)))
+	digests := map[string]string{}
+	for _, claimed := range []string{"CANARY", "CANARY", "another"} {
+		out.Reset()
+		log.Observe(refused(claimed))
+		var line map[string]any
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		digest, _ := line["claimed_digest"].(string)
+		if line["cause"] != "wrong proof" || line["authid"] != "alice" || len(digest) != 12 || strings.Contains(out.String(), claimed) {
+			t.Error(out.String())
+		}
+		if before, seen := digests[claimed]; seen && before != digest {
+			t.Error("the same name has two digests")
+		}
+		digests[claimed] = digest
+	}
+	if digests["CANARY"] == digests["another"] {
+		t.Error("two names have the same digest")
+	}
+	out.Reset()
+	LogNamesTo(slog.New(slog.NewJSONHandler(&out, nil))).Observe(refused("carol"))
+	if !strings.Contains(out.String(), `"claimed":"carol"`) || strings.Contains(out.String(), "claimed_digest") {
+		t.Error(out.String())
 	}
 }
 

@@ -181,7 +181,7 @@ func (c *metaCall) kill(sessions []*session) ([]*session, *wamp.Refusal) {
 		return nil, refusal
 	}
 	for _, s := range sessions {
-		s.sendGoodbye(reason, message)
+		s.sendGoodbye(killed, reason, message)
 	}
 	return sessions, nil
 }

@@ -287,9 +287,9 @@ func (s *session) heldRegistrations() []*registration {
 }
 
 var (
-	procedureExists = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrProcedureExists,
+	procedureExists = &wamp.Refusal{Reason: wamp.ReasonRegistered, URI: wamp.ErrProcedureExists,
 		Text: "the procedure is registered already"}
-	otherPolicy = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrProcedureExistsPolicy,
+	otherPolicy = &wamp.Refusal{Reason: wamp.ReasonRegistered, URI: wamp.ErrProcedureExistsPolicy,
 		Text: "the procedure is registered with another invocation policy"}
 	reRegistered = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
 		Text: "another callee has registered the procedure anew while the call waited: call again"}

@@ -157,7 +157,7 @@ func (r *Router) release() {
 }
 
 var (
-	shuttingDown = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.CloseSystemShutdown,
+	shuttingDown = &wamp.Refusal{Reason: wamp.ReasonShutdown, URI: wamp.CloseSystemShutdown,
 		Text: "the router is shutting down"}
 	routerFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitSessions,
 		Text: "the router has as many sessions as it may"}
@@ -188,8 +188,8 @@ func sendNow(conn transport.Conn, m wamp.Message, stall time.Duration) error {
 	return err
 }
 
-// Rejectededed tells the observers of a connection that was turned away before it
-// got here. It is the Turned of a transport.Server.
+// Rejected tells the observers of a connection that was turned away before it
+// got here. It is the Rejected of a transport.Server.
 func (r *Router) Rejected(refusal *wamp.Refusal, from *transport.Info) {
 	r.notify(Observation{Kind: Rejected, Refusal: refusal, Connection: from})
 }
@@ -260,7 +260,7 @@ func (r *Router) Close(ctx context.Context) error {
 	for _, m := range r.order {
 		for _, s := range m.allSessions() {
 			s.noEndEvents.Store(true)
-			s.sendGoodbye(wamp.CloseSystemShutdown, shuttingDown.Text)
+			s.sendGoodbye(shuttingDown, wamp.CloseSystemShutdown, shuttingDown.Text)
 		}
 	}
 	r.mu.Lock()

@@ -34,7 +34,7 @@ type session struct {
 
 	remote *remoteEnd // nil: a session of this node
 
-	ended atomic.Pointer[wamp.Refusal] // why the router ended it, if it did
+	ended atomic.Pointer[wamp.Refusal] // why it ended; nil: the connection did. See end
 
 	testaments      *testaments // nil: none; only its reading goroutine uses them
 	lastCallRequest wamp.ID     // the highest CALL.Request so far; the same
@@ -198,6 +198,7 @@ func (s *session) finishGoodbye(b *batch, reason wamp.URI) {
 	s.mu.Lock() // not while sendGoodbye is at it
 	told := s.ending.Swap(true)
 	s.mu.Unlock()
+	s.ended.CompareAndSwap(nil, saidGoodbye)
 	s.leave()
 	if reason != "" && !told {
 		b.sendLast(s, &wamp.Goodbye{Reason: reason})
@@ -289,14 +290,15 @@ const goodbyeTimeout = time.Second
 
 // sendGoodbye ends the session on the router's side: nobody reaches it any more, then
 // GOODBYE, and nothing behind it, then the client's own within a second, then the
-// connection is closed.
-func (s *session) sendGoodbye(reason wamp.URI, text string) {
+// connection is closed. why is shuttingDown or killed.
+func (s *session) sendGoodbye(why *wamp.Refusal, reason wamp.URI, text string) {
 	b := s.router.newBatch()
 	defer b.end()
 	s.withdraw(b)
 	s.mu.Lock()
 	first := !s.ending.Swap(true)
 	if first {
+		s.ended.CompareAndSwap(nil, why)
 		b.sendLast(s, &wamp.Goodbye{Reason: reason, Details: wamp.Closing{Message: text}})
 	}
 	s.mu.Unlock()
@@ -343,7 +345,30 @@ func (s *session) leave() {
 	s.realm.meta.events.publish(b, s)
 	b.end()
 	if !s.internal {
-		s.router.notify(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, Refusal: s.ended.Load()})
+		end, refusal := s.end()
+		s.router.notify(Observation{Kind: SessionClosed, Realm: s.peer.Realm, Peer: &s.peer, End: end, Refusal: refusal})
+	}
+}
+
+// What session.ended holds where no refusal ended the session; shuttingDown is the third.
+var (
+	saidGoodbye = &wamp.Refusal{Text: "the client said GOODBYE"}
+	killed      = &wamp.Refusal{Text: "ended through the meta API"}
+)
+
+// end says how the session ended, to observers.
+func (s *session) end() (End, *wamp.Refusal) {
+	switch why := s.ended.Load(); why {
+	case nil:
+		return EndConnectionLost, nil
+	case saidGoodbye:
+		return EndGoodbye, nil
+	case killed:
+		return EndKilled, nil
+	case shuttingDown:
+		return EndShutdown, nil
+	default:
+		return EndRefused, why
 	}
 }
 

@@ -32,7 +32,6 @@ const subprotocol = "wamp.2."
 var (
 	refuseTimeout     = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrProtocolViolation, Text: "handshake not completed in time", Fatal: true, Limit: wamp.LimitHello}
 	refuseGone        = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "connection lost in the handshake")
-	refuseTLS         = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "TLS handshake failed")
 	refuseForeign     = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "neither WebSocket nor RawSocket")
 	refuseReserved    = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "RawSocket handshake with reserved bits set")
 	refuseSerializer  = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "no serializer in common")
@@ -88,7 +87,7 @@ func (g *serverHandshake) run() (*conn, *wamp.Refusal) {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, refuseTimeout
 		case err != nil:
-			return nil, refuseTLS
+			return nil, tlsRefusal(err)
 		}
 		state := t.ConnectionState()
 		g.info.Network, g.info.TLS = "tls", &state

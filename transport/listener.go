@@ -92,7 +92,7 @@ type Server struct {
 	// goroutine of its own. The connection is its to close, whether before it
 	// returns or later; until then it is one of the server's.
 	Handle func(Conn)
-	// Rejectededed, if not nil, is called for each connection that was turned away
+	// Rejected, if not nil, is called for each connection that was turned away
 	// before that, with what is known of it: Network, Address and Since, the
 	// rest as far as its handshake got. It is called concurrently, and must not
 	// keep the Info.
@@ -308,9 +308,6 @@ func infoOf(nc net.Conn, since time.Time) *Info {
 func (s *Server) reject(refusal *wamp.Refusal, from *Info) {
 	if s.Rejected != nil {
 		s.Rejected(refusal, from)
-	}
-	if s.Logger != nil {
-		s.Logger.Debug("connection turned away", "reason", refusal.Text, "address", from.Address)
 	}
 }
 

@@ -21,9 +21,11 @@ const (
 	ReasonSize          Reason = "size"                // over the receiver's or the router's limit
 	ReasonLimit         Reason = "limit"               // a quota of the session is used up
 	ReasonOption        Reason = "option"              // an option that is not allowed or not known
+	ReasonRegistered    Reason = "already_registered"  // another callee has the procedure
 	ReasonNoTarget      Reason = "no_target"           // nothing is registered there, or it is gone
 	ReasonQueueFull     Reason = "queue_full"          // the receiver does not read
 	ReasonInterceptor   Reason = "interceptor"         // an interceptor of the embedding program said no
+	ReasonShutdown      Reason = "shutdown"            // the router is shutting down
 )
 
 // Reasons lists every reason.
@@ -31,7 +33,8 @@ var Reasons = [...]Reason{
 	ReasonProtocol, ReasonAttributes, ReasonUnannounced, ReasonUnsupported,
 	ReasonConversion, ReasonInconvertible, ReasonValidation, ReasonInvalid,
 	ReasonCleartext, ReasonUnauthorized, ReasonURI, ReasonSize, ReasonLimit,
-	ReasonOption, ReasonNoTarget, ReasonQueueFull, ReasonInterceptor,
+	ReasonOption, ReasonRegistered, ReasonNoTarget, ReasonQueueFull, ReasonInterceptor,
+	ReasonShutdown,
 }
 
 // Refusal is the router saying no to a message or to one delivery of it. It is

@@ -45,6 +45,7 @@ func namesOf[T any](list []T, name func(*T) string) []string {
 type logConfig struct {
 	level  *slog.LevelVar // changed at run time by PUT /loglevel
 	format string
+	names  bool // log what refused clients call themselves
 }
 
 type realmConfig struct {
@@ -164,6 +165,7 @@ func (l *logConfig) read(v value) {
 		choice("level", &level, []string{"debug", "info", "warn", "error"},
 			[]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}),
 		choice("format", &l.format, []string{"auto", "text", "json"}, []string{"auto", "text", "json"}),
+		boolean("names", &l.names),
 	)
 	l.level.Set(level)
 }

@@ -120,6 +120,9 @@ func (s *server) apply(c, old *config) error {
 	if c.admin != old.admin || !slices.Equal(c.adminHosts, old.adminHosts) || c.webConfig != old.webConfig || c.pprof != old.pprof {
 		return fmt.Errorf("admin: a change needs a restart")
 	}
+	if c.log.format != old.log.format || c.log.names != old.log.names {
+		return fmt.Errorf("log: a change of format or names needs a restart")
+	}
 	for i := range c.realms {
 		for j := range old.realms {
 			if c.realms[i].name == old.realms[j].name && !reflect.DeepEqual(c.realms[i].advanced, old.realms[j].advanced) {

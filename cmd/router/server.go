@@ -89,10 +89,14 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 		joined = s.cluster
 	}
+	sessionLog := router.LogTo(log)
+	if c.log.names {
+		sessionLog = router.LogNamesTo(log)
+	}
 	if s.router, err = router.New(router.Config{
 		Cluster:   joined,
 		Realms:    realms,
-		Observers: []router.Observer{observer, recorder, router.LogTo(log)},
+		Observers: []router.Observer{observer, recorder, sessionLog},
 		Limits:    c.limits,
 		Logger:    log,
 		Agent:     "blindfold/" + buildversion.Get(),
