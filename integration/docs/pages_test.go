@@ -53,7 +53,7 @@ func TestDocsConfigurations(t *testing.T) {
 	for path, text := range docs(t) {
 		for i, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(text, -1) {
 			text := m[1]
-			if !regexp.MustCompile(`(?m)^(listeners|admin|log|limits|realms):`).MatchString(text) { // a part of a realm
+			if !regexp.MustCompile(`(?m)^(listeners|admin|log|limits|cluster|realms):`).MatchString(text) { // a part of a realm
 				text = "realms:\n  - name: realm1\n" + regexp.MustCompile(`(?m)^`).ReplaceAllString(text, "    ")
 			}
 			configs[path+"#"+string(rune('1'+i))] = text

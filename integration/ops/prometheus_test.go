@@ -31,6 +31,8 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 		{"check", "config", "prometheus.yml"},
 		{"check", "rules", "--lint=all", "--lint-fatal", "blindfold.rules.yml"},
 		{"test", "rules", "blindfold.rules.test.yml"},
+		{"check", "rules", "--lint=all", "--lint-fatal", "blindfold-cluster.rules.yml"},
+		{"test", "rules", "blindfold-cluster.rules.test.yml"},
 	} {
 		cmd := exec.Command(promtool, args...)
 		cmd.Dir = deployPrometheus
