@@ -210,7 +210,7 @@ export class Gate {
       if (!this.#isClear(subject)) throw new SealError(NO_KEY, "no key for this URI, and it is not declared as clear", subject.uri);
       return message;
     }
-    if (!(args === null || Array.isArray(args)) || message[optionsAt]?.ppt_scheme) {
+    if (!(args === null || Array.isArray(args)) || ATTRIBUTES.some((name) => message[optionsAt]?.[name])) {
       throw new SealError(INVALID_ARGUMENT, "the payload is encoded already", subject.uri);
     }
     return attempt(
@@ -256,18 +256,20 @@ export class Gate {
    * anything, and seal what the sealer tells of the seal.
    */
   incoming(message) {
+    const [detailsAt] = PLACES[message[0]] ?? [];
+    if (message[detailsAt]?.seal !== undefined) {
+      // It is where a client hands on what the sealer tells of the seal.
+      const { seal, ...details } = message[detailsAt];
+      message = message.with(detailsAt, details);
+    }
     switch (message[0]) {
       case WELCOME:
         this.#router = message[2]?.roles ?? {};
         this.#realm = message[2]?.realm ?? this.#realm;
         return { message };
       case SUBSCRIBED:
-      case REGISTERED: {
-        const asked = this.#asked.get(message[1]);
-        this.#asked.delete(message[1]);
-        if (asked) (message[0] === SUBSCRIBED ? this.#topics : this.#procedures).set(message[2], asked);
-        return { message };
-      }
+      case REGISTERED:
+        return this.#accepted(message);
       case EVENT:
         return this.#event(message);
       case INVOCATION:
@@ -279,6 +281,20 @@ export class Gate {
       default:
         return { message };
     }
+  }
+
+  #accepted(message) {
+    const [kind, request, id] = message;
+    const known = kind === SUBSCRIBED ? this.#topics : this.#procedures;
+    const asked = this.#asked.get(request);
+    this.#asked.delete(request);
+    const before = known.get(id);
+    if (asked && before && (before.uri !== asked.uri || before.match !== asked.match)) {
+      // The client would hand what comes for one topic to the handler of another.
+      return { message: [ERROR, kind === SUBSCRIBED ? SUBSCRIBE : REGISTER, request, {}, PROTOCOL_VIOLATION] };
+    }
+    if (asked) known.set(id, asked);
+    return { message };
   }
 
   #event(message) {
@@ -304,9 +320,12 @@ export class Gate {
     return attempt(
       () => {
         if (!asked) throw new SealError("wamp.error.no_such_registration", "nothing is registered so");
+        const uri = actual(asked, details?.procedure);
         if (!invocation) {
-          invocation = { uri: actual(asked, details?.procedure), sealed: false, state: {} };
+          invocation = { uri, registration, sealed: false, state: {} };
           this.#invocations.set(request, invocation);
+        } else if (invocation.uri !== uri || invocation.registration !== registration) {
+          throw new SealError(PROTOCOL_VIOLATION, "the invocation goes on as another procedure's");
         }
         const subject = this.#subject(invocation.uri, "call", false, { more: Boolean(details?.progress), exchange: invocation.state });
         return this.#open(message, subject, invocation);

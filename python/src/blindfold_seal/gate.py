@@ -49,6 +49,7 @@ class _Exchange:
     """A call or invocation that has no final answer yet."""
 
     uri: str
+    registration: int | None = None
     sealed: bool = False
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -201,7 +202,8 @@ class Gate:
             if not self._is_clear(subject):
                 raise SealError(NO_KEY, "no key for this URI, and it is not declared as clear", subject.uri)
             return message
-        if not (args is None or isinstance(args, (list, tuple))) or not (kwargs is None or isinstance(kwargs, dict)):
+        encoded = any(message[options_at].get(name) for name in ATTRIBUTES)
+        if encoded or not (args is None or isinstance(args, (list, tuple))) or not (kwargs is None or isinstance(kwargs, dict)):
             raise SealError(INVALID_ARGUMENT, "the payload is encoded already", subject.uri)
         try:
             attributes, payload = sealer.seal(subject, None if args is None else list(args), kwargs)
@@ -237,13 +239,16 @@ class Gate:
     def incoming(self, message: Message) -> Received:
         """What to do with a message of the router."""
         kind = message[0]
+        if kind in _PLACES and "seal" in message[_PLACES[kind][0]]:
+            # It is where some clients hand on what the sealer tells of the seal.
+            message = list(message)
+            details_at = _PLACES[kind][0]
+            message[details_at] = {name: value for name, value in message[details_at].items() if name != "seal"}
         if kind == WELCOME:
             self._router = message[2].get("roles") or {}
             self._realm = message[2].get("realm") or self._realm
         elif kind in (SUBSCRIBED, REGISTERED):
-            asked = self._asked.pop(message[1], None)
-            if asked is not None:
-                (self._topics if kind == SUBSCRIBED else self._procedures)[message[2]] = asked
+            return self._accepted(message)
         elif kind == EVENT:
             return self._event(message)
         elif kind == INVOCATION:
@@ -252,6 +257,15 @@ class Gate:
             return self._result(message)
         elif kind == ERROR:
             return self._failed(message)
+        return Received(message)
+
+    def _accepted(self, message: Message) -> Received:
+        kind, request, id_ = message[:3]
+        known = self._topics if kind == SUBSCRIBED else self._procedures
+        asked = self._asked.pop(request, None)
+        if asked is not None and known.setdefault(id_, asked) != asked:
+            # The client would hand what comes for one topic to the handler of another.
+            return Received([ERROR, SUBSCRIBE if kind == SUBSCRIBED else REGISTER, request, {}, PROTOCOL_VIOLATION])
         return Received(message)
 
     def _event(self, message: Message) -> Received:
@@ -273,8 +287,11 @@ class Gate:
         try:
             if asked is None:
                 raise SealError("wamp.error.no_such_registration", "nothing is registered so")
+            procedure = _actual(asked, message[3].get("procedure"))
             if invocation is None:
-                invocation = self._invocations[request] = _Exchange(_actual(asked, message[3].get("procedure")))
+                invocation = self._invocations[request] = _Exchange(procedure, message[2])
+            elif (invocation.uri, invocation.registration) != (procedure, message[2]):
+                raise SealError(PROTOCOL_VIOLATION, "the invocation goes on as another procedure's")
             more = bool(message[3].get("progress"))
             subject = Subject(invocation.uri, Kind.CALL, False, self._realm, more=more, exchange=invocation.state)
             return self._open(message, subject, invocation)
