@@ -24,6 +24,7 @@ func pages(t testing.TB) *httptest.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir("peers")))
 	mux.Handle("/wampy/", http.StripPrefix("/wampy/", http.FileServer(http.Dir(modules+"/wampy/dist"))))
+	mux.Handle("/autobahn/", http.StripPrefix("/autobahn/", http.FileServer(http.Dir(modules+"/autobahn-browser"))))
 	mux.Handle("/seal/", http.StripPrefix("/seal/", http.FileServer(http.Dir(modules+"/@blindfold/seal/dist"))))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -68,11 +69,11 @@ func await[T any](tab context.Context, expression string) (T, error) {
 }
 
 // inBrowser is a peer in a browser: peers/browser.html.
-func inBrowser(t *testing.T, server *httptest.Server, s setup) *peer {
+func inBrowser(t *testing.T, server *httptest.Server, client string, s setup) *peer {
 	t.Helper()
 	keyring, err := os.ReadFile(s.file)
 	routertest.NoError(t, err)
-	query := url.Values{"url": {s.url}, "serializer": {s.serializer.String()}, "form": {s.form}, "name": {s.name}}
+	query := url.Values{"url": {s.url}, "serializer": {s.serializer.String()}, "form": {s.form}, "name": {s.name}, "client": {client}}
 	tab := openTab(t, server.URL+"/browser.html?"+query.Encode())
 	until(t, tab, "window.loaded === true")
 	p := newPeer(t, s.name)

@@ -29,11 +29,13 @@ var kinds = map[string]func(*testing.T, *httptest.Server, setup) *peer{
 	"twisted": func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, newPython, "twisted", s) },
 	"debian":  func(t *testing.T, _ *httptest.Server, s setup) *peer { return inPython(t, debianPython, "asyncio", s) },
 	"node":    func(t *testing.T, _ *httptest.Server, s setup) *peer { return inNode(t, "autobahn", s) },
+	"node26":  func(t *testing.T, _ *httptest.Server, s setup) *peer { return inNode(t, "autobahn-26", s) },
 	"wampy":   func(t *testing.T, _ *httptest.Server, s setup) *peer { return inNode(t, "wampy", s) },
-	"browser": inBrowser,
+	"page":    func(t *testing.T, web *httptest.Server, s setup) *peer { return inBrowser(t, web, "wampy", s) },
+	"page22":  func(t *testing.T, web *httptest.Server, s setup) *peer { return inBrowser(t, web, "autobahn", s) },
 }
 
-var names = []string{"go", "asyncio", "twisted", "debian", "node", "wampy", "browser"}
+var names = []string{"go", "asyncio", "twisted", "debian", "node", "node26", "wampy", "page", "page22"}
 
 func inPython(t *testing.T, interpreter, network string, s setup) *peer {
 	t.Helper()
@@ -51,7 +53,8 @@ func inNode(t *testing.T, client string, s setup) *peer {
 	}
 	absolute, err := filepath.Abs("peers")
 	routertest.NoError(t, err)
-	return process(t, s.name, node, "peers/node.mjs", absolute, s.url, s.serializer.String(), s.form, s.name, s.file, client)
+	// Autobahn|JS 26 needs a WebSocket of the platform, which Node.js 20 has behind this.
+	return process(t, s.name, node, "--experimental-websocket", "peers/node.mjs", absolute, s.url, s.serializer.String(), s.form, s.name, s.file, client)
 }
 
 // TestMatrix has each peer call each, itself among them, and publish to all, sealed

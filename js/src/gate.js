@@ -9,9 +9,13 @@ import { KeyRing, longestPrefix, validPrefix } from "./keyring.js";
 import { binaryText, textBinary } from "./values.js";
 
 export const HELLO = 1, WELCOME = 2, ERROR = 8, PUBLISH = 16, SUBSCRIBE = 32, SUBSCRIBED = 33, UNSUBSCRIBE = 34, EVENT = 36,
-  CALL = 48, CANCEL = 49, RESULT = 50, REGISTER = 64, REGISTERED = 65, UNREGISTER = 66, INVOCATION = 68, YIELD = 70;
+  CALL = 48, CANCEL = 49, RESULT = 50, REGISTER = 64, REGISTERED = 65, UNREGISTER = 66, INVOCATION = 68,
+  INTERRUPT = 69, YIELD = 70;
 
 const FEATURES = { payload_passthru_mode: true, payload_transparency: true, payload_encryption_cryptobox: true };
+// The gate answers for a callee that is interrupted, which neither client does; only so
+// does a router let it send progressive results.
+const CALLEE_FEATURES = { ...FEATURES, call_canceling: true, progressive_call_results: true };
 const ATTRIBUTES = ["enc_algo", "enc_key", "enc_serializer", "ppt_scheme", "ppt_serializer", "ppt_cipher", "ppt_keyid"];
 
 const LISTS = ["exclude", "exclude_authid", "exclude_authrole", "eligible", "eligible_authid", "eligible_authrole"];
@@ -131,7 +135,10 @@ export class Gate {
 
   #hello([, realm, details, ...rest]) {
     this.#begin(realm);
-    const roles = Object.entries(details.roles ?? {}).map(([name, role]) => [name, { ...role, features: { ...role?.features, ...FEATURES } }]);
+    const roles = Object.entries(details.roles ?? {}).map(([name, role]) => [
+      name,
+      { ...role, features: { ...role?.features, ...(name === "callee" ? CALLEE_FEATURES : FEATURES) } },
+    ]);
     return [HELLO, realm, { ...details, roles: Object.fromEntries(roles) }, ...rest];
   }
 
@@ -274,6 +281,8 @@ export class Gate {
         return this.#event(message);
       case INVOCATION:
         return this.#invocation(message);
+      case INTERRUPT:
+        return this.#invocations.has(message[1]) ? { reply: [ERROR, INVOCATION, message[1], {}, "wamp.error.canceled"] } : {};
       case RESULT:
         return this.#result(message);
       case ERROR:

@@ -58,7 +58,7 @@ for (const later of [false, true]) {
       const reported = [];
       const gate = new Gate({ keys: new Fake(later), clear: ["com.open."], onError: (e) => reported.push(e.error) });
       const [, , { roles }] = gate.outgoing([1, "realm1", { roles: { publisher: { features: { x: true } }, callee: {} } }]);
-      assert.deepEqual(roles, { publisher: { features: { x: true, ...FEATURES } }, callee: { features: FEATURES } });
+      assert.deepEqual(roles, { publisher: { features: { x: true, ...FEATURES } }, callee: { features: { ...FEATURES, call_canceling: true, progressive_call_results: true } } });
       const role = { features: welcome ?? FEATURES };
       gate.incoming([2, 1, { roles: { broker: role, dealer: role } }]);
       for (const step of [...file.setup, ...steps]) {
@@ -112,6 +112,18 @@ function connection() {
 }
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+test("an interrupted callee answers at once, and no more", () => {
+  const gate = new Gate({ keys: new Fake(), clear: ["com.open."] });
+  gate.outgoing([1, "realm1", { roles: {} }]);
+  for (const step of file.setup) step.out ? gate.outgoing(step.out) : gate.incoming(step.in);
+  gate.incoming([68, 30, 202, {}, [1]]);
+  assert.deepEqual(gate.incoming([69, 31, {}]), {});
+  const { message, reply } = gate.incoming([69, 30, { mode: "kill" }]);
+  assert.equal(message, undefined);
+  assert.deepEqual(gate.outgoing(reply), [8, 68, 30, {}, "wamp.error.canceled"]);
+  assert.equal(gate.outgoing([70, 30, {}, [2]]), null);
+});
 
 test("messages keep their order", async () => {
   const { lanes, sent } = connection();

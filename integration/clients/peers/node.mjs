@@ -1,5 +1,6 @@
 // A peer of the matrix in Node.js. Arguments: the folder whose node_modules to use,
-// URL, serializer, form, name, keyring file, client.
+// URL, serializer, form, name, keyring file, client: "wampy", or the package of an
+// Autobahn|JS.
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -22,7 +23,7 @@ if (client === "wampy") {
   const { default: ws } = await load("ws");
   session = await overWampy(Wampy, lib, { ...setup, ws, serializer: new Serializer() });
 } else {
-  const { default: autobahn } = await load("autobahn");
+  const { default: autobahn } = await load(client);
   const serializers = { json: "JSONSerializer", msgpack: "MsgpackSerializer", cbor: "CBORSerializer" };
   session = await overAutobahn(autobahn, lib, { ...setup, serializers: [new autobahn.serializer[serializers[serializer]]()] });
 }
