@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cbor2
+
 from .cryptobox import Box, Passthru
 from .errors import CLEARTEXT_REFUSED, FEATURE_NOT_SUPPORTED, INVALID_ARGUMENT, NO_KEY, PROTOCOL_VIOLATION, SealError
 from .keyring import KeyRing, longest_prefix, valid_prefix
 from .sealer import Kind, Opened, Sealer, Subject
+from .values import UINT8_ARRAY
 
 HELLO, WELCOME, ERROR = 1, 2, 8
 PUBLISH, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, EVENT = 16, 32, 33, 34, 36
@@ -29,7 +32,6 @@ LISTS = ("exclude", "exclude_authid", "exclude_authrole", "eligible", "eligible_
 # Where the options or details stand, and where the payload begins.
 _PLACES = {PUBLISH: (2, 4), CALL: (2, 4), EVENT: (3, 4), INVOCATION: (3, 4), YIELD: (2, 3), RESULT: (2, 3), ERROR: (3, 5)}
 
-BINARY = (bytes, bytearray, memoryview)
 Message = list[Any]
 log = logging.getLogger("blindfold_seal")
 
@@ -331,7 +333,7 @@ class Gate:
         attributes = {name: details[name] for name in ATTRIBUTES if isinstance(details.get(name), str)}
         payload = message[payload_at:]
         passthru = "ppt_scheme" in attributes
-        if not passthru and not (payload and isinstance(payload[0], BINARY)) and "enc_algo" not in attributes:
+        if not passthru and not (payload and _binary(payload[0]) is not None) and "enc_algo" not in attributes:
             self._accept_clear(subject, exchange)
             return Received(message)
         try:
@@ -353,12 +355,13 @@ class Gate:
         if sealer is None:
             known = self._covering(subject)
             raise SealError(NO_KEY, "the payload is of a scheme that the keys of this URI don't open" if known else "no key for this URI")
-        binary = payload[0] if payload else None
-        if passthru and isinstance(binary, (list, tuple)) and len(binary) == 1:
-            binary = binary[0]
-        if not isinstance(binary, BINARY) or any(payload[1:]):
+        first = payload[0] if payload else None
+        if passthru and isinstance(first, (list, tuple)) and len(first) == 1:
+            first = first[0]
+        binary = _binary(first)
+        if binary is None or any(payload[1:]):
             raise SealError(NO_KEY, "the payload is not one binary")
-        return sealer.open(subject, attributes, bytes(binary))
+        return sealer.open(subject, attributes, binary)
 
     def _accept_clear(self, subject: Subject, exchange: _Exchange | None) -> None:
         """Refuses clear text where it may not be: someone without the key put it in."""
@@ -367,6 +370,13 @@ class Gate:
         sealed = exchange is not None and exchange.sealed
         if sealed or self._covering(subject) or not self._is_clear(subject):
             raise SealError(CLEARTEXT_REFUSED, "the payload is in the clear, and this URI is not declared so", subject.uri)
+
+
+def _binary(value: Any) -> bytes | None:
+    """The bytes of a binary, or None. Autobahn|JS in a browser tags those of CBOR."""
+    if isinstance(value, cbor2.CBORTag) and value.tag == UINT8_ARRAY:
+        value = value.value
+    return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else None
 
 
 def _actual(asked: tuple[str, str], named: Any) -> str:
