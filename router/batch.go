@@ -3,11 +3,11 @@ package router
 import (
 	"context"
 	"errors"
-	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"sync"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
@@ -48,7 +48,7 @@ type batch struct {
 
 	dirty         []*session // sessions to flush
 	pendingBytes  int        // bytes put since the last flush
-	crowded       bool       // a receiver has more than half a queue waiting: see makeRoom
+	overHalf      bool       // a receiver has more than half a queue waiting: see makeRoom
 	mayWait       bool       // flush may wait for receivers that are behind
 	readBytes     int        // bytes of the messages of this batch
 	polls         int        // how often it was looked for more of them
@@ -76,7 +76,7 @@ type routeKey struct {
 	from    *session
 	uri     wamp.URI
 	changes uint64 // of the index that is asked
-	plugins *hooks
+	hooks   *hooks
 }
 
 // encoding is an outbound message for receivers of one serializer and framing.
@@ -337,8 +337,8 @@ func (b *batch) afterPut(to *session, put sendqueue.PutResult, size int) {
 	case sendqueue.PutNeedsFlush:
 		b.dirty = append(b.dirty, to)
 	case sendqueue.PutOverHalf:
-		b.crowded = true
-		b.noteSlow(to)
+		b.overHalf = true
+		b.addSlow(to)
 	case sendqueue.PutFull:
 		to.disconnectSlow(b, queueFull)
 		return

@@ -51,7 +51,7 @@ func (m *realm) newSubscription(uri wamp.URI, match wamp.Match) *subscription {
 type member struct {
 	session      *session
 	subscription *subscription
-	at           int // its place in subscription.members
+	index        int // its place in subscription.members
 	// replayed is the retention up to which it got what was retained, when it
 	// subscribed: it must not get that once more as it is published.
 	replayed uint64
@@ -61,24 +61,24 @@ type member struct {
 // their ids. Most sessions have a few, and a map costs some 200 bytes.
 type subscriptionSet []*member
 
-func (h subscriptionSet) find(id wamp.ID) (at int, found bool) {
+func (h subscriptionSet) search(id wamp.ID) (at int, found bool) {
 	return slices.BinarySearchFunc(h, id, func(m *member, id wamp.ID) int { return cmp.Compare(m.subscription.id, id) })
 }
 
 func (h subscriptionSet) get(id wamp.ID) *member {
-	if at, found := h.find(id); found {
+	if at, found := h.search(id); found {
 		return h[at]
 	}
 	return nil
 }
 
 func (h *subscriptionSet) add(m *member) {
-	at, _ := h.find(m.subscription.id)
+	at, _ := h.search(m.subscription.id)
 	*h = slices.Insert(*h, at, m)
 }
 
 func (h *subscriptionSet) remove(m *member) {
-	at, _ := h.find(m.subscription.id)
+	at, _ := h.search(m.subscription.id)
 	*h = slices.Delete(*h, at, at+1)
 }
 
@@ -93,7 +93,7 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
 	}
 	publication := wamp.RandomID()
-	if refusal := b.share(from, m, publication, disclose); refusal != nil {
+	if refusal := b.publishToCluster(from, m, publication, disclose); refusal != nil {
 		if told { // nobody has got it
 			return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
 		}
@@ -156,7 +156,7 @@ func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish) (delive
 // its subscriptions. What was found for the publication before holds for one to
 // the same topic, unless something has changed.
 func (br *broker) admit(b *batch, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
-	now := routeKey{from: from, uri: m.Topic, changes: br.topics.Changes.Load(), plugins: from.realm.hooks.Load()}
+	now := routeKey{from: from, uri: m.Topic, changes: br.topics.Changes.Load(), hooks: from.realm.hooks.Load()}
 	published := &b.lastPublish
 	if published.routeKey != now {
 		published.routeKey = routeKey{}
@@ -247,11 +247,11 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 		if !ok {
 			br.byID.Store(sub.id, sub)
 			if events != nil {
-				events.note(onSubscriptionCreate, uint64(s.peer.Session), sub.describe())
+				events.enqueue(onSubscriptionCreate, uint64(s.peer.Session), sub.describe())
 			}
 		}
 		if joined = len(sub.members) > before; joined {
-			events.note(onSubscribe, uint64(s.peer.Session), uint64(sub.id))
+			events.enqueue(onSubscribe, uint64(s.peer.Session), uint64(sub.id))
 		}
 		b.send(s, &wamp.Subscribed{Request: m.Request, Subscription: sub.id})
 		return sub, true
@@ -304,7 +304,7 @@ func (sub *subscription) add(s *session, retention uint64) *wamp.Refusal {
 	if refusal := overLimit(len(s.subscriptions), s.router.limits().Subscriptions, tooManySubscriptions); refusal != nil {
 		return refusal
 	}
-	me := &member{session: s, subscription: sub, at: len(sub.members), replayed: retention}
+	me := &member{session: s, subscription: sub, index: len(sub.members), replayed: retention}
 	s.subscriptions.add(me)
 	sub.members = append(sub.members, me)
 	return nil
@@ -348,14 +348,14 @@ func (br *broker) remove(me *member) (removed bool) {
 		defer sub.mu.Unlock()
 		last := len(sub.members) - 1
 		moved := sub.members[last]
-		sub.members[me.at], moved.at = moved, me.at
+		sub.members[me.index], moved.index = moved, me.index
 		sub.members[last] = nil
 		sub.members = sub.members[:last]
 		keep := last > 0 || sub.history != nil
-		events.note(onUnsubscribe, uint64(s.peer.Session), uint64(sub.id))
+		events.enqueue(onUnsubscribe, uint64(s.peer.Session), uint64(sub.id))
 		if !keep {
 			br.byID.Delete(sub.id)
-			events.note(onSubscriptionDelete, uint64(s.peer.Session), uint64(sub.id))
+			events.enqueue(onSubscriptionDelete, uint64(s.peer.Session), uint64(sub.id))
 		}
 		return sub, keep
 	})

@@ -15,7 +15,7 @@ func (r *Router) Check() error {
 			return fmt.Errorf("realm %s: %w", m.name, err)
 		}
 	}
-	if n := r.timeouts.ended(); n > 0 {
+	if n := r.timeouts.endedTimers(); n > 0 {
 		return fmt.Errorf("%d timeouts of calls that have ended", n)
 	}
 	return nil
@@ -42,7 +42,7 @@ func (m *realm) check() (err error) {
 			me.session.mu.Lock()
 			held := me.session.subscriptions.get(sub.id) == me
 			me.session.mu.Unlock()
-			if me.at != i || me.subscription != sub || !held || !sessions[me.session] {
+			if me.index != i || me.subscription != sub || !held || !sessions[me.session] {
 				err = fmt.Errorf("subscription %d: a member that does not know of it, or is gone", sub.id)
 			}
 		}
@@ -75,11 +75,11 @@ func (m *realm) check() (err error) {
 	if err != nil {
 		return err
 	}
-	return m.checkKept()
+	return m.checkStores()
 }
 
-// checkKept looks at what the realm keeps beyond its sessions.
-func (m *realm) checkKept() (err error) {
+// checkStores looks at what the realm keeps beyond its sessions.
+func (m *realm) checkStores() (err error) {
 	subscriptions, registrations := 0, 0
 	m.broker.topics.Each(func(sub *subscription) bool {
 		subscriptions++
@@ -106,7 +106,7 @@ func (m *realm) checkKept() (err error) {
 
 // check compares what the session holds with what the others know of it.
 func (s *session) check() error {
-	for _, inv := range s.madeCalls() {
+	for _, inv := range s.openCalls() {
 		callee := inv.assigned()
 		if callee == nil {
 			continue // it waits
@@ -118,7 +118,7 @@ func (s *session) check() error {
 			return fmt.Errorf("call %d is unknown to its callee", inv.request)
 		}
 	}
-	for _, inv := range s.toAnswer() {
+	for _, inv := range s.openInvocations() {
 		if !inv.pending() {
 			return fmt.Errorf("invocation %d is unknown to its caller", inv.id)
 		}

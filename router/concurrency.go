@@ -19,12 +19,12 @@ type concurrency struct {
 	reg   *registration
 	limit int // calls that may wait
 
-	mu          sync.Mutex
-	callees     map[*session]*calleeLoad
-	departed    map[*session]*calleeLoad // were callees, and have calls to answer still
-	waiting     []*waitingCall           // by their turn
-	turn        uint64                   // of the call that was given to a callee last
-	lastRemoval *wamp.Refusal            // the last callee that left, left so
+	mu            sync.Mutex
+	callees       map[*session]*calleeLoad
+	formerCallees map[*session]*calleeLoad // were callees, and have calls to answer still
+	waiting       []*waitingCall           // by their turn
+	round         uint64                   // of the call that was given to a callee last
+	lastRemoval   *wamp.Refusal            // the last callee that left, left so
 }
 
 // calleeLoad is how many calls a callee has, and may have; 0 is any number.
@@ -34,14 +34,14 @@ type calleeLoad struct{ used, limit uint64 }
 // as any other.
 type waitingCall struct {
 	inv       *invocation
-	turn      uint64 // one later for each call of its caller that waits before it
+	round     uint64 // one later for each call of its caller that waits before it
 	message   wamp.Invocation
 	refusedBy []*session    // callees that would have to be refused its payload
 	refusal   *wamp.Refusal // of the last of them
 }
 
-// free reports whether the callee may have one more call. l.mu is held.
-func (l *concurrency) free(callee *session) bool {
+// isFreeLocked reports whether the callee may have one more call. l.mu is held.
+func (l *concurrency) isFreeLocked(callee *session) bool {
 	load := l.callees[callee]
 	return load != nil && (load.limit == 0 || load.used < load.limit)
 }
@@ -55,7 +55,7 @@ func (l *concurrency) anyCallee() bool {
 func (l *concurrency) acquire(callee *session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.free(callee) {
+	if !l.isFreeLocked(callee) {
 		return false
 	}
 	l.callees[callee].used++
@@ -73,9 +73,9 @@ func (l *concurrency) releaseSlot(callee *session) {
 	defer l.mu.Unlock()
 	if load := l.callees[callee]; load != nil {
 		load.used--
-	} else if load = l.departed[callee]; load != nil {
+	} else if load = l.formerCallees[callee]; load != nil {
 		if load.used--; load.used == 0 {
-			delete(l.departed, callee)
+			delete(l.formerCallees, callee)
 		}
 	}
 }
@@ -127,19 +127,19 @@ func (l *concurrency) offer(d *dealer, b *batch, from *session, m *wamp.Call, as
 		return refusal
 	}
 	if m.Options.Progress == wamp.True {
-		return progressiveCantWait
+		return progressiveCannotWait
 	}
 	return l.wait(d, b, from, m, refusedBy, refusal)
 }
 
-// waitingSize is what a call that waits takes in memory beside what its caller sent.
-const waitingSize = 512
+// waitingCallOverhead is what a call that waits takes in memory beside what its caller sent.
+const waitingCallOverhead = 512
 
 // wait lets a call wait. The batch has its INVOCATION.
 func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, refusedBy []*session, refusal *wamp.Refusal) *wamp.Refusal {
 	w := &waitingCall{inv: d.newInvocation(from, m, l.reg), message: b.invocation, refusedBy: refusedBy, refusal: refusal}
 	w.message.Payload = m.Payload.Clone()
-	w.inv.concurrency, w.inv.kept = l, int32(waitingSize+sizeOf(&w.message.Details)+m.Payload.WireSize())
+	w.inv.concurrency, w.inv.charged = l, int32(waitingCallOverhead+textSize(&w.message.Details)+m.Payload.WireSize())
 	l.mu.Lock()
 	switch {
 	case len(l.callees) == 0: // they have left since they were asked
@@ -147,7 +147,7 @@ func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, ref
 		return noSuchProcedure
 	case len(l.waiting) >= l.limit:
 		l.mu.Unlock()
-		return calleesBusy
+		return waitingCallsFull
 	}
 	others := 0 // calls that wait, of this caller
 	for _, w := range l.waiting {
@@ -157,15 +157,15 @@ func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, ref
 	}
 	if len(l.waiting)+others >= l.limit {
 		l.mu.Unlock()
-		return callerWaits
+		return callerShareFull
 	}
-	w.turn = l.turn + 1 + uint64(others)
+	w.round = l.round + 1 + uint64(others)
 	if refusal := w.inv.addToCaller(); refusal != nil {
 		l.mu.Unlock()
 		return refusal
 	}
-	l.enqueue(w)
-	free := l.freeCallees(w, nil) // since they were asked
+	l.enqueueLocked(w)
+	free := l.freeCalleesLocked(w, nil) // since they were asked
 	l.mu.Unlock()
 	d.startTimeout(w.inv, m)
 	for _, callee := range free {
@@ -174,10 +174,10 @@ func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, ref
 	return nil
 }
 
-// enqueue puts a call behind all whose turn is not later. l.mu is held.
-func (l *concurrency) enqueue(w *waitingCall) {
+// enqueueLocked puts a call behind all whose turn is not later. l.mu is held.
+func (l *concurrency) enqueueLocked(w *waitingCall) {
 	at := len(l.waiting)
-	for at > 0 && l.waiting[at-1].turn > w.turn {
+	for at > 0 && l.waiting[at-1].round > w.round {
 		at--
 	}
 	l.waiting = slices.Insert(l.waiting, at, w)
@@ -214,23 +214,23 @@ func (l *concurrency) assignWaiting(callee *session) {
 func (l *concurrency) next(callee *session) *waitingCall {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) == 0 || !l.free(callee) {
+	if len(l.waiting) == 0 || !l.isFreeLocked(callee) {
 		return nil
 	}
-	at := slices.IndexFunc(l.waiting, func(w *waitingCall) bool { return l.mayTake(w, callee) })
+	at := slices.IndexFunc(l.waiting, func(w *waitingCall) bool { return l.isEligibleLocked(w, callee) })
 	if at < 0 {
 		return nil
 	}
 	w := l.waiting[at]
 	l.waiting = slices.Delete(l.waiting, at, at+1)
-	l.turn = max(l.turn, w.turn)
+	l.round = max(l.round, w.round)
 	l.callees[callee].used++
 	return w
 }
 
-// mayTake reports whether a call that waits may go to the callee: unless the policy lets
+// isEligibleLocked reports whether a call that waits may go to the callee: unless the policy lets
 // anyone have it, to the first by the policy that has not refused it.
-func (l *concurrency) mayTake(w *waitingCall, callee *session) bool {
+func (l *concurrency) isEligibleLocked(w *waitingCall, callee *session) bool {
 	if slices.Contains(w.refusedBy, callee) || w.inv.caller.remote != nil && callee.remote != nil {
 		return false
 	}
@@ -257,7 +257,7 @@ func (l *concurrency) assign(b *batch, w *waitingCall, callee *session) bool {
 	refusal := l.deliverLocked(b, w, callee)
 	l.reg.mu.RUnlock()
 	if refusal == nil {
-		w.inv.forgetKept()
+		w.inv.refund()
 		return true
 	}
 	l.releaseSlot(callee)
@@ -301,15 +301,15 @@ func (l *concurrency) deliverLocked(b *batch, w *waitingCall, callee *session) *
 func (l *concurrency) requeue(w *waitingCall, callee *session) (others []*session, hopeless *wamp.Refusal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if hopeless = l.noCalleeLeft(w); hopeless == nil {
+	if hopeless = l.noCalleeLeftLocked(w); hopeless == nil {
 		l.waiting = slices.Insert(l.waiting, 0, w)
-		others = l.freeCallees(w, callee)
+		others = l.freeCalleesLocked(w, callee)
 	}
 	return others, hopeless
 }
 
-// noCalleeLeft says why a call has no callee to wait for, or returns nil. l.mu is held.
-func (l *concurrency) noCalleeLeft(w *waitingCall) *wamp.Refusal {
+// noCalleeLeftLocked says why a call has no callee to wait for, or returns nil. l.mu is held.
+func (l *concurrency) noCalleeLeftLocked(w *waitingCall) *wamp.Refusal {
 	for callee := range l.callees {
 		if !slices.Contains(w.refusedBy, callee) {
 			return nil
@@ -321,11 +321,11 @@ func (l *concurrency) noCalleeLeft(w *waitingCall) *wamp.Refusal {
 	return l.lastRemoval
 }
 
-// freeCallees returns the callees that are free and may have the call, but for one.
+// freeCalleesLocked returns the callees that are free and may have the call, but for one.
 // l.mu is held.
-func (l *concurrency) freeCallees(w *waitingCall, but *session) (free []*session) {
+func (l *concurrency) freeCalleesLocked(w *waitingCall, but *session) (free []*session) {
 	for callee := range l.callees {
-		if callee != but && l.free(callee) && !slices.Contains(w.refusedBy, callee) {
+		if callee != but && l.isFreeLocked(callee) && !slices.Contains(w.refusedBy, callee) {
 			free = append(free, callee)
 		}
 	}
@@ -336,12 +336,12 @@ func (l *concurrency) freeCallees(w *waitingCall, but *session) (free []*session
 func (l *concurrency) add(callee *session, limit uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	load := l.departed[callee]
+	load := l.formerCallees[callee]
 	if load == nil {
 		load = new(calleeLoad)
 	}
 	load.limit = limit
-	delete(l.departed, callee)
+	delete(l.formerCallees, callee)
 	l.callees[callee] = load
 }
 
@@ -351,10 +351,10 @@ func (l *concurrency) add(callee *session, limit uint64) {
 func (l *concurrency) remove(callee *session, why *wamp.Refusal) {
 	l.mu.Lock()
 	if load := l.callees[callee]; load != nil && load.used > 0 {
-		if l.departed == nil {
-			l.departed = make(map[*session]*calleeLoad)
+		if l.formerCallees == nil {
+			l.formerCallees = make(map[*session]*calleeLoad)
 		}
-		l.departed[callee] = load
+		l.formerCallees[callee] = load
 	}
 	delete(l.callees, callee)
 	l.lastRemoval = why
@@ -364,7 +364,7 @@ func (l *concurrency) remove(callee *session, why *wamp.Refusal) {
 	}
 	var over []ending
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waitingCall) bool {
-		why := l.noCalleeLeft(w)
+		why := l.noCalleeLeftLocked(w)
 		if why != nil {
 			over = append(over, ending{w, why})
 		}
@@ -435,10 +435,10 @@ func (reg *registration) setConcurrency(s *session, limit uint64) {
 }
 
 var (
-	calleesBusy = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
+	waitingCallsFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
 		Text: "all callees have as many calls as they may, and no more can wait"}
-	callerWaits = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
+	callerShareFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
 		Text: "all callees have as many calls as they may, and of this caller no more can wait, as others want to call, too"}
-	progressiveCantWait = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
+	progressiveCannotWait = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
 		Text: "all callees have as many calls as they may, and a call in parts can't wait: what follows would have to, too"}
 )

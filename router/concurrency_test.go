@@ -76,7 +76,7 @@ func TestPlacesAreBounded(t *testing.T) {
 	}
 	reg, _ := r.order[0].dealer.procedures.Best("com.example.procedure")
 	load := reg.concurrency.Load().callees[callee]
-	if n := len(callee.endedCalls.table.Load().places); n != limits.Calls || load.used != uint64(n) || len(callee.invocations) != 0 {
+	if n := len(callee.endedCalls.table.Load().heldSlots); n != limits.Calls || load.used != uint64(n) || len(callee.invocations) != 0 {
 		t.Errorf("%d places are kept, %d are used, %d invocations are known", n, load.used, len(callee.invocations))
 	}
 	for id := range calls {

@@ -1,10 +1,10 @@
 package router
 
 import (
-	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"sync"
 	"time"
 
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -64,7 +64,7 @@ func (s *session) refuseCall(b *batch, m *wamp.Call, refusal *wamp.Refusal) *wam
 // for, if there is one. What was found for the call before holds for one of the same procedure,
 // unless something has changed.
 func (d *dealer) admit(b *batch, from *session, m *wamp.Call) (reg *registration, disclose bool, refusal *wamp.Refusal) {
-	now := routeKey{from: from, uri: m.Procedure, changes: d.procedures.Changes.Load(), plugins: from.realm.hooks.Load()}
+	now := routeKey{from: from, uri: m.Procedure, changes: d.procedures.Changes.Load(), hooks: from.realm.hooks.Load()}
 	called := &b.lastCall
 	if called.routeKey != now {
 		called.routeKey = routeKey{}
@@ -195,7 +195,7 @@ func (d *dealer) deliverInvocation(b *batch, from *session, m *wamp.Call, inv *i
 			return calleeLacksProgressive
 		}
 		first := b.invocation.Details
-		inv.first, inv.kept = &first, int32(sizeOf(&first))
+		inv.first, inv.charged = &first, int32(textSize(&first))
 	}
 	if refusal := inv.start(); refusal != nil {
 		return refusal
@@ -312,7 +312,7 @@ func (d *dealer) findInvocation(b *batch, from *session, id wamp.ID, final bool)
 	if inv != nil {
 		b.inbound.URI = inv.procedure
 	} else if final {
-		from.answered(id)
+		from.invocationAnswered(id)
 	}
 	return inv, nil
 }
@@ -326,7 +326,7 @@ func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.
 		return refusal // what leave does answers the caller
 	}
 	if final && !inv.finish() {
-		from.answered(inv.id) // canceled or timed out since
+		from.invocationAnswered(inv.id) // canceled or timed out since
 		return nil
 	}
 	if refusal == nil {
@@ -423,7 +423,7 @@ func (d *dealer) leave(b *batch, s *session) {
 
 // leaveInvocations ends the calls that a session was to answer which is gone.
 func (d *dealer) leaveInvocations(b *batch, s *session) {
-	for _, inv := range s.toAnswer() {
+	for _, inv := range s.openInvocations() {
 		if inv.caller == s {
 			continue // it is told nothing of its own: see leaveCalls
 		}
@@ -432,7 +432,7 @@ func (d *dealer) leaveInvocations(b *batch, s *session) {
 			b.makeRoom()
 		}
 	}
-	for _, l := range s.endedCalls.takePlaces() {
+	for _, l := range s.endedCalls.takeAllSlots() {
 		l.release(s)
 	}
 }
@@ -440,7 +440,7 @@ func (d *dealer) leaveInvocations(b *batch, s *session) {
 // leaveCalls ends the calls that a session has made which is gone. Its reading goroutine
 // calls it, so no call is at its beginning.
 func (d *dealer) leaveCalls(b *batch, s *session) {
-	for _, inv := range s.madeCalls() {
+	for _, inv := range s.openCalls() {
 		if inv.remove((*session).stopInvocation) {
 			if inv.callee != s {
 				inv.interrupt(b, "killnowait", wamp.ErrCanceled)

@@ -270,9 +270,9 @@ func (c *ClusterRealm) localCallee(b *batch, reg *registration, callee *Callee) 
 	s.registrations[reg.id] = reg
 	events := c.realm.meta.events
 	if len(*reg.callees.Load()) == 0 {
-		events.note(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
+		events.enqueue(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
 	}
-	events.note(onRegister, uint64(s.peer.Session), uint64(reg.id))
+	events.enqueue(onRegister, uint64(s.peer.Session), uint64(reg.id))
 	b.send(s, &wamp.Registered{Request: p.request, Registration: reg.id})
 	return s
 }
@@ -328,7 +328,7 @@ func (c *ClusterRealm) endRegistration(reg *registration, by *Entry) (revoked []
 		s.mu.Lock()
 		delete(s.registrations, reg.id)
 		s.mu.Unlock()
-		c.realm.meta.events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
+		c.realm.meta.events.enqueue(onUnregister, uint64(s.peer.Session), uint64(reg.id))
 		revoked = append(revoked, s)
 	}
 	return revoked, lost

@@ -22,14 +22,14 @@ type endedCalls struct {
 }
 
 type endedCallsTable struct {
-	mu     sync.Mutex
-	ids    [32]wamp.ID // CALL.Request
-	next   int
-	places map[wamp.ID]*concurrency // by INVOCATION.Request
+	mu        sync.Mutex
+	ids       [32]wamp.ID // CALL.Request
+	next      int
+	heldSlots map[wamp.ID]*concurrency // by INVOCATION.Request
 }
 
-// made returns the table, a new one if there is none.
-func (s *endedCalls) made() *endedCallsTable {
+// getOrCreate returns the table, a new one if there is none.
+func (s *endedCalls) getOrCreate() *endedCallsTable {
 	if table := s.table.Load(); table != nil {
 		return table
 	}
@@ -37,50 +37,50 @@ func (s *endedCalls) made() *endedCallsTable {
 	return s.table.Load()
 }
 
-// keepPlace lets an invocation keep its place, unless most do already.
-func (s *endedCalls) keepPlace(id wamp.ID, l *concurrency, most int) bool {
-	table := s.made()
+// holdSlot lets an invocation keep its place, unless most do already.
+func (s *endedCalls) holdSlot(id wamp.ID, l *concurrency, most int) bool {
+	table := s.getOrCreate()
 	table.mu.Lock()
 	defer table.mu.Unlock()
-	if len(table.places) >= most {
+	if len(table.heldSlots) >= most {
 		return false
 	}
-	if table.places == nil {
-		table.places = make(map[wamp.ID]*concurrency)
+	if table.heldSlots == nil {
+		table.heldSlots = make(map[wamp.ID]*concurrency)
 	}
-	table.places[id] = l
+	table.heldSlots[id] = l
 	return true
 }
 
-// takePlace returns where the invocation has a place, which is the caller's to release,
+// takeSlot returns where the invocation has a place, which is the caller's to release,
 // or nil.
-func (s *endedCalls) takePlace(id wamp.ID) *concurrency {
+func (s *endedCalls) takeSlot(id wamp.ID) *concurrency {
 	table := s.table.Load()
 	if table == nil {
 		return nil
 	}
 	table.mu.Lock()
 	defer table.mu.Unlock()
-	l := table.places[id]
-	delete(table.places, id)
+	l := table.heldSlots[id]
+	delete(table.heldSlots, id)
 	return l
 }
 
-// takePlaces is takePlace for all invocations.
-func (s *endedCalls) takePlaces() map[wamp.ID]*concurrency {
+// takeAllSlots is takePlace for all invocations.
+func (s *endedCalls) takeAllSlots() map[wamp.ID]*concurrency {
 	table := s.table.Load()
 	if table == nil {
 		return nil
 	}
 	table.mu.Lock()
 	defer table.mu.Unlock()
-	places := table.places
-	table.places = nil
+	places := table.heldSlots
+	table.heldSlots = nil
 	return places
 }
 
 func (s *endedCalls) add(id wamp.ID) {
-	table := s.made()
+	table := s.getOrCreate()
 	table.mu.Lock()
 	defer table.mu.Unlock()
 	table.ids[table.next%len(table.ids)] = id

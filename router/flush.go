@@ -1,13 +1,13 @@
 package router
 
 import (
-	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 )
 
 const (
@@ -51,7 +51,7 @@ func (b *batch) hasMore(conn transport.Conn) bool {
 // one frame from one makeRoom to the next, no queue fills up only because a batch has
 // not been flushed.
 func (b *batch) makeRoom() {
-	if b.crowded || b.pendingBytes > b.router.limits().QueueTotal/flushDivisor {
+	if b.overHalf || b.pendingBytes > b.router.limits().QueueTotal/flushDivisor {
 		b.flush()
 	}
 }
@@ -71,10 +71,10 @@ func (b *batch) flush() {
 	}
 	for i, s := range b.dirty {
 		s.out.Flush(&b.scratch)
-		b.noteBehind(s)
+		b.addIfSlow(s)
 		b.dirty[i] = nil
 	}
-	b.dirty, b.pendingBytes, b.crowded = b.dirty[:0], 0, false
+	b.dirty, b.pendingBytes, b.overHalf = b.dirty[:0], 0, false
 	if len(b.slowReceivers) > 0 {
 		b.awaitSlow()
 	}
@@ -94,9 +94,9 @@ func (b *batch) flushParallel() {
 	}
 	f.work(&b.scratch)
 	for _, s := range f.dirty {
-		b.noteBehind(s)
+		b.addIfSlow(s)
 	}
-	f.leave()
+	f.release()
 }
 
 // parallelFlush is a list of sessions that several goroutines flush, each session one of
@@ -109,21 +109,21 @@ type parallelFlush struct {
 }
 
 var (
-	parallelFlushes sync.Pool
-	scratches       = sync.Pool{New: func() any { return new(sendqueue.Scratch) }}
+	parallelFlushPool sync.Pool
+	scratchPool       = sync.Pool{New: func() any { return new(sendqueue.Scratch) }}
 )
 
 func newParallelFlush() *parallelFlush {
-	if f, ok := parallelFlushes.Get().(*parallelFlush); ok {
+	if f, ok := parallelFlushPool.Get().(*parallelFlush); ok {
 		return f
 	}
 	f := new(parallelFlush)
 	f.worker = func() {
-		scratch := scratches.Get().(*sendqueue.Scratch)
+		scratch := scratchPool.Get().(*sendqueue.Scratch)
 		f.work(scratch)
 		scratch.Forget()
-		scratches.Put(scratch)
-		f.leave()
+		scratchPool.Put(scratch)
+		f.release()
 	}
 	return f
 }
@@ -138,11 +138,11 @@ func (f *parallelFlush) work(scratch *sendqueue.Scratch) {
 	}
 }
 
-// leave gives the list back with its last user.
-func (f *parallelFlush) leave() {
+// release gives the list back with its last user.
+func (f *parallelFlush) release() {
 	if f.users.Add(-1) == 0 {
 		clear(f.dirty)
 		f.dirty = f.dirty[:0]
-		parallelFlushes.Put(f)
+		parallelFlushPool.Put(f)
 	}
 }

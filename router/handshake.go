@@ -3,13 +3,13 @@ package router
 import (
 	"context"
 	"errors"
-	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
@@ -149,7 +149,7 @@ func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm,
 		}
 		var refusal *wamp.Refusal
 		if errors.As(err, &refusal) {
-			a.login.denied(err, refusal)
+			a.login.setDenied(err, refusal)
 			return nil, "", 0, refusal
 		}
 		r.authenticatorFailed(a, err)
@@ -158,8 +158,8 @@ func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm,
 	return nil, "", 0, noMatchingMethod
 }
 
-// denied notes what an authenticator's error says beyond the refusal in it.
-func (l *Login) denied(err error, refusal *wamp.Refusal) {
+// setDenied notes what an authenticator's error says beyond the refusal in it.
+func (l *Login) setDenied(err error, refusal *wamp.Refusal) {
 	var d *Denied
 	if errors.As(err, &d) {
 		l.AuthID = d.AuthID
@@ -199,8 +199,8 @@ func (r *Router) challenge(a *pendingConn, extra map[string]any) (*wamp.Authenti
 // "Session Establishment").
 var errClientAborted = errors.New("the client aborted")
 
-// handshakeDecoders are the decoders of handshakes.
-var handshakeDecoders = sync.Pool{New: func() any { return codec.NewDecoder() }}
+// decoderPool are the decoders of handshakes.
+var decoderPool = sync.Pool{New: func() any { return codec.NewDecoder() }}
 
 // readMessage reads one message on a connection that has no session yet. The
 // message is the caller's.
@@ -224,11 +224,11 @@ func (r *Router) readMessage(a *pendingConn) (wamp.Message, error) {
 		}
 		switch frame.Op {
 		case transport.OpMessage:
-			d := handshakeDecoders.Get().(*codec.Decoder)
+			d := decoderPool.Get().(*codec.Decoder)
 			d.Bound(r.limits().Nesting, r.limits().Elements)
 			m, err := d.Decode(conn.Info().Serializer, frame.Body)
 			d.Forget() // passwords come this way
-			handshakeDecoders.Put(d)
+			decoderPool.Put(d)
 			return m, err
 		case transport.OpPing:
 			pong := conn.Framing().AppendFrame(nil, transport.OpPong, frame.Body)

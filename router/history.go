@@ -28,8 +28,8 @@ func (m *realm) openHistories(rules []HistoryRule) error {
 		if !rule.URI.Valid(rule.Match) {
 			return fmt.Errorf("history[%d]: %q is not a URI to match by %s", i, string(rule.URI), rule.Match)
 		}
-		def(&rule.Limit, 1000)
-		def(&rule.Bytes, 16<<20)
+		setDefault(&rule.Limit, 1000)
+		setDefault(&rule.Bytes, 16<<20)
 		if slices.ContainsFunc(rules[:i], func(r HistoryRule) bool { return r.URI == rule.URI && r.Match == rule.Match }) {
 			return fmt.Errorf("history[%d]: %q is there twice", i, string(rule.URI))
 		}

@@ -2,11 +2,11 @@ package router
 
 import (
 	"fmt"
-	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"testing"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )

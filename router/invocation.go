@@ -18,9 +18,9 @@ type invocation struct {
 	procedure       wamp.URI
 	wantsProgress   bool                    // the caller asks for progressive results
 	receiveProgress bool                    // and the callee can send them
-	abandoned       bool                    // its callee keeps its place: see abandonInvocation
+	slotHeld        bool                    // its callee keeps its place: see abandonInvocation
 	moreExpected    bool                    // it is a progressive call invocation with more to come; only the caller's goroutine uses it
-	kept            int32                   // bytes that are kept for it: see keep
+	charged         int32                   // bytes that are kept for it: see keep
 	first           *wamp.InvocationDetails // of a progressive call invocation: the details of its first INVOCATION
 	timer           timer
 
@@ -65,7 +65,7 @@ func (inv *invocation) addToCaller() *wamp.Refusal {
 	if refusal := overLimit(len(caller.calls), caller.router.limits().Calls, tooManyCalls); refusal != nil {
 		return refusal
 	}
-	if refusal := inv.keep(); refusal != nil {
+	if refusal := inv.chargeLocked(); refusal != nil {
 		return refusal
 	}
 	if caller.calls == nil {
@@ -75,48 +75,48 @@ func (inv *invocation) addToCaller() *wamp.Refusal {
 	return nil
 }
 
-// keep counts what is kept for the call against what the caller, and all sessions, may
+// chargeLocked counts what is kept for the call against what the caller, and all sessions, may
 // have waiting: half of the latter, so that the rest stays for the queues. caller.mu is
 // held.
-func (inv *invocation) keep() *wamp.Refusal {
+func (inv *invocation) chargeLocked() *wamp.Refusal {
 	caller, r := inv.caller, inv.caller.router
 	switch {
-	case inv.kept == 0:
-	case int(caller.kept)+int(inv.kept) > min(r.limits().Queue, math.MaxInt32):
-		return tooMuchKept
-	case r.queued.Add(int64(inv.kept)) > int64(r.limits().QueueTotal)/2:
-		r.queued.Add(-int64(inv.kept))
-		return tooMuchKeptByAll
+	case inv.charged == 0:
+	case int(caller.callBytes)+int(inv.charged) > min(r.limits().Queue, math.MaxInt32):
+		return callBytesExceeded
+	case r.queued.Add(int64(inv.charged)) > int64(r.limits().QueueTotal)/2:
+		r.queued.Add(-int64(inv.charged))
+		return totalCallBytesExceeded
 	}
-	caller.kept += inv.kept
+	caller.callBytes += inv.charged
 	return nil
 }
 
-// sizeOf returns the bytes of the texts in an INVOCATION's details that a caller chooses.
-func sizeOf(d *wamp.InvocationDetails) int {
+// textSize returns the bytes of the texts in an INVOCATION's details that a caller chooses.
+func textSize(d *wamp.InvocationDetails) int {
 	return len(d.TransactionHash) + d.Attributes.Size()
 }
 
-// forgetKept says that nothing is kept for the call any more.
-func (inv *invocation) forgetKept() {
+// refund says that nothing is kept for the call any more.
+func (inv *invocation) refund() {
 	inv.caller.mu.Lock()
 	defer inv.caller.mu.Unlock()
-	inv.forget()
+	inv.refundLocked()
 }
 
-// forget is forgetKept where caller.mu is held.
-func (inv *invocation) forget() {
-	if inv.kept > 0 {
-		inv.caller.kept -= inv.kept
-		inv.caller.router.queued.Add(-int64(inv.kept))
-		inv.kept = 0
+// refundLocked is forgetKept where caller.mu is held.
+func (inv *invocation) refundLocked() {
+	if inv.charged > 0 {
+		inv.caller.callBytes -= inv.charged
+		inv.caller.router.queued.Add(-int64(inv.charged))
+		inv.charged = 0
 	}
 }
 
 var (
-	tooMuchKept = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueue,
+	callBytesExceeded = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueue,
 		Text: "this session's calls that wait for a callee hold as many bytes as they may (limits.queue): call again later"}
-	tooMuchKeptByAll = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueueTotal,
+	totalCallBytesExceeded = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueueTotal,
 		Text: "calls that wait for a callee hold as many bytes of the router as they may (limits.queue_total): call again later"}
 )
 
@@ -163,7 +163,7 @@ func (s *session) abandonInvocation(id wamp.ID) {
 		return
 	}
 	if !s.left && inv != nil && inv.concurrency != nil {
-		inv.abandoned = s.endedCalls.keepPlace(id, inv.concurrency, s.router.limits().Calls)
+		inv.slotHeld = s.endedCalls.holdSlot(id, inv.concurrency, s.router.limits().Calls)
 	}
 }
 
@@ -177,11 +177,11 @@ func (s *session) stopInvocation(id wamp.ID) {
 	}
 }
 
-// answered says that the callee has answered an invocation that has ended before: its
+// invocationAnswered says that the callee has answered an invocation that has ended before: its
 // place is free, if it has kept it.
-func (s *session) answered(id wamp.ID) {
+func (s *session) invocationAnswered(id wamp.ID) {
 	s.mu.Lock()
-	l := s.endedCalls.takePlace(id)
+	l := s.endedCalls.takeSlot(id)
 	delete(s.invocations, id) // whoever has just ended it finds that it is answered
 	s.mu.Unlock()
 	if l != nil {
@@ -250,7 +250,7 @@ func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 	ended := inv.caller.calls[inv.request] == inv
 	if ended {
 		delete(inv.caller.calls, inv.request)
-		inv.forget()
+		inv.refundLocked()
 		if inv.first != nil {
 			// Under the lock: the caller's next part finds the call, or this.
 			inv.caller.endedCalls.add(inv.request)
@@ -274,7 +274,7 @@ func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 // allows, or waited for, to another call.
 func (inv *invocation) releaseSlot() {
 	switch {
-	case inv.concurrency == nil, inv.abandoned:
+	case inv.concurrency == nil, inv.slotHeld:
 	case inv.callee != nil:
 		inv.concurrency.release(inv.callee)
 	default:
@@ -310,15 +310,15 @@ func (s *session) callInFlight(request wamp.ID) *invocation {
 	return s.calls[request]
 }
 
-// madeCalls returns the session's calls in flight.
-func (s *session) madeCalls() []*invocation {
+// openCalls returns the session's calls in flight.
+func (s *session) openCalls() []*invocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.calls))
 }
 
-// toAnswer returns the invocations that the session is to answer.
-func (s *session) toAnswer() []*invocation {
+// openInvocations returns the invocations that the session is to answer.
+func (s *session) openInvocations() []*invocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.invocations))

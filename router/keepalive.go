@@ -12,7 +12,7 @@ type keepalive struct {
 	lastBatch   time.Time // when the last batch of messages arrived
 	deadlineSet time.Time // when the deadline was set; zero: there is none
 	pinged      bool      // the client has been asked for a sign of life, and owes it
-	tokens      tokens
+	tokens      tokenBucket
 }
 
 // rearm sees to it that the connection has a deadline for the next frame. Moving it

@@ -80,7 +80,7 @@ func TestBytesOfCallsAreBounded(t *testing.T) {
 			for _, s := range r.order[0].allSessions() {
 				s.leave()
 			}
-			if n := r.queued.Load(); n != 0 || callers[0].kept != 0 || callers[2].kept != 0 {
+			if n := r.queued.Load(); n != 0 || callers[0].callBytes != 0 || callers[2].callBytes != 0 {
 				t.Errorf("%d bytes are counted when nothing is kept", n)
 			}
 		})

@@ -101,31 +101,31 @@ func (l *limitsInForce) linger(deadline time.Time) time.Duration {
 }
 
 func (l Limits) withDefaults() Limits {
-	def(&l.Hello, 5*time.Second)
-	def(&l.FirstMessage, 16<<10)
-	def(&l.Message, 1<<20)
-	def(&l.Sessions, 65536)
-	def(&l.Queue, 4<<20)
-	def(&l.QueueTotal, 1<<30)
-	def(&l.BackpressureTimeout, time.Second)
-	def(&l.WriteTimeout, 2*time.Second)
-	def(&l.CloseTimeout, 5*time.Second)
-	def(&l.PingEvery, 25*time.Second)
-	def(&l.PingTimeout, 10*time.Second)
-	def(&l.Subscriptions, 1024)
-	def(&l.Registrations, 1024)
-	def(&l.Calls, 4096)
-	def(&l.WaitingCalls, 1024)
-	def(&l.MetaEvents, 1<<20)
-	def(&l.Nesting, 32)
-	def(&l.Elements, 4096)
-	def(&l.URIBytes, wamp.MaxURILength)
-	def(&l.URIComponents, wamp.MaxURIComponents)
+	setDefault(&l.Hello, 5*time.Second)
+	setDefault(&l.FirstMessage, 16<<10)
+	setDefault(&l.Message, 1<<20)
+	setDefault(&l.Sessions, 65536)
+	setDefault(&l.Queue, 4<<20)
+	setDefault(&l.QueueTotal, 1<<30)
+	setDefault(&l.BackpressureTimeout, time.Second)
+	setDefault(&l.WriteTimeout, 2*time.Second)
+	setDefault(&l.CloseTimeout, 5*time.Second)
+	setDefault(&l.PingEvery, 25*time.Second)
+	setDefault(&l.PingTimeout, 10*time.Second)
+	setDefault(&l.Subscriptions, 1024)
+	setDefault(&l.Registrations, 1024)
+	setDefault(&l.Calls, 4096)
+	setDefault(&l.WaitingCalls, 1024)
+	setDefault(&l.MetaEvents, 1<<20)
+	setDefault(&l.Nesting, 32)
+	setDefault(&l.Elements, 4096)
+	setDefault(&l.URIBytes, wamp.MaxURILength)
+	setDefault(&l.URIComponents, wamp.MaxURIComponents)
 	l.Queue = max(l.Queue, 4*l.Message)
 	return l
 }
 
-func def[T comparable](field *T, value T) {
+func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
@@ -39,7 +39,7 @@ type localLink struct {
 
 	mu      sync.Mutex
 	last    wamp.ID
-	waiting map[wamp.ID]chan localAnswer // nil: the session has ended
+	answers map[wamp.ID]chan localAnswer // nil: the session has ended
 }
 
 type localAnswer struct {
@@ -61,7 +61,7 @@ func (l *Local) Call(ctx context.Context, procedure wamp.URI, args []any, kwargs
 	if err != nil {
 		return nil, nil, err
 	}
-	id, answer, err := link.expect()
+	id, answer, err := link.newRequest()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +72,7 @@ func (l *Local) Call(ctx context.Context, procedure wamp.URI, args []any, kwargs
 	case a := <-answer:
 		return a.args, a.kwargs, a.err
 	case <-ctx.Done():
-		link.take(id)
+		link.takeAnswer(id)
 		_ = link.send(&wamp.Cancel{Request: id, Options: wamp.CancelOptions{Mode: "killnowait"}})
 		return nil, nil, ctx.Err()
 	}
@@ -82,7 +82,7 @@ func (l *Local) Call(ctx context.Context, procedure wamp.URI, args []any, kwargs
 func (l *Local) session() (*localLink, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.link != nil && l.link.alive() {
+	if l.link != nil && l.link.isOpen() {
 		return l.link, nil
 	}
 	r := l.router.Load()
@@ -90,7 +90,7 @@ func (l *Local) session() (*localLink, error) {
 		return nil, errNoRouter
 	}
 	client, server := transport.Pipe(wamp.CBOR)
-	l.link = &localLink{conn: client, waiting: make(map[wamp.ID]chan localAnswer)}
+	l.link = &localLink{conn: client, answers: make(map[wamp.ID]chan localAnswer)}
 	go r.serveLocal(server, r.realms[l.realm])
 	go l.link.read(r)
 	return l.link, nil
@@ -112,29 +112,29 @@ func (r *Router) serveLocal(conn transport.Conn, m *realm) {
 	s.run(keepalive{})
 }
 
-func (k *localLink) alive() bool {
+func (k *localLink) isOpen() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.waiting != nil
+	return k.answers != nil
 }
 
-func (k *localLink) expect() (wamp.ID, chan localAnswer, error) {
+func (k *localLink) newRequest() (wamp.ID, chan localAnswer, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.waiting == nil {
+	if k.answers == nil {
 		return 0, nil, errNoRouter
 	}
 	k.last++
 	answer := make(chan localAnswer, 1)
-	k.waiting[k.last] = answer
+	k.answers[k.last] = answer
 	return k.last, answer, nil
 }
 
-func (k *localLink) take(id wamp.ID) chan localAnswer {
+func (k *localLink) takeAnswer(id wamp.ID) chan localAnswer {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	answer := k.waiting[id]
-	delete(k.waiting, id)
+	answer := k.answers[id]
+	delete(k.answers, id)
 	return answer
 }
 
@@ -156,7 +156,7 @@ func (k *localLink) write(op transport.Op, body []byte) error {
 
 // read hands answers to those who wait for them, until the session ends.
 func (k *localLink) read(r *Router) {
-	defer k.end()
+	defer k.close()
 	decoder := codec.NewDecoder()
 	for {
 		frame, err := k.conn.Read()
@@ -193,7 +193,7 @@ func (k *localLink) read(r *Router) {
 		default:
 			return
 		}
-		if answer := k.take(id); answer != nil {
+		if answer := k.takeAnswer(id); answer != nil {
 			answer <- a
 		}
 	}
@@ -210,12 +210,12 @@ func localErrorText(u wamp.URI) string {
 	return "the procedure answered with an error"
 }
 
-func (k *localLink) end() {
+func (k *localLink) close() {
 	_ = k.conn.Close()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, answer := range k.waiting {
+	for _, answer := range k.answers {
 		answer <- localAnswer{err: errNoRouter}
 	}
-	k.waiting = nil
+	k.answers = nil
 }

@@ -37,7 +37,7 @@ type metaEvents struct {
 	running sync.WaitGroup
 
 	mu         sync.Mutex
-	waiting    []metaEvent
+	queue      []metaEvent
 	publishing bool          // the goroutine exists
 	room       chan struct{} // closed when there is room again; nil if nobody waits for it
 }
@@ -73,8 +73,8 @@ func (e *metaEvents) forURI(uri wamp.URI, topics ...wamp.URI) *metaEvents {
 	return e.ifSubscribed(topics...)
 }
 
-// note adds an event. publish must follow.
-func (e *metaEvents) note(topic wamp.URI, args ...any) {
+// enqueue adds an event. publish must follow.
+func (e *metaEvents) enqueue(topic wamp.URI, args ...any) {
 	if e == nil {
 		return
 	}
@@ -85,7 +85,7 @@ func (e *metaEvents) note(topic wamp.URI, args ...any) {
 	}
 	event := metaEvent{topic, payload}
 	e.mu.Lock()
-	e.waiting = append(e.waiting, event)
+	e.queue = append(e.queue, event)
 	e.pending.Add(event.bytes())
 	e.mu.Unlock()
 }
@@ -98,7 +98,7 @@ func (e *metaEvents) publish(b *batch, by *session) {
 		return
 	}
 	e.mu.Lock()
-	if len(e.waiting) > 0 && !e.publishing {
+	if len(e.queue) > 0 && !e.publishing {
 		e.publishing = true
 		r := b.router
 		e.running.Go(func() { e.run(r) })
@@ -139,15 +139,15 @@ func (e *metaEvents) run(r *Router) {
 	var events []metaEvent
 	for {
 		e.mu.Lock()
-		n := min(len(e.waiting), metaBatch)
+		n := min(len(e.queue), metaBatch)
 		if n == 0 {
-			e.waiting, e.publishing = nil, false
+			e.queue, e.publishing = nil, false
 			e.mu.Unlock()
 			return
 		}
-		events = append(events[:0], e.waiting[:n]...)
-		clear(e.waiting[:n])
-		e.waiting = e.waiting[n:]
+		events = append(events[:0], e.queue[:n]...)
+		clear(e.queue[:n])
+		e.queue = e.queue[n:]
 		e.mu.Unlock()
 		done := int64(0)
 		for i := range events {
@@ -172,7 +172,7 @@ func (api *metaAPI) publish(b *batch, e *metaEvent) {
 	b.event = wamp.Event{Publication: wamp.RandomID(), Payload: e.payload}
 	b.lastPublish.routeKey = routeKey{}
 	api.realm.broker.find(b, e.topic)
-	_ = b.share(api.service, m, b.event.Publication, false) // what can't be sent is counted by the link
+	_ = b.publishToCluster(api.service, m, b.event.Publication, false) // what can't be sent is counted by the link
 	for _, sub := range b.lastPublish.matched {
 		b.makeRoom()
 		sub.deliver(b, api.service, m)
@@ -186,7 +186,7 @@ func (e *metaEvents) check() bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.waiting) == 0 || e.publishing
+	return len(e.queue) == 0 || e.publishing
 }
 
 // close waits until nothing is published any more.

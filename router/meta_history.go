@@ -81,7 +81,7 @@ func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 			limitReached = true
 			return false
 		}
-		if event := c.recall(e, sub); event != nil {
+		if event := c.eventDict(e, sub); event != nil {
 			room -= e.Size()
 			c.result = append(c.result, event)
 		}
@@ -112,13 +112,13 @@ type window struct {
 	q *query
 	// The scan is within the bounds from the first and behind the second, and
 	// until the third or up to the fourth. 0 is no bound, or one that is passed.
-	at, behind, until, through wamp.ID
+	startAt, startAfter, endBefore, endAt wamp.ID
 }
 
 func newWindow(q *query) *window {
-	w := &window{q: q, at: q.fromID, behind: q.afterID, until: q.beforeID, through: q.untilID}
+	w := &window{q: q, startAt: q.fromID, startAfter: q.afterID, endBefore: q.beforeID, endAt: q.untilID}
 	if q.reverse {
-		w.at, w.behind, w.until, w.through = q.untilID, q.beforeID, q.afterID, q.fromID
+		w.startAt, w.startAfter, w.endBefore, w.endAt = q.untilID, q.beforeID, q.afterID, q.fromID
 	}
 	return w
 }
@@ -127,22 +127,22 @@ func newWindow(q *query) *window {
 // be.
 func (w *window) admits(e *eventstore.Event) (in, on bool) {
 	id, q := e.Event.Publication, w.q
-	if id == w.until {
+	if id == w.endBefore {
 		return false, false
 	}
-	if id == w.at {
-		w.at = 0
+	if id == w.startAt {
+		w.startAt = 0
 	}
-	in = w.at == 0 && w.behind == 0
-	if id == w.behind {
-		w.behind = 0
+	in = w.startAt == 0 && w.startAfter == 0
+	if id == w.startAfter {
+		w.startAfter = 0
 	}
 	if q.topic != "" && q.topic != e.Event.Details.Topic ||
 		!q.from.IsZero() && e.At.Before(q.from) || !q.after.IsZero() && !e.At.After(q.after) ||
 		!q.before.IsZero() && !e.At.Before(q.before) || !q.until.IsZero() && e.At.After(q.until) {
 		in = false
 	}
-	return in, id != w.through
+	return in, id != w.endAt
 }
 
 // query reads the arguments behind the subscription: the limit, as Crossbar.io takes it,
@@ -151,7 +151,7 @@ func (c *metaCall) query() (q query, refusal *wamp.Refusal) {
 	if len(c.args) > 2 {
 		return q, wrongQuery
 	}
-	if len(c.args) == 2 && c.args[1] != nil && !read(&q.limit, c.args[1]) {
+	if len(c.args) == 2 && c.args[1] != nil && !setField(&q.limit, c.args[1]) {
 		return q, wrongQuery
 	}
 	for key, v := range c.kwargs {
@@ -159,7 +159,7 @@ func (c *metaCall) query() (q query, refusal *wamp.Refusal) {
 		if field == nil || key == "limit" && q.limit > 0 {
 			return q, wrongQuery
 		}
-		if v != nil && !read(field, v) {
+		if v != nil && !setField(field, v) {
 			return q, wrongQuery
 		}
 	}
@@ -195,9 +195,9 @@ func (q *query) field(key string) any {
 	return nil
 }
 
-// read reads an argument into a field, and reports whether it is what the field
+// setField reads an argument into a field, and reports whether it is what the field
 // takes.
-func read(field, v any) (ok bool) {
+func setField(field, v any) (ok bool) {
 	switch field := field.(type) {
 	case *bool:
 		*field, ok = v.(bool)
@@ -224,13 +224,13 @@ func read(field, v any) (ok bool) {
 	return ok
 }
 
-// recall makes the dict that get_events has for an event, or nil if the caller
+// eventDict makes the dict that get_events has for an event, or nil if the caller
 // may not have it. Clear arguments stand in args and kwargs. Of an opaque
 // payload, args has the list of the passthru form, and payload the bare binary of
 // the transparency form, byte for byte; how it was made is in the details.
 // Where an event's arguments have no counterpart in the caller's serializer, or may not
 // be converted by the rules of now, error has the reason instead.
-func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any {
+func (c *metaCall) eventDict(e *eventstore.Event, sub *subscription) map[string]any {
 	event := e.Event
 	event.Subscription = sub.id
 	if sub.match == wamp.MatchExact {
@@ -255,13 +255,13 @@ func (c *metaCall) recall(e *eventstore.Event, sub *subscription) map[string]any
 	}
 	if inconvertible != nil {
 		dict["error"] = string(inconvertible.URI)
-	} else if err := arguments(dict, &event.Payload, c.from.peer.Serializer); err != nil {
+	} else if err := addArguments(dict, &event.Payload, c.from.peer.Serializer); err != nil {
 		dict["error"] = string(asRefusal(err).URI)
 	}
 	return dict
 }
 
-func arguments(dict map[string]any, p *wamp.Payload, s wamp.Serializer) error {
+func addArguments(dict map[string]any, p *wamp.Payload, s wamp.Serializer) error {
 	elements, err := codec.Elements(p, s)
 	if len(elements) == 0 {
 		return err

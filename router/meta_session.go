@@ -40,7 +40,7 @@ func (s *session) describe() map[string]any {
 // joined tells that a session has joined.
 func (api *metaAPI) joined(b *batch, s *session) {
 	if e := api.events.ifSubscribed(onJoin); e != nil {
-		e.note(onJoin, s.describe())
+		e.enqueue(onJoin, s.describe())
 		e.publish(b, s)
 	}
 }
@@ -48,21 +48,21 @@ func (api *metaAPI) joined(b *batch, s *session) {
 // left tells that a session has left.
 func (api *metaAPI) left(b *batch, s *session) {
 	if e := api.events.ifSubscribed(onLeave); e != nil {
-		e.note(onLeave, uint64(s.peer.Session), s.peer.AuthID, s.peer.AuthRole)
+		e.enqueue(onLeave, uint64(s.peer.Session), s.peer.AuthID, s.peer.AuthRole)
 	}
 	api.events.publish(b, s)
 }
 
-// present returns the sessions of the realm that the router has not told GOODBYE.
+// activeSessions returns the sessions of the realm that the router has not told GOODBYE.
 // One that has been told is none any more, whenever it answers.
-func (c *metaCall) present() []*session {
+func (c *metaCall) activeSessions() []*session {
 	return slices.DeleteFunc(c.realm.allSessions(), func(s *session) bool { return s.ending.Load() })
 }
 
 // filtered returns the sessions whose authrole is in the list that is argument
 // 0, or all.
 func (c *metaCall) filtered() ([]*session, *wamp.Refusal) {
-	all := c.present()
+	all := c.activeSessions()
 	if len(c.args) == 0 || c.args[0] == nil {
 		return all, nil
 	}
@@ -157,7 +157,7 @@ func killByAuthRole(c *metaCall) *wamp.Refusal {
 // killAll ends all other sessions, without events of it.
 func killAll(c *metaCall) *wamp.Refusal {
 	others := c.others(func(*wamp.Peer) bool { return true })
-	if _, _, refusal := c.farewell(); refusal != nil {
+	if _, _, refusal := c.goodbyeArguments(); refusal != nil {
 		return refusal
 	}
 	for _, s := range others {
@@ -170,13 +170,13 @@ func killAll(c *metaCall) *wamp.Refusal {
 
 // others returns the sessions that f selects, without the caller's own.
 func (c *metaCall) others(f func(p *wamp.Peer) bool) []*session {
-	return slices.DeleteFunc(c.present(), func(s *session) bool { return s == c.from || !f(&s.peer) })
+	return slices.DeleteFunc(c.activeSessions(), func(s *session) bool { return s == c.from || !f(&s.peer) })
 }
 
 // kill ends sessions with the reason and message that are given as keyword
 // arguments.
 func (c *metaCall) kill(sessions []*session) ([]*session, *wamp.Refusal) {
-	reason, message, refusal := c.farewell()
+	reason, message, refusal := c.goodbyeArguments()
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -186,7 +186,7 @@ func (c *metaCall) kill(sessions []*session) ([]*session, *wamp.Refusal) {
 	return sessions, nil
 }
 
-func (c *metaCall) farewell() (reason wamp.URI, message string, refusal *wamp.Refusal) {
+func (c *metaCall) goodbyeArguments() (reason wamp.URI, message string, refusal *wamp.Refusal) {
 	text, refusal := c.option("reason")
 	if refusal != nil {
 		return "", "", invalidURI

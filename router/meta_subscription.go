@@ -1,9 +1,9 @@
 package router
 
 import (
-	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"sync"
 
+	"github.com/blindfold-wamp/blindfold/internal/uriindex"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 

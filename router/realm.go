@@ -2,11 +2,11 @@ package router
 
 import (
 	"fmt"
-	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
+	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -86,8 +86,8 @@ func newRealm(c RealmConfig, r *Router, cluster Cluster) (*realm, error) {
 	if c.Testaments != nil {
 		m.testaments = *c.Testaments
 	}
-	def(&m.testaments.Count, 16)
-	def(&m.testaments.Bytes, 64<<10)
+	setDefault(&m.testaments.Count, 16)
+	setDefault(&m.testaments.Bytes, 64<<10)
 	m.features.Broker = wamp.Role{Present: true, Features: wamp.NewFeatures(
 		wamp.PublisherIdentification, wamp.PublisherExclusion,
 		wamp.SubscriberBlackwhiteListing, wamp.PatternBasedSubscription)}
@@ -159,19 +159,19 @@ func (m *realm) remove(s *session) {
 	delete(m.sessions, s.peer.Session)
 }
 
-// withdrawn says that a session has been withdrawn from everything.
-func (m *realm) withdrawn(s *session) {
+// markRemoved says that a session has been withdrawn from everything.
+func (m *realm) markRemoved(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s.withdrawn.Store(true)
+	s.removed.Store(true)
 	m.left.Broadcast()
 }
 
-// awaitWithdrawal waits for withdrawn.
-func (m *realm) awaitWithdrawal(s *session) {
+// awaitRemoval waits for withdrawn.
+func (m *realm) awaitRemoval(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for !s.withdrawn.Load() {
+	for !s.removed.Load() {
 		m.left.Wait()
 	}
 }

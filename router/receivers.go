@@ -10,12 +10,12 @@ import (
 // Whitelisting"): a receiver must be in all the eligible lists that are given, and in
 // none of the exclude lists.
 type receivers struct {
-	exclude, eligible                                                selection[wamp.ID]
-	excludeAuthID, excludeAuthRole, eligibleAuthID, eligibleAuthRole selection[string]
+	exclude, eligible                                                receiverList[wamp.ID]
+	excludeAuthID, excludeAuthRole, eligibleAuthID, eligibleAuthRole receiverList[string]
 }
 
-// selection is one of the lists.
-type selection[T comparable] struct {
+// receiverList is one of the lists.
+type receiverList[T comparable] struct {
 	list []T            // nil: not given
 	set  map[T]struct{} // of the list, if it is long
 }
@@ -24,7 +24,7 @@ type selection[T comparable] struct {
 // shorter, and cost no allocation.
 const longList = 16
 
-func (s *selection[T]) has(v T) bool {
+func (s *receiverList[T]) has(v T) bool {
 	if s.set != nil {
 		_, in := s.set[v]
 		return in
@@ -32,7 +32,7 @@ func (s *selection[T]) has(v T) bool {
 	return slices.Contains(s.list, v)
 }
 
-func (s *selection[T]) index() {
+func (s *receiverList[T]) index() {
 	if len(s.list) < longList {
 		return
 	}
@@ -45,9 +45,9 @@ func (s *selection[T]) index() {
 // receiversOf returns the receivers that are to be asked about one by one.
 func receiversOf(o *wamp.PublishOptions) receivers {
 	return receivers{
-		exclude: selection[wamp.ID]{list: o.Exclude}, eligible: selection[wamp.ID]{list: o.Eligible},
-		excludeAuthID: selection[string]{list: o.ExcludeAuthID}, excludeAuthRole: selection[string]{list: o.ExcludeAuthRole},
-		eligibleAuthID: selection[string]{list: o.EligibleAuthID}, eligibleAuthRole: selection[string]{list: o.EligibleAuthRole},
+		exclude: receiverList[wamp.ID]{list: o.Exclude}, eligible: receiverList[wamp.ID]{list: o.Eligible},
+		excludeAuthID: receiverList[string]{list: o.ExcludeAuthID}, excludeAuthRole: receiverList[string]{list: o.ExcludeAuthRole},
+		eligibleAuthID: receiverList[string]{list: o.EligibleAuthID}, eligibleAuthRole: receiverList[string]{list: o.EligibleAuthRole},
 	}
 }
 
@@ -56,7 +56,7 @@ func receiversOf(o *wamp.PublishOptions) receivers {
 func (r *receivers) index() {
 	r.exclude.index()
 	r.eligible.index()
-	for _, s := range [...]*selection[string]{&r.excludeAuthID, &r.excludeAuthRole, &r.eligibleAuthID, &r.eligibleAuthRole} {
+	for _, s := range [...]*receiverList[string]{&r.excludeAuthID, &r.excludeAuthRole, &r.eligibleAuthID, &r.eligibleAuthRole} {
 		s.index()
 	}
 }

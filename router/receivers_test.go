@@ -48,7 +48,7 @@ func TestReceivers(t *testing.T) {
 					t.Fatalf("%s of %d: %v admitted, want %t", name, n, p, want)
 				}
 			}
-			for _, s := range []*selection[string]{&r.excludeAuthID, &r.excludeAuthRole, &r.eligibleAuthID, &r.eligibleAuthRole} {
+			for _, s := range []*receiverList[string]{&r.excludeAuthID, &r.excludeAuthRole, &r.eligibleAuthID, &r.eligibleAuthRole} {
 				if len(s.list) >= longList && s.set == nil {
 					t.Errorf("%s of %d is gone through for each receiver", name, n)
 				}

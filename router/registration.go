@@ -90,10 +90,10 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 		if !ok {
 			d.byID.Store(reg.id, reg)
 			if events != nil {
-				events.note(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
+				events.enqueue(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
 			}
 		}
-		events.note(onRegister, uint64(s.peer.Session), uint64(reg.id))
+		events.enqueue(onRegister, uint64(s.peer.Session), uint64(reg.id))
 		b.send(s, &wamp.Registered{Request: m.Request, Registration: reg.id})
 		joined = reg
 		return reg, true
@@ -130,9 +130,9 @@ func (d *dealer) replaceRegistration(reg *registration, events *metaEvents) (rev
 		}
 		delete(s.registrations, reg.id)
 		s.mu.Unlock()
-		events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
+		events.enqueue(onUnregister, uint64(s.peer.Session), uint64(reg.id))
 		if i == len(callees)-1 {
-			events.note(onRegistrationDelete, uint64(s.peer.Session), uint64(reg.id))
+			events.enqueue(onRegistrationDelete, uint64(s.peer.Session), uint64(reg.id))
 		}
 	}
 	return revoked
@@ -262,10 +262,10 @@ func (d *dealer) removeCallee(reg *registration, s *session) (removed bool) {
 			why = reRegistered
 			return now, there
 		}
-		events.note(onUnregister, uint64(s.peer.Session), uint64(reg.id))
+		events.enqueue(onUnregister, uint64(s.peer.Session), uint64(reg.id))
 		if len(changed) == 0 {
 			d.byID.Delete(reg.id)
-			events.note(onRegistrationDelete, uint64(s.peer.Session), uint64(reg.id))
+			events.enqueue(onRegistrationDelete, uint64(s.peer.Session), uint64(reg.id))
 		}
 		return reg, len(changed) > 0
 	})

@@ -76,8 +76,8 @@ func (r *Router) Reload(c Config) error {
 	return nil
 }
 
-// ended is a context that is over.
-var ended = func() context.Context {
+// endedContext is a context that is over.
+var endedContext = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
@@ -92,7 +92,7 @@ func (s *session) revokeForbidden(b *batch) {
 	registrations := slices.Collect(maps.Values(s.registrations))
 	s.mu.Unlock()
 	forbidden := func(action Action, uri wamp.URI, match wamp.Match) bool {
-		_, refusal, err := s.decision(ended, action, uri, match)
+		_, refusal, err := s.decision(endedContext, action, uri, match)
 		return err == nil && refusal != nil
 	}
 	for _, me := range subscriptions {

@@ -184,9 +184,9 @@ func (br *broker) publishRemote(b *batch, m *realm, p *Publication) {
 	b.routed(from, br.deliverEvent(b, from, p.Message))
 }
 
-// share sends a publication of this node to the others. told is whether the publisher
+// publishToCluster sends a publication of this node to the others. told is whether the publisher
 // waits for an acknowledgement.
-func (b *batch) share(from *session, m *wamp.Publish, publication wamp.ID, disclose bool) *wamp.Refusal {
+func (b *batch) publishToCluster(from *session, m *wamp.Publish, publication wamp.ID, disclose bool) *wamp.Refusal {
 	link := from.realm.link
 	if link == nil {
 		return nil

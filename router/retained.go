@@ -35,8 +35,8 @@ type retained struct {
 }
 
 type retainedTopic struct {
-	general retainedEvent // for everybody who is subscribed
-	special retainedEvent // later, and for some
+	unrestricted retainedEvent // for everybody who is subscribed
+	restricted   retainedEvent // later, and for some
 }
 
 type retainedEvent struct {
@@ -49,8 +49,8 @@ func newRetained(l *RetainedLimits) *retained {
 		return nil
 	}
 	limits := *l
-	def(&limits.Topics, 1024)
-	def(&limits.Bytes, 16<<20)
+	setDefault(&limits.Topics, 1024)
+	setDefault(&limits.Bytes, 16<<20)
 	return &retained{limits: limits, topics: make(map[wamp.URI]*retainedTopic)}
 }
 
@@ -62,11 +62,11 @@ func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) (retent
 	defer r.mu.Unlock()
 	e.retention = r.last + 1
 	old := r.topics[m.Topic]
-	next := retainedTopic{general: e}
+	next := retainedTopic{unrestricted: e}
 	if m.Options.Listed() {
-		next = retainedTopic{special: e}
+		next = retainedTopic{restricted: e}
 		if old != nil {
-			next.general = old.general
+			next.unrestricted = old.unrestricted
 		}
 	}
 	grown := next.bytes() - old.bytes()
@@ -87,7 +87,7 @@ func (t *retainedTopic) bytes() (n int) {
 	if t == nil {
 		return 0
 	}
-	for _, e := range [...]*eventstore.Event{t.general.event, t.special.event} {
+	for _, e := range [...]*eventstore.Event{t.unrestricted.event, t.restricted.event} {
 		if e != nil {
 			n += e.Size()
 		}
@@ -132,7 +132,7 @@ func (t *retainedTopic) latest(to *wamp.Peer) retainedEvent {
 	if t == nil {
 		return retainedEvent{}
 	}
-	for _, e := range [...]retainedEvent{t.special, t.general} {
+	for _, e := range [...]retainedEvent{t.restricted, t.unrestricted} {
 		if e.event != nil && mayReceive(e.event, to) {
 			return e
 		}

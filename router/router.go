@@ -67,7 +67,7 @@ func New(c Config) (*Router, error) {
 	}
 	r.currentLimits.Store(newLimits(c.Limits))
 	r.idle.L = &r.mu
-	def(&r.agent, "blindfold")
+	setDefault(&r.agent, "blindfold")
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

@@ -2,7 +2,6 @@ package router
 
 import (
 	"errors"
-	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"io"
 	"os"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -28,8 +28,8 @@ type session struct {
 	ending        atomic.Bool
 	internal      bool        // a Local's: it needs no permission
 	warmupBatches uint8       // of messages that came, up to settling; only its reading goroutine uses it
-	departed      bool        // leave has been called; the same
-	withdrawn     atomic.Bool // nobody reaches it any more
+	leaveCalled   bool        // leave has been called; the same
+	removed       atomic.Bool // nobody reaches it any more
 	noEndEvents   atomic.Bool // its end is no event of the meta API, nor publishes testaments
 
 	remote *remoteEnd // nil: a session of this node
@@ -42,7 +42,7 @@ type session struct {
 
 	mu               sync.Mutex // guards what follows; no other session's is taken under it
 	left             bool       // nothing may be added any more: see withdraw
-	kept             int32      // bytes that are kept for its calls
+	callBytes        int32      // bytes that are kept for its calls
 	subscriptions    subscriptionSet
 	registrations    map[wamp.ID]*registration
 	calls            map[wamp.ID]*invocation // by CALL.Request, made by this session
@@ -294,7 +294,7 @@ const goodbyeTimeout = time.Second
 func (s *session) sendGoodbye(why *wamp.Refusal, reason wamp.URI, text string) {
 	b := s.router.newBatch()
 	defer b.end()
-	s.withdraw(b)
+	s.removeFromRealm(b)
 	s.mu.Lock()
 	first := !s.ending.Swap(true)
 	if first {
@@ -309,34 +309,34 @@ func (s *session) sendGoodbye(why *wamp.Refusal, reason wamp.URI, text string) {
 	_ = s.out.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 }
 
-// withdraw takes the session out of all tables, by which others reach it, and ends the
+// removeFromRealm takes the session out of all tables, by which others reach it, and ends the
 // calls that it was to answer. It returns when that is done, whoever did it. A client that is
 // told that its session has ended is told after this: it may come again at once, and
 // register what it had registered.
-func (s *session) withdraw(b *batch) {
+func (s *session) removeFromRealm(b *batch) {
 	s.mu.Lock()
 	another := s.left
 	s.left = true
 	s.mu.Unlock()
 	if another {
-		s.realm.awaitWithdrawal(s)
+		s.realm.awaitRemoval(s)
 		return
 	}
 	s.realm.remove(s)
 	s.realm.broker.leave(b, s)
 	s.realm.dealer.leave(b, s)
-	s.realm.withdrawn(s)
+	s.realm.markRemoved(s)
 }
 
 // leave ends the session, but for its connection, if that has not been done. Only its
 // reading goroutine calls it.
 func (s *session) leave() {
-	if s.departed {
+	if s.leaveCalled {
 		return
 	}
-	s.departed = true
+	s.leaveCalled = true
 	b := s.router.newBatch()
-	s.withdraw(b)
+	s.removeFromRealm(b)
 	s.realm.dealer.leaveCalls(b, s)
 	if !s.noEndEvents.Load() {
 		s.publishTestaments(b)

@@ -1,11 +1,11 @@
 package router
 
 import (
-	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"slices"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/transport/sendqueue"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -29,17 +29,17 @@ import (
 // maxSlowReceivers is for how many receivers a sender waits at once.
 const maxSlowReceivers = 64
 
-// noteSlow remembers to look at the next flush whether a session is to be waited for.
-func (b *batch) noteSlow(s *session) {
+// addSlow remembers to look at the next flush whether a session is to be waited for.
+func (b *batch) addSlow(s *session) {
 	if b.mayWait && len(b.slowReceivers) < maxSlowReceivers && !slices.Contains(b.slowReceivers, s) {
 		b.slowReceivers = append(b.slowReceivers, s)
 	}
 }
 
-// noteBehind is noteSlow for a session that was flushed, if it is behind.
-func (b *batch) noteBehind(s *session) {
+// addIfSlow is noteSlow for a session that was flushed, if it is behind.
+func (b *batch) addIfSlow(s *session) {
 	if b.mayWait && s.out.Behind() {
-		b.noteSlow(s)
+		b.addSlow(s)
 	}
 }
 
@@ -102,7 +102,7 @@ func (r *Router) shedLoad(t *batch) {
 		if r.queued.Load() <= enough {
 			break
 		}
-		w.session.disconnectSlow(t, queuesFull)
+		w.session.disconnectSlow(t, totalQueueFull)
 	}
 }
 
@@ -111,27 +111,27 @@ func slowReceiver(limit wamp.Limit, text string) *wamp.Refusal {
 }
 
 var (
-	queueFull     = slowReceiver(wamp.LimitQueue, "the session reads less than it is sent; its outbound queue is full")
-	queuesFull    = slowReceiver(wamp.LimitQueueTotal, "the session reads less than it is sent, and the router has no more room for what waits")
-	writeTimedOut = slowReceiver(wamp.LimitWriteTimeout, "the session does not read what it is sent")
-	senderWaits   = slowReceiver(wamp.LimitBackpressure, "a sender waits for a session that reads less than it is sent")
+	queueFull      = slowReceiver(wamp.LimitQueue, "the session reads less than it is sent; its outbound queue is full")
+	totalQueueFull = slowReceiver(wamp.LimitQueueTotal, "the session reads less than it is sent, and the router has no more room for what waits")
+	writeTimedOut  = slowReceiver(wamp.LimitWriteTimeout, "the session does not read what it is sent")
+	senderWaits    = slowReceiver(wamp.LimitBackpressure, "a sender waits for a session that reads less than it is sent")
 )
 
-// tokens are the messages that a session may send now, of Limits.MessageRate.
-type tokens struct {
+// tokenBucket are the messages that a session may send now, of Limits.MessageRate.
+type tokenBucket struct {
 	n     float64
 	since time.Time // zero: it has sent none
 }
 
 // limitRate lets a session wait that sends more messages than Limits.MessageRate.
-func (s *session) limitRate(b *batch, t *tokens) {
+func (s *session) limitRate(b *batch, t *tokenBucket) {
 	rate := float64(s.router.limits().MessageRate)
 	if rate == 0 {
 		return
 	}
 	now := time.Now()
 	if t.since.IsZero() {
-		*t = tokens{n: rate, since: now}
+		*t = tokenBucket{n: rate, since: now}
 	}
 	t.n = min(rate, t.n+now.Sub(t.since).Seconds()*rate) - 1
 	t.since = now

@@ -110,7 +110,7 @@ func (c *metaCall) testament() (*wamp.Publish, *wamp.Refusal) {
 	m := &wamp.Publish{Request: 1, Topic: wamp.URI(topic)}
 	if options := c.kwargs["publish_options"]; options != nil {
 		dict, ok := options.(map[string]any)
-		if !ok || !fill(&m.Options, dict) {
+		if !ok || !setOptions(&m.Options, dict) {
 			return nil, wrongOptions
 		}
 	}
@@ -152,9 +152,9 @@ func (c *metaCall) testament() (*wamp.Publish, *wamp.Refusal) {
 	return m, nil
 }
 
-// fill sets the fields of options from values, and reports whether they are of
+// setOptions sets the fields of options from values, and reports whether they are of
 // the right types. What is unknown is skipped, as in a message.
-func fill(options wamp.Dict, from map[string]any) bool {
+func setOptions(options wamp.Dict, from map[string]any) bool {
 	for key, v := range from {
 		if v == nil {
 			continue

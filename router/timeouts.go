@@ -132,8 +132,8 @@ func (x *timeouts) close() {
 	x.done.Wait()
 }
 
-// ended returns how many timers of calls that have ended are still in the heap.
-func (x *timeouts) ended() (n int) {
+// endedTimers returns how many timers of calls that have ended are still in the heap.
+func (x *timeouts) endedTimers() (n int) {
 	x.mu.Lock()
 	timed := slices.Clone(x.heap)
 	x.mu.Unlock()
