@@ -83,7 +83,7 @@ func (b *bundle) genuine(owner ed25519.PublicKey) bool {
 // open returns the manifest in the first file that opens with the identity.
 func (b *bundle) open(id *Identity) (*Manifest, error) {
 	for _, f := range b.files {
-		plain, err := age.Decrypt(bytes.NewReader(f), id.opens)
+		plain, err := age.Decrypt(bytes.NewReader(f), id.keys().opens)
 		if err != nil {
 			continue
 		}

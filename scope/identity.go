@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"filippo.io/age"
@@ -111,8 +112,12 @@ func (p *Public) Digits() string {
 // Identity is an identity with its private keys. Printing one shows no key.
 type Identity struct {
 	Public
+	keys hidden[identityKeys]
+}
+
+type identityKeys struct {
 	private ed25519.PrivateKey
-	age     string
+	age     string // the age identity, and what opens with it
 	opens   age.Identity
 }
 
@@ -135,6 +140,35 @@ func NewIdentity(name string, postQuantum bool) (*Identity, error) {
 	return assemble(name, seed, id.String(), id.Recipient().String())
 }
 
+// NewIdentityWith makes an identity whose age identity exists already: an SSH key
+// (the text of the private one, not encrypted), one of an age plugin (AGE-PLUGIN-…) or another of age's. It
+// makes sure that what is encrypted to the recipient can be opened, for which a
+// plugin may ask its user.
+func NewIdentityWith(name, secret, recipient string) (*Identity, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	rand.Read(seed)
+	id, err := assemble(name, seed, secret, recipient)
+	if err != nil {
+		return nil, err
+	}
+	_, to, err := parseRecipient(recipient)
+	if err != nil {
+		return nil, err
+	}
+	var file bytes.Buffer
+	w, err := age.Encrypt(&file, to)
+	if err == nil {
+		err = w.Close()
+	}
+	if err == nil {
+		_, err = age.Decrypt(&file, id.keys().opens)
+	}
+	if err != nil {
+		return nil, errors.New("scope: what is encrypted to this recipient can't be opened by this age identity")
+	}
+	return id, nil
+}
+
 // assemble makes an identity of its parts.
 func assemble(name string, seed []byte, secret, recipient string) (*Identity, error) {
 	if !validName(name) {
@@ -147,9 +181,9 @@ func assemble(name string, seed []byte, secret, recipient string) (*Identity, er
 	if err != nil {
 		return nil, err
 	}
-	id := &Identity{private: ed25519.NewKeyFromSeed(seed), age: secret, opens: opens}
-	id.Public = Public{Name: name, Key: id.private.Public().(ed25519.PublicKey), Recipient: recipient}
-	id.signature = ed25519.Sign(id.private, id.signed())
+	id := &Identity{keys: hide(&identityKeys{private: ed25519.NewKeyFromSeed(seed), age: secret, opens: opens})}
+	id.Public = Public{Name: name, Key: id.keys().private.Public().(ed25519.PublicKey), Recipient: recipient}
+	id.signature = ed25519.Sign(id.keys().private, id.signed())
 	return id, nil
 }
 
@@ -224,7 +258,7 @@ func strictJSON(content []byte, to any) error {
 
 // Encode returns the content of an identity file: it holds the private keys.
 func (id *Identity) Encode() []byte {
-	return encodeJSON(fileIdentity{identityFormat, 1, id.Name, id.private.Seed(), id.age, id.Recipient})
+	return encodeJSON(fileIdentity{identityFormat, 1, id.Name, id.keys().private.Seed(), id.keys().age, id.Recipient})
 }
 
 func encodeJSON(v any) []byte {
@@ -255,9 +289,9 @@ func (id *Identity) Save(path string) error { return ownfile.Write(path, id.Enco
 // String returns the public line.
 func (id *Identity) String() string { return id.Public.String() }
 
-// GoString returns the public line, too.
-func (id *Identity) GoString() string { return id.Public.String() }
+// Format prints the public line, whatever the verb: no way of printing shows a key.
+func (id Identity) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, id.Public.String()) }
 
 func (id *Identity) sign(context string, parts ...[]byte) []byte {
-	return ed25519.Sign(id.private, bytes.Join(append([][]byte{[]byte(context)}, parts...), nil))
+	return ed25519.Sign(id.keys().private, bytes.Join(append([][]byte{[]byte(context)}, parts...), nil))
 }

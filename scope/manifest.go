@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -98,16 +99,24 @@ type Manifest struct {
 	Grace               time.Duration // how long the epoch before is accepted
 	Members             []Member
 
-	secret [32]byte
-	raw    []byte // as it came; nil for one that was made here
+	inner hidden[manifestSecret]
 }
 
-func millis(t time.Time) uint64      { return uint64(max(t.UnixMilli(), 0)) }
-func fromMillis(n uint64) time.Time  { return time.UnixMilli(int64(min(n, maxMillis))).UTC() }
-func keyID(epoch *[32]byte) string   { return base64.RawURLEncoding.EncodeToString(epoch[:4]) }
-func (m *Manifest) scope() ID        { return scopeID(m.Owner, m.Realm, m.Prefix) }
-func (m *Manifest) String() string   { return "manifest of " + m.scope().String() }
-func (m *Manifest) GoString() string { return m.String() }
+type manifestSecret struct {
+	secret [32]byte
+	raw    []byte // the manifest as it came; nil for one that was made here
+}
+
+func millis(t time.Time) uint64     { return uint64(max(t.UnixMilli(), 0)) }
+func fromMillis(n uint64) time.Time { return time.UnixMilli(int64(min(n, maxMillis))).UTC() }
+func keyID(epoch *[32]byte) string  { return base64.RawURLEncoding.EncodeToString(epoch[:4]) }
+func (m *Manifest) scope() ID       { return scopeID(m.Owner, m.Realm, m.Prefix) }
+
+// Format prints what the manifest is of, whatever the verb, and never its secret.
+func (m Manifest) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "epoch %d of scope %s", m.Epoch, m.scope())
+}
+
 func (m *Manifest) index(key []byte) int {
 	for i := range m.Members {
 		if bytes.Equal(m.Members[i].Key, key) {
@@ -124,8 +133,8 @@ func (m *Manifest) id() [32]byte {
 
 // encode returns the bytes of the manifest: as they came, if they did.
 func (m *Manifest) encode() []byte {
-	if m.raw != nil {
-		return m.raw
+	if m.inner().raw != nil {
+		return m.inner().raw
 	}
 	b := appendHead(nil, majorArray, 11)
 	b = appendUint(b, 1)
@@ -137,7 +146,7 @@ func (m *Manifest) encode() []byte {
 	b = appendUint(b, millis(m.NotBefore))
 	b = appendUint(b, millis(m.NotAfter))
 	b = appendUint(b, uint64(m.Grace.Milliseconds()))
-	b = appendBytes(b, m.secret[:])
+	b = appendBytes(b, m.inner().secret[:])
 	b = appendHead(b, majorArray, uint64(len(m.Members)))
 	for _, k := range m.Members {
 		b = appendHead(b, majorArray, 3)
@@ -151,7 +160,7 @@ func (m *Manifest) encode() []byte {
 // parseManifest reads a manifest and makes sure that it keeps the rules.
 func parseManifest(data []byte) (*Manifest, error) {
 	r := &reader{rest: data}
-	m := &Manifest{raw: bytes.Clone(data)}
+	m := &Manifest{inner: hide(&manifestSecret{raw: bytes.Clone(data)})}
 	r.array(11)
 	r.version()
 	m.Realm, m.Prefix = wamp.URI(r.text()), wamp.URI(r.text())
@@ -159,7 +168,7 @@ func parseManifest(data []byte) (*Manifest, error) {
 	m.Epoch = r.uint()
 	m.Previous = bytes.Clone(r.bytes())
 	notBefore, notAfter, grace := r.uint(), r.uint(), r.uint()
-	copy(m.secret[:], r.fixed(32))
+	copy(m.inner().secret[:], r.fixed(32))
 	n := r.list()
 	if r.broken || n < 1 || n > maxMembers {
 		return nil, ErrMalformed.because("the manifest does not parse")

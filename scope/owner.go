@@ -84,9 +84,9 @@ func (o *Owner) Rotate(s *Scope, keep func(bundle []byte) error) error {
 		return errors.New("scope: only its owner makes epochs of a scope")
 	}
 	now := s.options.Now()
-	m := &Manifest{Realm: o.Realm, Prefix: o.Prefix, Owner: s.owner, Epoch: 1,
+	m := &Manifest{Realm: o.Realm, Prefix: o.Prefix, Owner: s.owner, Epoch: 1, inner: hide(new(manifestSecret)),
 		NotBefore: fromMillis(millis(now)), NotAfter: fromMillis(millis(now.Add(o.Lifetime))), Grace: o.Grace}
-	rand.Read(m.secret[:])
+	rand.Read(m.inner().secret[:])
 	s.mu.Lock()
 	highest := s.highest
 	if len(s.epochs) > 0 {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func New(self *Identity, owner ed25519.PublicKey, realm, prefix wamp.URI, o Opti
 		o.Now = time.Now
 	}
 	s := &Scope{self: self, owner: owner, realm: realm, prefix: prefix, id: scopeID(owner, realm, prefix), options: o,
-		signer: signer{private: self.private}, changed: make(chan struct{}), received: newWindows(o.Now()),
+		signer: signer{identity: self}, changed: make(chan struct{}), received: newWindows(o.Now()),
 		sent: newOwnStreams()}
 	if o.Dir != "" {
 		if err := s.load(); err != nil {
@@ -104,6 +105,9 @@ func New(self *Identity, owner ed25519.PublicKey, realm, prefix wamp.URI, o Opti
 	}
 	return s, nil
 }
+
+// Format prints the scope's id, whatever the verb.
+func (s *Scope) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "scope ", s.id) }
 
 // ID returns the scope's id.
 func (s *Scope) ID() ID { return s.id }
@@ -220,7 +224,7 @@ func (e *epoch) cipher(of stream) (cipher.AEAD, bool) {
 	if a := e.ciphers[of]; a != nil {
 		return a, true
 	}
-	return newAEAD(&e.secret, &e.id, of), false
+	return newAEAD(&e.inner().secret, &e.id, of), false
 }
 
 // remember keeps a cipher. Scope.mu is held.
@@ -277,7 +281,7 @@ func (s *Scope) Export(label string) (out [32]byte, err error) {
 		return out, ErrUnknownEpoch.because("nothing was fetched yet")
 	}
 	e := s.epochs[0]
-	key, err := hkdf.Key(sha256.New, e.secret[:], nil, "blindfold export 1\n"+label+"\n"+string(e.id[:]), 32)
+	key, err := hkdf.Key(sha256.New, e.inner().secret[:], nil, "blindfold export 1\n"+label+"\n"+string(e.id[:]), 32)
 	if err != nil {
 		return out, err
 	}

@@ -1,6 +1,8 @@
 package scope
 
 import (
+	"crypto/ed25519"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -338,6 +341,38 @@ func TestPostQuantumMembers(t *testing.T) {
 	}
 }
 
+// Who has an SSH key needs no other.
+func TestSSHMember(t *testing.T) {
+	c := newClub(t)
+	public, private, err := ed25519.GenerateKey(nil)
+	c.check(err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	c.check(err)
+	key, err := ssh.NewPublicKey(public)
+	c.check(err)
+	secret, recipient := string(pem.EncodeToMemory(block)), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+	dave := good[*Identity](t)(NewIdentityWith("dave", secret, recipient))
+	if again, err := ParsePublic(dave.Public.String()); err != nil || again.Recipient != recipient {
+		t.Fatal(err)
+	}
+	if again, err := ParseIdentity(dave.Encode()); err != nil || again.String() != dave.String() {
+		t.Fatal(err)
+	}
+	c.check(c.owner.Add("dave", &dave.Public, Subscribe))
+	c.clock.ms++
+	c.rotate()
+	for _, id := range []*Identity{c.bob, dave} {
+		s, err := New(id, c.alice.Key, realm, prefix, Options{Now: c.clock.now})
+		c.check(err)
+		if _, err := s.Accept(c.bundles[1]); err != nil {
+			t.Errorf("%s: %v", id.Name, err)
+		}
+	}
+	if _, err := NewIdentityWith("dave", secret, c.bob.Recipient); err == nil {
+		t.Error("another's recipient was taken")
+	}
+}
+
 // A bundle for 1,000 members fits; a group that does not is refused with the reason.
 func TestLargeGroups(t *testing.T) {
 	o, s := group(t, 1000)
@@ -414,11 +449,18 @@ func TestOverhead(t *testing.T) {
 // Nothing that is printed shows a secret.
 func TestPrintingShowsNoSecret(t *testing.T) {
 	c := newClub(t)
-	for _, v := range []any{c.alice, c.hers.Manifest()} {
-		for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+	sealer := good[*Sealer](t)(NewSealer(realm, c.hers))
+	inside := struct {
+		identity *Identity
+		scope    *Scope
+		manifest *Manifest
+		sealer   *Sealer
+	}{c.alice, c.hers, c.hers.Manifest(), sealer}
+	for _, v := range []any{c.alice, *c.alice, c.hers.Manifest(), *c.hers.Manifest(), c.hers, sealer, inside, &inside} {
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
 			text := fmt.Sprintf(format, v)
 			m := c.hers.Manifest()
-			for _, secret := range []string{c.alice.age, fmt.Sprint(m.secret[:]), fmt.Sprintf("%x", m.secret), fmt.Sprint([]byte(c.alice.private.Seed()))} {
+			for _, secret := range []string{c.alice.keys().age, fmt.Sprint(m.inner().secret[:]), fmt.Sprintf("%x", m.inner().secret), fmt.Sprint(c.alice.keys().private.Seed()), fmt.Sprintf("%x", c.alice.keys().private.Seed())} {
 				if strings.Contains(text, secret) || strings.Contains(text, strings.Trim(secret, "[]")) {
 					t.Errorf("%s of %T shows a secret", format, v)
 				}

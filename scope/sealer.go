@@ -194,7 +194,7 @@ func (s *Sealer) sealTogether(messages []Message) error {
 		}
 		drafts[i], batch[i] = d, &signing{leaf: d.leaf}
 	}
-	signTogether(one.self.private, batch)
+	signTogether(one.self.keys().private, batch)
 	for i, d := range drafts {
 		messages[i].Attributes, messages[i].Payload = d.attributes(), d.payload(batch[i].signature, batch[i].proof)
 	}

@@ -14,13 +14,13 @@ type Secret struct {
 // where it must not be: that is how seal verify looks through a router. It is a copy.
 func (s *Scope) Secrets() []Secret {
 	out := []Secret{
-		{"the signing key of " + s.self.Name, slices.Clone(s.self.private.Seed()), false},
-		{"the age identity of " + s.self.Name, []byte(s.self.age), true},
+		{"the signing key of " + s.self.Name, slices.Clone(s.self.keys().private.Seed()), false},
+		{"the age identity of " + s.self.Name, []byte(s.self.keys().age), true},
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.epochs {
-		out = append(out, Secret{"the secret of an epoch", slices.Clone(e.secret[:]), false})
+		out = append(out, Secret{"the secret of an epoch", slices.Clone(e.inner().secret[:]), false})
 	}
 	return out
 }

@@ -9,7 +9,7 @@ import (
 // what else came: a signature covers up to maxBatch messages, and nobody waits for a
 // batch to fill.
 type signer struct {
-	private ed25519.PrivateKey
+	identity *Identity
 
 	mu      sync.Mutex
 	busy    bool
@@ -41,7 +41,7 @@ func (g *signer) sign(leaf [32]byte) ([]byte, proof) {
 		g.busy = true
 		g.mu.Unlock()
 	}
-	signTogether(g.private, batch)
+	signTogether(g.identity.keys().private, batch)
 	for _, other := range batch {
 		if other != me {
 			other.turn <- nil

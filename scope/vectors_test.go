@@ -188,7 +188,7 @@ func (w *world) identity(name string) {
 	id, err := NewIdentity(name, false)
 	w.check(err)
 	w.ids[name] = id
-	w.v.Identities = append(w.v.Identities, vectorIdentity{name, hex.EncodeToString(id.private.Seed()), id.age, id.Recipient,
+	w.v.Identities = append(w.v.Identities, vectorIdentity{name, hex.EncodeToString(id.keys().private.Seed()), id.keys().age, id.Recipient,
 		hex.EncodeToString(id.Key), id.Public.String(), id.Digits()})
 }
 
@@ -201,13 +201,13 @@ func (w *world) bundle(name string, m *Manifest, owner string, members ...Member
 		members[i].Key = id.Key
 		recipients = append(recipients, id.Recipient)
 	}
-	m.secret = sha256.Sum256([]byte("secret of " + name))
+	m.inner().secret = sha256.Sum256([]byte("secret of " + name))
 	if m.Owner == nil {
 		m.Owner = w.ids[owner].Key
 	}
 	data, err := sealBundle(m, w.ids[owner], recipients)
 	w.check(err)
-	m.raw = m.encode()
+	m.inner().raw = m.encode()
 	w.keep(name, m, data)
 }
 
@@ -231,7 +231,7 @@ const (
 )
 
 func manifest(n uint64, previous []byte, notBefore uint64) *Manifest {
-	return &Manifest{Realm: realm, Prefix: prefix, Epoch: n, Previous: previous,
+	return &Manifest{inner: hide(new(manifestSecret)), Realm: realm, Prefix: prefix, Epoch: n, Previous: previous,
 		NotBefore: fromMillis(notBefore), NotAfter: fromMillis(notBefore + 86_400_000), Grace: 60 * time.Second}
 }
 
@@ -456,14 +456,14 @@ func (w *world) message(s spec) made {
 	if s.signer != "" {
 		who = s.signer
 	}
-	signature := ed25519.Sign(w.ids[who].private, signedRoot(&root))
+	signature := ed25519.Sign(w.ids[who].keys().private, signedRoot(&root))
 	plain := append(append(bytes.Clone(signature), p.append(nil)...), data...)
 	plain = append(plain, 0x80)
 	plain = append(plain, make([]byte, padded(len(plain))-len(plain))...)
 	if s.tamper != nil {
 		plain = s.tamper(plain)
 	}
-	a := newAEAD(&e.secret, &e.id, st)
+	a := newAEAD(&e.inner().secret, &e.id, st)
 	head, nonce, aad := header(&e.id, st, s.number)
 	return made{s, e, l, data, plain, a.Seal(bytes.Clone(head[:]), nonce[:], plain, aad[:])}
 }
@@ -471,7 +471,7 @@ func (w *world) message(s spec) made {
 func (w *world) sealing(name string, s spec) made {
 	m := w.message(s)
 	st := streamOf(s.stream)
-	key := hkdfKey(&m.e.secret, &m.e.id, st)
+	key := hkdfKey(&m.e.inner().secret, &m.e.id, st)
 	v := vectorSeal{Name: name, Sender: s.sender, Epoch: s.epoch, Stream: hex.EncodeToString(st[:]), Number: s.number, Kind: uint64(s.kind),
 		URI: string(s.uri), Time: s.time, Index: s.index, Args: s.args, Kwargs: s.kwargs, Body: hex.EncodeToString(m.body),
 		Leaf: hex.EncodeToString(m.leaf[:]), Key: hex.EncodeToString(key), Plaintext: hex.EncodeToString(m.plain), Payload: hex.EncodeToString(m.payload)}
@@ -582,7 +582,7 @@ func (w *world) makeMessages() {
 	{
 		other := w.message(event(5, "hello"))
 		copy(other.plain, hello.plain[:64])
-		a := newAEAD(&other.e.secret, &other.e.id, st)
+		a := newAEAD(&other.e.inner().secret, &other.e.id, st)
 		head, nonce, aad := header(&other.e.id, st, 5)
 		moved.payload = a.Seal(bytes.Clone(head[:]), nonce[:], other.plain, aad[:])
 	}
@@ -898,7 +898,7 @@ func TestVectorsOfSealing(t *testing.T) {
 			}
 			e := newEpoch(m, ids[k.Sender])
 			d := &draft{epoch: e, stream: stream(unhex(t, k.Stream)), number: k.Number, body: unhex(t, k.Body), leaf: [32]byte(unhex(t, k.Leaf))}
-			d.cipher = newAEAD(&e.secret, &e.id, d.stream)
+			d.cipher = newAEAD(&e.inner().secret, &e.id, d.stream)
 			plain, err := parsePlain(unhex(t, k.Plaintext))
 			if err != nil {
 				t.Fatal(err)
@@ -907,7 +907,7 @@ func TestVectorsOfSealing(t *testing.T) {
 				t.Errorf("payload %s, not %s", got, k.Payload)
 			}
 			root := plain.proof.root(d.leaf)
-			if want := ed25519.Sign(ids[k.Sender].private, signedRoot(&root)); !bytes.Equal(want, plain.signature) {
+			if want := ed25519.Sign(ids[k.Sender].keys().private, signedRoot(&root)); !bytes.Equal(want, plain.signature) {
 				t.Error("another signature")
 			}
 		})

@@ -34,6 +34,9 @@ examples:
 options:
   --post-quantum     new: keys that withstand quantum computers, too; the public line
                      is then 2,000 characters long
+  --age SOURCE       new: with this age identity, of an age plugin or an SSH key say:
+                     env:NAME or file:PATH. It is copied into the identity
+  --recipient TEXT   new: the recipient of --age: age1… or ssh-…
   --private          export: print the identity file, with the private keys
   --no-qr            show: no QR code
 ` + homeHelp
@@ -41,9 +44,12 @@ options:
 func identity(_ context.Context, e *cli, args []string) error {
 	var h home
 	var postQuantum, private, noQR bool
+	var age, recipient string
 	f := e.flags(func(f *flag.FlagSet) {
 		h.add(f)
 		f.BoolVar(&postQuantum, "post-quantum", false, "")
+		f.StringVar(&age, "age", "", "")
+		f.StringVar(&recipient, "recipient", "", "")
 		f.BoolVar(&private, "private", false, "")
 		f.BoolVar(&noQR, "no-qr", false, "")
 	})
@@ -56,7 +62,7 @@ func identity(_ context.Context, e *cli, args []string) error {
 		return err
 	}
 	if verb == "new" {
-		return e.newIdentity(&h, rest[0], postQuantum)
+		return e.newIdentity(&h, rest[0], postQuantum, age, recipient)
 	}
 	id, err := h.load(e.stdin)
 	switch {
@@ -92,7 +98,7 @@ func subcommand(args []string, verbs map[string]int) (verb string, rest []string
 	return verb, rest, nil
 }
 
-func (e *cli) newIdentity(h *home, name string, postQuantum bool) error {
+func (e *cli) newIdentity(h *home, name string, postQuantum bool, age, recipient string) error {
 	path, err := h.path("identity.json")
 	if err != nil {
 		return err
@@ -100,7 +106,22 @@ func (e *cli) newIdentity(h *home, name string, postQuantum bool) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s exists: an identity that is overwritten is lost for ever", path)
 	}
-	id, err := scope.NewIdentity(name, postQuantum)
+	var id *scope.Identity
+	switch {
+	case age != "" && recipient != "" && !postQuantum:
+		secret, err := readSecret(age)
+		if err != nil {
+			return usageError("--age: %w", err)
+		}
+		id, err = scope.NewIdentityWith(name, secret.Reveal(), recipient)
+		if err != nil {
+			return keyError(err)
+		}
+	case age != "" || recipient != "":
+		return usageError("--age and --recipient belong together, and go without --post-quantum")
+	default:
+		id, err = scope.NewIdentity(name, postQuantum)
+	}
 	if err != nil {
 		return usageError("%w", err)
 	}
