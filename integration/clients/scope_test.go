@@ -101,7 +101,7 @@ func TestScopeRefusals(t *testing.T) {
 	}
 	ctx := routertest.Context(t)
 	join := func(sealer client.Sealer) *client.Session {
-		session, err := client.Dial(ctx, client.Config{URL: url, Realm: routertest.Realm, Serializer: wamp.CBOR, Sealer: sealer})
+		session, err := client.Dial(ctx, client.Config{URL: url, Realm: routertest.Realm, Serializer: wamp.CBOR, Sealer: sealer, AllowClear: []wamp.URI{""}})
 		routertest.NoError(t, err)
 		t.Cleanup(func() { routertest.NoError(t, session.Close()) })
 		return session
