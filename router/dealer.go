@@ -83,7 +83,7 @@ func (d *dealer) admit(b *batch, from *session, m *wamp.Call) (reg *registration
 	if refusal := b.intercepted(from.realm); refusal != nil {
 		return nil, false, refusal
 	}
-	return called.registration, called.disclose || m.Options.DiscloseMe == wamp.True, nil
+	return called.registration, called.disclose || from.internal || m.Options.DiscloseMe == wamp.True, nil
 }
 
 // invoke finds a callee that takes the call: one of the registration, if there is one,

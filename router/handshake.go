@@ -144,6 +144,9 @@ func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm,
 		switch {
 		case unanswered != nil:
 			return nil, "", 0, unanswered
+		case err == nil && identity.AuthRole == LocalRole:
+			r.authenticatorFailed(a, errors.New("it gave the router's own role"))
+			return nil, "", 0, authenticationFailed
 		case err == nil:
 			return identity, method, id, nil
 		}

@@ -27,6 +27,10 @@ type Local struct {
 	link   *localLink // nil: no session
 }
 
+// LocalRole is caller_authrole, and caller_authid, in the INVOCATION of what a Local
+// calls. No client can have the role: whoever sees it is asked by the router.
+const LocalRole = "blindfold.router"
+
 // NewLocal returns a Local for a realm.
 func NewLocal(realm string) *Local { return &Local{realm: realm} }
 
@@ -99,7 +103,7 @@ func (l *Local) session() (*localLink, error) {
 // serveLocal is Accept for a Local, which needs no HELLO.
 func (r *Router) serveLocal(conn transport.Conn, m *realm) {
 	s := &session{realm: m, router: r, internal: true, out: sendqueue.Queue{Conn: conn, Total: &r.queued},
-		peer: wamp.Peer{Session: wamp.RandomID(), Realm: m.name, AuthID: "router", AuthRole: "router", AuthMethod: "local",
+		peer: wamp.Peer{Session: wamp.RandomID(), Realm: m.name, AuthID: LocalRole, AuthRole: LocalRole, AuthMethod: "local",
 			Serializer: wamp.CBOR, Transport: "memory", Address: "memory"}}
 	s.peer.Roles.Caller = wamp.Role{Present: true}
 	s.out.SetLimits(&r.limits().queue)

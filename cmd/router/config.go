@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -84,6 +86,37 @@ func defaults() *config {
 	}
 }
 
+// setListen, setAdmin and setRealm change the defaults as the command line says.
+func (c *config) setListen(address string) error {
+	network, at, err := splitAddress(address)
+	if err != nil {
+		return err
+	}
+	c.listeners = []listenerConfig{{network: network, address: at, websocket: true, rawsocket: true}}
+	if host, _, err := net.SplitHostPort(at); network == "tcp" && err == nil && host != "localhost" {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			c.warnings = append(c.warnings, "--listen "+address+" can be reached from other machines, and the realm admits everybody: see docs/authentication.md")
+		}
+	}
+	return nil
+}
+
+func (c *config) setAdmin(address string) error {
+	if network, _, err := splitAddress(address); address != "" && (err != nil || network != "tcp") {
+		return errors.New("must be an address like 127.0.0.1:8082, or empty for none")
+	}
+	c.admin = address
+	return nil
+}
+
+func (c *config) setRealm(name string) error {
+	if !wamp.URI(name).Valid(wamp.MatchExact) {
+		return errors.New("must be a URI, like realm1 or com.example.realm")
+	}
+	c.realms[0].name = name
+	return nil
+}
+
 // load reads a configuration file. A key that is not in the file keeps its default;
 // a list in the file replaces the default list.
 func load(name string) (*config, error) {
@@ -123,6 +156,9 @@ func load(name string) (*config, error) {
 	c.warnUnbound()
 	c.files = append([]string{name}, root.file.read...)
 	c.warnings = root.file.lines(root.file.warnings)
+	if !c.realmsSet {
+		c.warnings = append(c.warnings, name+": realms is missing: the default realm realm1 admits everybody")
+	}
 	return c, nil
 }
 
@@ -255,6 +291,9 @@ func readRole(v value, of *realmConfig) (r auth.Role) {
 	)
 	if r.Name == "" {
 		v.fail("needs a name")
+	}
+	if r.Name == router.LocalRole {
+		v.fail("the role %s is the router's own", router.LocalRole)
 	}
 	if authorizer != "" {
 		if !authorizer.Valid(wamp.MatchExact) || len(r.Permissions) > 0 {

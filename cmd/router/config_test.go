@@ -168,7 +168,8 @@ func TestRenamedKeys(t *testing.T) {
 	want := file + ":2: limits.stall is now called write_timeout" + end +
 		file + ":3: limits.slow_down is now called backpressure_timeout" + end +
 		file + ":4: limits.queues is now called queue_total" + end +
-		file + ":5: limits.farewell is now called close_timeout" + end
+		file + ":5: limits.farewell is now called close_timeout" + end +
+		file + ": realms is missing: the default realm realm1 admits everybody\n"
 	if status != 0 || stderr.String() != want {
 		t.Errorf("status %d, %q; want %q", status, stderr.String(), want)
 	}
@@ -247,11 +248,11 @@ func TestStartErrors(t *testing.T) {
 	defer func() { _ = other.Close() }()
 	for name, c := range map[string]struct{ text, want string }{
 		"a listener's port": {"listeners:\n  - rawsocket: 127.0.0.1:0\n  - websocket: " + taken.Addr().String() + "\nadmin: \"\"\n" + fmt.Sprintf(history, "h.db"), // which is closed again
-			"blindfold: listeners[1]: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+			"blindfold: listeners[1]: listen tcp " + taken.Addr().String() + ": bind: address already in use; change listeners[1] in the configuration, or stop the program that uses the address"},
 		"a socket's folder": {"listeners: [{rawsocket: \"unix:/proc/none/s\"}]\nadmin: \"\"\n",
 			"blindfold: listeners[0]: listen unix /proc/none/s: bind: no such file or directory"},
 		"the admin's port": {"listeners: [{websocket: 127.0.0.1:0}]\nadmin: " + taken.Addr().String() + "\n",
-			"blindfold: admin: listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+			"blindfold: admin: listen tcp " + taken.Addr().String() + ": bind: address already in use; change admin in the configuration, or stop the program that uses the address"},
 		"a history nowhere": {free + fmt.Sprintf(history, "/proc/none/h.db"),
 			`blindfold: realm "a": history.file: /proc/none/h.db: no such file or directory`},
 		"a history that somebody has": {free + fmt.Sprintf(history, held),
@@ -263,9 +264,45 @@ func TestStartErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			var stdout, stderr bytes.Buffer
-			if status := run([]string{"--config", file}, &stdout, &stderr); status != 1 || stderr.String() != c.want+"\n" {
+			if status := run([]string{"--config", file}, &stdout, &stderr); status != 1 || !strings.HasSuffix(stderr.String(), c.want+"\n") {
 				t.Errorf("status %d, %q; want 1 and %q", status, stderr.String(), c.want)
 			}
 		})
+	}
+}
+
+// A newcomer whose ports are taken learns which options choose others, and needs no file.
+func TestOptionsOfTheFirstMinutes(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	address := taken.Addr().String()
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"--listen", address, "--admin", ""}, 1, "choose another with --listen"},
+		{[]string{"--listen", "127.0.0.1:0", "--admin", address}, 1, "choose another with --admin"},
+		{[]string{"--listen", "nowhere"}, 2, "must be an address like"},
+		{[]string{"--realm", "no uri"}, 2, "must be a URI"},
+		{[]string{"--listen", "127.0.0.1:0", "--config", "router.yaml"}, 2, "--listen has no effect with --config"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := run(c.args, &stdout, &stderr); status != c.status || !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%v: status %d, %q", c.args, status, stderr.String())
+		}
+	}
+	c := defaults()
+	for _, err := range []error{c.setListen("0.0.0.0:9080"), c.setRealm("com.example.realm"), c.setAdmin("")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.listeners) != 1 || !c.listeners[0].websocket || !c.listeners[0].rawsocket || c.admin != "" || c.realms[0].name != "com.example.realm" ||
+		len(c.warnings) != 1 || !strings.Contains(c.warnings[0], "admits everybody") {
+		t.Errorf("%+v", c)
 	}
 }

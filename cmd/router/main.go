@@ -23,12 +23,17 @@ import (
 const usage = `Blindfold is a WAMP router that carries encrypted payloads without looking inside.
 
 usage: blindfold [--config FILE] [--check]
+       blindfold [--listen ADDRESS] [--admin ADDRESS] [--realm NAME]
        blindfold --print-config | --version
+       blindfold credentials METHOD --authid ID
        blindfold cluster status [--url URL]
 
 options:
   --config FILE    read the configuration (YAML) from FILE
   --check          check the configuration and exit
+  --listen ADDRESS without --config: where to listen for WebSocket and RawSocket
+  --admin ADDRESS  without --config: where the operator's page is; "" for nowhere
+  --realm NAME     without --config: the name of the realm
   --print-config   print all settings with their defaults and what they are for
   --version        print the version
   --help           print this text
@@ -57,18 +62,32 @@ func main() {
 
 // run is main without os.Exit. It returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "cluster" {
-		return runCluster(args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "cluster":
+			return runCluster(args[1:], stdout, stderr)
+		case "credentials":
+			return runCredentials(args[1:], stdout, stderr)
+		}
 	}
 	flags := flag.NewFlagSet("blindfold", flag.ContinueOnError)
 	file := flags.String("config", "", "")
 	check := flags.Bool("check", false, "")
 	printConfig := flags.Bool("print-config", false, "")
 	version := flags.Bool("version", false, "")
+	c := defaults()
+	flags.Func("listen", "", c.setListen)
+	flags.Func("admin", "", c.setAdmin)
+	flags.Func("realm", "", c.setRealm)
 	err := cmdline.Parse(flags, args)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
+	flags.Visit(func(f *flag.Flag) {
+		if err == nil && *file != "" && (f.Name == "listen" || f.Name == "admin" || f.Name == "realm") {
+			err = fmt.Errorf("--%s has no effect with --config: change the file", f.Name)
+		}
+	})
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stdout, usage)
@@ -83,7 +102,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, defaultsYAML)
 		return 0
 	}
-	c := defaults()
 	if *file != "" {
 		if c, err = load(*file); err != nil {
 			fmt.Fprintln(stderr, err)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/cluster"
@@ -36,6 +37,7 @@ type server struct {
 	admin     *http.Server
 	running   sync.WaitGroup
 	log       *slog.Logger
+	fromFile  bool // there is a configuration file
 
 	mu      sync.Mutex
 	cluster *cluster.Node // nil: alone
@@ -46,7 +48,7 @@ type server struct {
 // start creates the router and opens the listeners. If it fails, it closes again
 // what it has opened.
 func start(c *config, log *slog.Logger) (_ *server, err error) {
-	s := &server{log: log, callers: make(map[string]*realmCallers)}
+	s := &server{log: log, fromFile: len(c.files) > 0, callers: make(map[string]*realmCallers)}
 	defer func() {
 		if err == nil {
 			return
@@ -172,7 +174,7 @@ func (s *server) listen(name string, c listenerConfig) error {
 	}
 	l, err := open(c)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w%s", name, err, s.wayOut(err, "--listen", name))
 	}
 	s.serve(name, l, c)
 	return nil
@@ -208,6 +210,18 @@ func open(c listenerConfig) (net.Listener, error) {
 		return passedSocket(c.address)
 	}
 	return net.Listen(c.network, c.address)
+}
+
+// wayOut says how to move a listener whose address is taken: by an option, or in the
+// configuration file.
+func (s *server) wayOut(err error, option, key string) string {
+	switch {
+	case !errors.Is(err, syscall.EADDRINUSE):
+		return ""
+	case s.fromFile:
+		return "; change " + key + " in the configuration, or stop the program that uses the address"
+	}
+	return "; choose another with " + option + ", or stop the program that uses the address"
 }
 
 // removeStale removes a Unix socket on which no process listens.
@@ -248,7 +262,7 @@ func describe(c listenerConfig, addr net.Addr) string {
 func (s *server) listenAdmin(c *config, handler http.Handler) error {
 	l, err := net.Listen("tcp", c.admin)
 	if err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return fmt.Errorf("admin: %w%s", err, s.wayOut(err, "--admin", "admin"))
 	}
 	if c.pprof {
 		handler = withPprof(handler, c.adminHosts)
