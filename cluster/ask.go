@@ -17,9 +17,10 @@ import (
 // Questions go to a node's subject with ".ask" behind it. Headers say what they are; a
 // question of the meta API, and its answer, are a CALL and a RESULT or ERROR in CBOR.
 const (
-	kindHeader = "Kind"
-	askHello   = "hello" // Data is the asking node's record
-	askMeta    = "meta"
+	kindHeader  = "Kind"
+	realmHeader = "Realm"
+	askHello    = "hello" // Data is the asking node's record
+	askMeta     = "meta"
 )
 
 // maxQuestions is how many questions of other nodes are answered at a time; more wait.

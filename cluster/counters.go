@@ -12,13 +12,14 @@ const (
 	dropUnavailable  = "unavailable"   // the other nodes can't be reached: not sent
 	dropTooLarge     = "too_large"     // over max_payload of the NATS servers: not sent
 	dropUnencodable  = "unencodable"   // not sent
+	dropNotRetained  = "not_retained"  // sent, and not kept by JetStream for nodes that come later
 	dropOverload     = "overload"      // received, and over Options.InboxBytes
 	dropSlowConsumer = "slow_consumer" // by the NATS client or server, which count in events
 	dropUnknown      = "unknown"       // received, and damaged, or of an unknown version or realm
 )
 
 // DropReasons lists them all.
-var DropReasons = [...]string{dropUnavailable, dropTooLarge, dropUnencodable, dropOverload, dropSlowConsumer, dropUnknown}
+var DropReasons = [...]string{dropUnavailable, dropTooLarge, dropUnencodable, dropNotRetained, dropOverload, dropSlowConsumer, dropUnknown}
 
 type counters struct {
 	messagesOut, bytesOut, messagesIn, bytesIn atomic.Uint64

@@ -19,8 +19,8 @@ import (
 //	sequence  number: it goes up with each message of the origin
 //	session   number, authid text, authrole text, serializer 1 byte,
 //	          and of publisher, subscriber, caller, callee: 1 + its features, or 0
-//	an event: publication number, disclose 1 byte, trust number
-//	a call:   procedure text, callee number, more 1 byte
+//	an event: publication number, disclose 1 byte, trust number, retain 1 byte, stamp number
+//	a call:   realm text, procedure text, callee number, more 1 byte
 //	serializer of the message  1 byte
 //
 // A number is a varint (encoding/binary), a text its length and its bytes.
@@ -49,7 +49,10 @@ type envelope struct {
 	publication wamp.ID
 	disclose    bool
 	trust       wamp.Trust
+	retain      router.Retention
+	stamp       uint64
 	// of a message of a call
+	realm     string
 	procedure wamp.URI
 	callee    wamp.ID
 	more      bool
@@ -68,7 +71,10 @@ func (e *envelope) append(dst []byte, m wamp.Message) ([]byte, error) {
 		dst = binary.AppendUvarint(dst, uint64(e.publication))
 		dst = appendBool(dst, e.disclose)
 		dst = binary.AppendUvarint(dst, uint64(e.trust))
+		dst = append(dst, byte(e.retain))
+		dst = binary.AppendUvarint(dst, e.stamp)
 	case kindCall:
+		dst = appendText(dst, e.realm)
 		dst = appendText(dst, string(e.procedure))
 		dst = binary.AppendUvarint(dst, uint64(e.callee))
 		dst = appendBool(dst, e.more)
@@ -134,7 +140,12 @@ func (d *decoder) decode(b []byte) (*envelope, wamp.Message, error) {
 	switch e.kind {
 	case kindEvent:
 		e.publication, e.disclose, e.trust = wamp.ID(r.number()), r.byte() == 1, wamp.Trust(r.number())
+		e.retain, e.stamp = router.Retention(r.byte()), r.number()
+		if e.retain > router.RetainNoMore {
+			return nil, nil, errEnvelope
+		}
 	case kindCall:
+		e.realm = r.text()
 		e.procedure, e.callee, e.more = wamp.URI(r.text()), wamp.ID(r.number()), r.byte() == 1
 	default:
 		return nil, nil, errEnvelope
@@ -191,6 +202,12 @@ func (r *reader) peer(p *wamp.Peer) {
 			*role = wamp.Role{Present: true, Features: wamp.Features(n - 1)}
 		}
 	}
+}
+
+// publicationOf is the part of an envelope that the router is told of an event.
+func (e *envelope) publicationOf(m *wamp.Publish) *router.Publication {
+	return &router.Publication{Publisher: e.peer, ID: e.publication, Disclose: e.disclose, Trust: e.trust,
+		Retain: e.retain, Stamp: e.stamp, Message: m}
 }
 
 // remoteMessage is the part of an envelope that the router is told of a call.

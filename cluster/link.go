@@ -13,12 +13,13 @@ import (
 
 // link is the router.ClusterLink of one realm.
 type link struct {
-	node        *Node
-	realm       *router.ClusterRealm
-	eventPrefix string // of the subjects of topics
+	node   *Node
+	realm  *router.ClusterRealm
+	prefix string // of the subjects of topics, before one of the subjectKinds
 
 	mu        sync.Mutex
 	interests map[interestKey]*interest
+	retaining [2]*nats.Subscription
 }
 
 type interestKey struct {
@@ -43,21 +44,43 @@ func (l *link) Publish(p *router.Publication) *wamp.Refusal {
 		n.drop(dropUnavailable, 1)
 		return router.ClusterUnavailable
 	}
-	if n.alone() {
+	if p.Retain == router.RetainNothing && n.alone() {
 		return nil
 	}
 	e := envelope{kind: kindEvent, origin: n.id, sequence: n.sequence.Add(1), peer: p.Publisher,
-		publication: p.ID, disclose: p.Disclose, trust: p.Trust}
+		publication: p.ID, disclose: p.Disclose, trust: p.Trust, retain: p.Retain, stamp: p.Stamp}
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
-	subject := topicSubject(append((*buffer)[:0], l.eventPrefix...), p.Message.Topic)
+	subject := topicSubject(append(append((*buffer)[:0], l.prefix...), kindOfSubject(p)...), p.Message.Topic)
 	body, err := e.append(subject, p.Message)
 	*buffer = body[:0]
 	if err != nil {
 		n.drop(dropUnencodable, 1)
 		return notForCluster
 	}
-	return n.send(&nats.Msg{Subject: string(subject), Data: body[len(subject):]})
+	msg := nats.Msg{Subject: string(subject), Data: body[len(subject):]}
+	if p.Retain != router.RetainNothing {
+		msg.Reply = n.nodeSubject(n.id) + ".kept"
+	}
+	return n.send(&msg)
+}
+
+// Kinds of subjects of topics. What changes what is retained goes to every node, and is
+// kept by JetStream: of each topic the last for everybody, and the last for some.
+const (
+	subjectEvent       = "e."
+	subjectRetained    = "r."
+	subjectRetainedFor = "l."
+)
+
+func kindOfSubject(p *router.Publication) string {
+	switch {
+	case p.Retain == router.RetainNothing:
+		return subjectEvent
+	case p.Message.Options.Listed():
+		return subjectRetainedFor
+	}
+	return subjectRetained
 }
 
 // buffers hold messages until nats.go has copied them.
@@ -72,7 +95,7 @@ var (
 
 // send hands a message to NATS, which copies it.
 func (n *Node) send(m *nats.Msg) *wamp.Refusal {
-	if int64(len(m.Data)+len(m.Header.Get(realmHeader))+64) > n.conn.MaxPayload() {
+	if int64(len(m.Data)) > n.conn.MaxPayload() {
 		n.drop(dropTooLarge, 1)
 		return tooLarge
 	}
@@ -123,7 +146,7 @@ func (l *link) Interest(match wamp.Match, topic wamp.URI, more bool) {
 // subscribe asks NATS for what an interest is about. l.mu is held.
 func (l *link) subscribe(key interestKey, i *interest) {
 	var err error
-	i.subscription, err = l.node.conn.ChanSubscribe(interestSubject(l.eventPrefix, key.match, key.topic), l.node.events.arrived)
+	i.subscription, err = l.node.conn.ChanSubscribe(interestSubject(l.prefix+subjectEvent, key.match, key.topic), l.node.events.arrived)
 	if err != nil {
 		l.node.o.Logger.Error("cannot subscribe to what other nodes publish", "error", err)
 	}
@@ -136,6 +159,12 @@ func (l *link) start() {
 	for key, i := range l.interests {
 		if i.subscription == nil {
 			l.subscribe(key, i)
+		}
+	}
+	for i, kind := range []string{subjectRetained, subjectRetainedFor} {
+		var err error
+		if l.retaining[i], err = l.node.conn.ChanSubscribe(l.prefix+kind+">", l.node.events.arrived); err != nil {
+			l.node.o.Logger.Error("cannot subscribe to what other nodes retain", "error", err)
 		}
 	}
 }
@@ -178,14 +207,8 @@ func (f *flusher) flush(conn *nats.Conn, limit time.Duration) {
 
 // linkOf returns the realm that the subject of an event is of.
 func (n *Node) linkOf(subject string) *link {
-	rest := strings.TrimPrefix(subject, n.o.Subject+".")
-	realm, _, _ := strings.Cut(rest, ".")
-	for _, l := range n.realms {
-		if l.eventPrefix == n.o.Subject+"."+realm+".e." {
-			return l
-		}
-	}
-	return nil
+	realm, _, _ := strings.Cut(strings.TrimPrefix(subject, n.o.Subject+"."), ".")
+	return n.byToken[realm]
 }
 
 func (l *link) routeEvent(in *router.Inbound, e *envelope, m wamp.Message) {
@@ -194,7 +217,7 @@ func (l *link) routeEvent(in *router.Inbound, e *envelope, m wamp.Message) {
 		l.node.drop(dropUnknown, 1)
 		return
 	}
-	in.Publish(l.realm, &router.Publication{Publisher: e.peer, ID: e.publication, Disclose: e.disclose, Trust: e.trust, Message: publish})
+	in.Publish(l.realm, e.publicationOf(publish))
 }
 
 // Send implements router.ClusterLink.
@@ -205,7 +228,7 @@ func (l *link) Send(node string, m *router.RemoteMessage) *wamp.Refusal {
 		return router.ClusterUnavailable
 	}
 	e := envelope{kind: kindCall, origin: n.id, sequence: n.sequence.Add(1), peer: m.From,
-		procedure: m.Procedure, callee: m.Callee, more: m.More}
+		realm: l.realm.Name(), procedure: m.Procedure, callee: m.Callee, more: m.More}
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	body, err := e.append((*buffer)[:0], m.Message)
@@ -214,5 +237,5 @@ func (l *link) Send(node string, m *router.RemoteMessage) *wamp.Refusal {
 		n.drop(dropUnencodable, 1)
 		return notForCluster
 	}
-	return n.send(&nats.Msg{Subject: n.nodeSubject(node), Data: body, Header: nats.Header{realmHeader: []string{l.realm.Name()}}})
+	return n.send(&nats.Msg{Subject: n.nodeSubject(node), Data: body})
 }

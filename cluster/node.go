@@ -20,14 +20,15 @@ import (
 // Node is one node of a cluster: the router.Cluster of one router. Its methods may be
 // called concurrently.
 type Node struct {
-	o      Options
-	id     string // made at each start
-	conn   *nats.Conn
-	js     jetstream.JetStream
-	realms map[string]*link
-	router *router.Router
-	events *inbox
-	calls  *inbox
+	o       Options
+	id      string // made at each start
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	realms  map[string]*link
+	byToken map[string]*link // by the token of subjects that stands for the realm
+	router  *router.Router
+	events  *inbox
+	calls   *inbox
 
 	sequence    atomic.Uint64
 	incarnation atomic.Uint64 // goes up when calls with other nodes were given up
@@ -68,7 +69,7 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		o: o, id: rand.Text()[:16], realms: make(map[string]*link), members: make(map[string]*member),
+		o: o, id: rand.Text()[:16], realms: make(map[string]*link), byToken: make(map[string]*link), members: make(map[string]*member),
 		lost: make(chan struct{}, 1), stop: make(chan struct{}), questions: make(chan struct{}, maxQuestions),
 	}
 	n.directory.init()
@@ -103,9 +104,9 @@ func joinServers(servers []string) string {
 
 // Join implements router.Cluster.
 func (n *Node) Join(local *router.ClusterRealm) router.ClusterLink {
-	l := &link{node: n, realm: local, interests: make(map[interestKey]*interest),
-		eventPrefix: n.o.Subject + "." + string(token(nil, local.Name())) + ".e."}
-	n.realms[local.Name()] = l
+	realm := string(token(nil, local.Name()))
+	l := &link{node: n, realm: local, interests: make(map[interestKey]*interest), prefix: n.o.Subject + "." + realm + "."}
+	n.realms[local.Name()], n.byToken[realm] = l, l
 	return l
 }
 
@@ -143,6 +144,9 @@ func (n *Node) open(ctx context.Context) error {
 	if _, err := n.conn.Subscribe(n.nodeSubject(n.id)+".ask", n.answer); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
+	if _, err := n.conn.Subscribe(n.nodeSubject(n.id)+".kept", n.kept); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
 	if err := n.resync(ctx); err != nil {
 		return err
 	}
@@ -176,7 +180,10 @@ func (n *Node) resync(ctx context.Context) error {
 	if err := n.watchNodes(ctx, nodes); err != nil {
 		return err
 	}
-	return n.directory.watch(ctx, n, registrations)
+	if err := n.directory.watch(ctx, n, registrations); err != nil {
+		return err
+	}
+	return n.takeOverRetained(ctx)
 }
 
 // appear shows the others that this node lives, and waits until they know. What they
@@ -557,14 +564,11 @@ func (n *Node) routeCalls(batch []*nats.Msg) {
 	for _, msg := range batch {
 		n.received(msg)
 		e, m, err := d.decode(msg.Data)
-		l := n.realms[msg.Header.Get(realmHeader)]
-		if err != nil || l == nil {
+		if err != nil || n.realms[e.realm] == nil {
 			n.drop(dropUnknown, 1)
 			continue
 		}
+		l := n.realms[e.realm]
 		in.Receive(l.realm, e.origin, e.remoteMessage(m))
 	}
 }
-
-// realmHeader names the realm of a message of a call.
-const realmHeader = "Realm"

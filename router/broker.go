@@ -93,14 +93,20 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
 	}
 	publication := wamp.RandomID()
-	if refusal := b.publishToCluster(from, m, publication, disclose); refusal != nil {
+	br.fillEvent(b, from, m, publication, disclose)
+	var keep *keeping
+	if m.Options.Retain == wamp.True && from.realm.retained != nil {
+		k := from.realm.retained.prepare(&b.event, m, from.peer.Session)
+		keep = &k
+	}
+	if refusal := b.publishToCluster(from, m, publication, disclose, keep); refusal != nil {
 		if told { // nobody has got it
 			return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
 		}
 		b.dropped(from, refusal)
+		keep = nil // all nodes retain the same
 	}
-	br.fillEvent(b, from, m, publication, disclose)
-	deliveries := br.deliverEvent(b, from, m)
+	deliveries := br.deliverEvent(b, from, m, keep)
 	if told {
 		b.send(from, &wamp.Published{Request: m.Request, Publication: publication})
 	}
@@ -122,14 +128,12 @@ func (br *broker) fillEvent(b *batch, from *session, m *wamp.Publish, publicatio
 }
 
 // deliverEvent delivers the batch's event to all subscriptions of its topic, records and
-// retains it, and returns how many sessions got it.
-func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish) (deliveries int) {
+// retains it (keep may be nil), and returns how many sessions got it.
+func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish, keep *keeping) (deliveries int) {
 	event := &b.event
 	b.retention = 0
-	if m.Options.Retain == wamp.True && from.realm.retained != nil {
-		if b.retention = from.realm.retained.set(event, m, from.peer.Session); b.retention == 0 {
-			b.dropped(from.realm.meta.service, notRetained)
-		}
+	if keep != nil {
+		b.retain(from.realm, keep)
 		br.find(b, m.Topic) // a session that subscribed too early to get it as a retained event gets it as any other
 	}
 	if b.listed = m.Options.Listed(); b.listed {
@@ -150,6 +154,14 @@ func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish) (delive
 	}
 	b.retention = 0
 	return deliveries
+}
+
+// retain retains an event, and tells if there was no room.
+func (b *batch) retain(m *realm, keep *keeping) {
+	var room bool
+	if b.retention, room = m.retained.set(keep); !room {
+		b.dropped(m.meta.service, notRetained)
+	}
 }
 
 // admit checks all that a PUBLISH must fulfil before anybody gets it, and finds

@@ -21,7 +21,8 @@ type Cluster interface {
 type ClusterLink interface {
 	// Node is this node's identity: a random text made when it was started.
 	Node() string
-	// Publish sends a publication to the nodes that have subscribers for its topic.
+	// Publish sends a publication to the nodes that have subscribers for its topic, or
+	// to all if it changes what is retained; then it is kept for those that come later.
 	// It does not keep p or what p refers to.
 	Publish(p *Publication) *wamp.Refusal
 	// Interest says that this node has one more subscriber under (match, topic), or
@@ -50,7 +51,11 @@ type Publication struct {
 	ID        wamp.ID
 	Disclose  bool
 	Trust     wamp.Trust
-	Message   *wamp.Publish
+	// Retain is what it does to what is retained of its topic. Stamp orders those that
+	// do something: the publication of a topic with the highest stamp is the last.
+	Retain  Retention
+	Stamp   uint64
+	Message *wamp.Publish
 }
 
 // RemoteMessage is a message of a call between the caller's node and the callee's.
@@ -118,6 +123,15 @@ type ClusterRealm struct {
 // Name returns the realm's name.
 func (c *ClusterRealm) Name() string { return c.realm.name }
 
+// Retained returns the bounds of what the realm retains, or nil if it retains nothing.
+func (c *ClusterRealm) Retained() *RetainedLimits {
+	if c.realm.retained == nil {
+		return nil
+	}
+	limits := c.realm.retained.limits
+	return &limits
+}
+
 // Inbound routes messages that came from other nodes, in batches: Publish and Receive
 // any number of times, then Flush. It belongs to one goroutine.
 type Inbound struct {
@@ -147,7 +161,13 @@ func (in *Inbound) Flush() {
 
 // Publish delivers a publication from another node to the subscribers of this one.
 func (in *Inbound) Publish(c *ClusterRealm, p *Publication) {
-	c.realm.broker.publishRemote(in.batch(), c.realm, p)
+	c.realm.broker.publishRemote(in.batch(), c.realm, p, true)
+}
+
+// Retain takes over what a publication did to what is retained. Nobody gets it as an
+// event: it is from before this node came, or may have been missed.
+func (in *Inbound) Retain(c *ClusterRealm, p *Publication) {
+	c.realm.broker.publishRemote(in.batch(), c.realm, p, false)
 }
 
 // Receive routes a message of a call that came from a node.

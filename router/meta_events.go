@@ -172,7 +172,7 @@ func (api *metaAPI) publish(b *batch, e *metaEvent) {
 	b.event = wamp.Event{Publication: wamp.RandomID(), Payload: e.payload}
 	b.lastPublish.routeKey = routeKey{}
 	api.realm.broker.find(b, e.topic)
-	_ = b.publishToCluster(api.service, m, b.event.Publication, false) // what can't be sent is counted by the link
+	_ = b.publishToCluster(api.service, m, b.event.Publication, false, nil) // what can't be sent is counted by the link
 	for _, sub := range b.lastPublish.matched {
 		b.makeRoom()
 		sub.deliver(b, api.service, m)

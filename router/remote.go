@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/blindfold-wamp/blindfold/router/eventstore"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -165,15 +166,16 @@ func (inv *invocation) assign(to *session) (pending, again bool) {
 }
 
 // publishRemote routes a publication from another node to the subscribers of this
-// one. The interceptors see it as the publisher's node's have: this node may have
+// one; or only retains it, if it is from before this node came. The interceptors see it as the publisher's node's have: this node may have
 // other rules.
-func (br *broker) publishRemote(b *batch, m *realm, p *Publication) {
+func (br *broker) publishRemote(b *batch, m *realm, p *Publication, deliver bool) {
 	from := &session{realm: m, router: b.router, peer: p.Publisher, trust: p.Trust}
 	from.peer.Realm = m.name
 	b.begin(from, p.Message.Topic, p.Message)
 	b.lastPublish.routeKey = routeKey{}
 	br.find(b, p.Message.Topic)
-	if len(b.lastPublish.matched) == 0 {
+	keeps := p.Retain != RetainNothing && m.retained != nil
+	if len(b.lastPublish.matched) == 0 && !keeps {
 		return
 	}
 	if refusal := b.intercepted(m); refusal != nil {
@@ -181,18 +183,28 @@ func (br *broker) publishRemote(b *batch, m *realm, p *Publication) {
 		return
 	}
 	br.fillEvent(b, from, p.Message, p.ID, p.Disclose)
-	b.routed(from, br.deliverEvent(b, from, p.Message))
+	var keep *keeping
+	if keeps {
+		keep = &keeping{p.Retain, retainedEvent{event: eventstore.New(&b.event, p.Message, p.Publisher.Session), stamp: p.Stamp}}
+	}
+	if deliver {
+		b.routed(from, br.deliverEvent(b, from, p.Message, keep))
+	} else if keep != nil {
+		b.retain(m, keep)
+	}
 }
 
-// publishToCluster sends a publication of this node to the others. told is whether the publisher
-// waits for an acknowledgement.
-func (b *batch) publishToCluster(from *session, m *wamp.Publish, publication wamp.ID, disclose bool) *wamp.Refusal {
+// publishToCluster sends a publication of this node to the others. keep may be nil.
+func (b *batch) publishToCluster(from *session, m *wamp.Publish, publication wamp.ID, disclose bool, keep *keeping) *wamp.Refusal {
 	link := from.realm.link
 	if link == nil {
 		return nil
 	}
-	return link.Publish(&Publication{Publisher: clusterPeer(&from.peer), ID: publication, Disclose: disclose,
-		Trust: from.trust, Message: m})
+	p := Publication{Publisher: clusterPeer(&from.peer), ID: publication, Disclose: disclose, Trust: from.trust, Message: m}
+	if keep != nil {
+		p.Retain, p.Stamp = keep.action, keep.stamp
+	}
+	return link.Publish(&p)
 }
 
 // invocationFrom gives a call that came from another node to one of the callees of

@@ -32,6 +32,7 @@ type retained struct {
 	topics map[wamp.URI]*retainedTopic
 	size   int
 	last   uint64 // retention: they are numbered from 1
+	stamp  uint64 // the highest that was drawn or seen
 }
 
 type retainedTopic struct {
@@ -41,7 +42,36 @@ type retainedTopic struct {
 
 type retainedEvent struct {
 	event     *eventstore.Event // nil: none
+	stamp     uint64
 	retention uint64
+}
+
+// after reports whether an event was published after another one. Nodes that see the
+// same events in another order agree on it.
+func (e *retainedEvent) after(other *retainedEvent) bool {
+	if e.stamp != other.stamp || other.event == nil {
+		return e.stamp > other.stamp || other.event == nil
+	}
+	return e.event.Event.Publication > other.event.Event.Publication
+}
+
+// Retention is what a publication does to what is retained of its topic.
+type Retention uint8
+
+const (
+	// RetainNothing leaves it as it is.
+	RetainNothing Retention = iota
+	// RetainThis puts the publication in its place.
+	RetainThis
+	// RetainNoMore removes it: the publication should have taken its place, and the
+	// publisher's node had no room.
+	RetainNoMore
+)
+
+// keeping is a publication that is to be retained.
+type keeping struct {
+	action Retention
+	retainedEvent
 }
 
 func newRetained(l *RetainedLimits) *retained {
@@ -54,31 +84,76 @@ func newRetained(l *RetainedLimits) *retained {
 	return &retained{limits: limits, topics: make(map[wamp.URI]*retainedTopic)}
 }
 
-// set retains an event, and returns the number of the retention, or 0 if there was no
-// room.
-func (r *retained) set(event *wamp.Event, m *wamp.Publish, from wamp.ID) (retention uint64) {
-	e := retainedEvent{event: eventstore.New(event, m, from)}
+// prepare makes what is to be retained of a publication of this node. Its stamp is
+// higher than all that this node has seen: what the publisher may know of came before.
+func (r *retained) prepare(event *wamp.Event, m *wamp.Publish, from wamp.ID) keeping {
+	k := keeping{RetainThis, retainedEvent{event: eventstore.New(event, m, from)}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.retention = r.last + 1
-	old := r.topics[m.Topic]
-	next := retainedTopic{unrestricted: e}
-	if m.Options.Listed() {
-		next = retainedTopic{restricted: e}
-		if old != nil {
-			next.unrestricted = old.unrestricted
-		}
+	r.stamp = max(r.stamp+1, uint64(k.event.At.UnixMilli())<<stampBits)
+	k.stamp = r.stamp
+	next, old := r.with(&k)
+	switch {
+	case r.room(next, old):
+	case old == nil:
+		k.action = RetainNothing
+	default:
+		k.action = RetainNoMore
 	}
-	grown := next.bytes() - old.bytes()
-	if old == nil && len(r.topics) >= r.limits.Topics || r.size+grown > r.limits.Bytes {
+	return k
+}
+
+// stampBits is how many bits of a stamp stand behind the milliseconds.
+const stampBits = 16
+
+// with is what becomes of a topic when an event is retained. r.mu is held.
+func (r *retained) with(k *keeping) (next, old *retainedTopic) {
+	old = r.topics[k.event.Event.Details.Topic]
+	next = new(retainedTopic)
+	if old != nil {
+		*next = *old
+	}
+	switch unrestricted := !k.event.Receivers.Listed(); {
+	case !k.after(&next.unrestricted):
+	case unrestricted && k.after(&next.restricted):
+		*next = retainedTopic{unrestricted: k.retainedEvent}
+	case unrestricted:
+		next.unrestricted = k.retainedEvent
+	case k.after(&next.restricted):
+		next.restricted = k.retainedEvent
+	}
+	return next, old
+}
+
+// room reports whether a topic may become another. r.mu is held.
+func (r *retained) room(next, old *retainedTopic) bool {
+	return (old != nil || len(r.topics) < r.limits.Topics) && r.size+next.bytes()-old.bytes() <= r.limits.Bytes
+}
+
+// set retains an event, or forgets what is retained of its topic. It returns the number
+// of the retention: 0 if the event is not retained, because another node has published
+// a later one. There may be no room.
+func (r *retained) set(k *keeping) (retention uint64, room bool) {
+	topic := k.event.Event.Details.Topic
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stamp = max(r.stamp, k.stamp)
+	k.retention = r.last + 1
+	next, old := r.with(k)
+	switch {
+	case k.action == RetainNothing:
+		return 0, false
+	case next.unrestricted.retention != k.retention && next.restricted.retention != k.retention:
+		return 0, true
+	case k.action == RetainNoMore, !r.room(next, old):
 		r.size -= old.bytes()
-		delete(r.topics, m.Topic)
-		return 0
+		delete(r.topics, topic)
+		return 0, false
 	}
-	r.size += grown
-	r.topics[m.Topic] = &next
-	r.last = e.retention
-	return r.last
+	r.size += next.bytes() - old.bytes()
+	r.topics[topic] = next
+	r.last = k.retention
+	return r.last, true
 }
 
 var notRetained = limitReached(wamp.LimitRetained, "the event is delivered, and not retained, nor is one before it: the realm retains as many, or bytes of them, as it may")

@@ -104,6 +104,12 @@ const lease = time.Second
 // startNode starts a node of a cluster.
 func startNode(t testing.TB, name string, servers []string, change ...func(*cluster.Options)) *node {
 	t.Helper()
+	return startNodeWith(t, name, servers, nil, change...)
+}
+
+// startNodeWith starts a node whose router is made with options.
+func startNodeWith(t testing.TB, name string, servers []string, options []routertest.Option, change ...func(*cluster.Options)) *node {
+	t.Helper()
 	o := cluster.Options{Servers: servers, Name: name, Lease: lease}
 	if os.Getenv("CLUSTER_LOG") != "" {
 		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", name)
@@ -116,7 +122,8 @@ func startNode(t testing.TB, name string, servers []string, change ...func(*clus
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = n.Close() })
-	w := routertest.NewWorld(t, routertest.WithRouter(func(c *router.Config) { c.Cluster = n }), routertest.WithRoles(t))
+	options = append([]routertest.Option{routertest.WithRouter(func(c *router.Config) { c.Cluster = n }), routertest.WithRoles(t)}, options...)
+	w := routertest.NewWorld(t, options...)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := n.Start(ctx, w.Router); err != nil {
