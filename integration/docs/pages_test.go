@@ -62,11 +62,13 @@ func TestDocsConfigurations(t *testing.T) {
 	if len(configs) < 3 {
 		t.Fatalf("only %d configurations are shown", len(configs))
 	}
-	shipped, err := os.ReadFile("../../deploy/router.yaml")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"deploy/router.yaml", "deploy/cluster/blindfold.yaml"} {
+		shipped, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		configs[name] = string(shipped)
 	}
-	configs["deploy/router.yaml"] = string(shipped)
 	dir := t.TempDir()
 	cert, key := selfSigned(t)
 	for name, content := range map[string][]byte{"cert.pem": cert, "key.pem": key, "order.schema.json": []byte(`{"type": "object"}`)} {
