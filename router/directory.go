@@ -250,24 +250,13 @@ func (c *ClusterRealm) localCallee(b *batch, reg *registration, callee *Callee) 
 	if s == nil {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.registrations[reg.id] != nil {
-		s.registrations[reg.id] = reg // another one, if the entry was gone in between
+	p, holds := c.hold(s, reg)
+	if p == nil {
+		if !holds {
+			return nil
+		}
 		return s
 	}
-	p := c.realm.remote.registeringOf(s)
-	if s.left || p == nil || wamp.ID(p.entry.Load()) != reg.id {
-		return nil
-	}
-	if p.refused = overLimit(len(s.registrations), s.router.limits().Registrations, tooManyRegistrations); p.refused != nil {
-		return nil
-	}
-	c.realm.remote.takeRegistering(s)
-	if s.registrations == nil {
-		s.registrations = make(map[wamp.ID]*registration)
-	}
-	s.registrations[reg.id] = reg
 	events := c.realm.meta.events
 	if len(*reg.callees.Load()) == 0 {
 		events.enqueue(onRegistrationCreate, uint64(s.peer.Session), reg.describe())
@@ -275,6 +264,30 @@ func (c *ClusterRealm) localCallee(b *batch, reg *registration, callee *Callee) 
 	events.enqueue(onRegister, uint64(s.peer.Session), uint64(reg.id))
 	b.send(s, &wamp.Registered{Request: p.request, Registration: reg.id})
 	return s
+}
+
+// hold enters a registration into the table of a session that has asked for it, and
+// returns what it asked for. Without that, holds is whether the session has it already.
+func (c *ClusterRealm) hold(s *session, reg *registration) (asked *pendingRegister, holds bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.registrations[reg.id] != nil {
+		s.registrations[reg.id] = reg // another one, if the entry was gone in between
+		return nil, true
+	}
+	p := c.realm.remote.registeringOf(s)
+	if s.left || p == nil || wamp.ID(p.entry.Load()) != reg.id {
+		return nil, false
+	}
+	if p.refused = overLimit(len(s.registrations), s.router.limits().Registrations, tooManyRegistrations); p.refused != nil {
+		return nil, false
+	}
+	c.realm.remote.takeRegistering(s)
+	if s.registrations == nil {
+		s.registrations = make(map[wamp.ID]*registration)
+	}
+	s.registrations[reg.id] = reg
+	return p, true
 }
 
 func (s *session) holds(reg *registration) bool {
