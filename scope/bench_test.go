@@ -3,7 +3,6 @@
 package scope
 
 import (
-	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -15,52 +14,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// pair returns the sealers of an owner and of a member of a new scope.
-func pair(t testing.TB) (alice, bob *Sealer) {
-	a, err := NewIdentity("alice", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := NewIdentity("bob", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := NewOwner(a, realm, prefix)
-	if err := o.Add("bob", &b.Public, AllRights); err != nil {
-		t.Fatal(err)
-	}
-	sealerOf := func(id *Identity) (*Scope, *Sealer) {
-		// What was sealed before a receiver's start is refused, and a benchmark has no time to wait.
-		s, err := New(id, a.Key, realm, prefix, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.received.floor = 0
-		sealer, err := NewSealer(realm, s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s, sealer
-	}
-	sa, alice := sealerOf(a)
-	sb, bob := sealerOf(b)
-	err = o.Rotate(sa, func(bundle []byte) error {
-		_, err := sb.Accept(bundle)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return alice, bob
-}
-
-func payload256() []any {
-	data := make([]byte, 256)
-	rand.Read(data)
-	return []any{data}
-}
-
-// sealer is what the benchmarks compare.
+// anySealer is what the benchmarks compare.
 type anySealer interface {
 	Seal(on *wamp.Subject, args []any, kwargs map[string]any) (wamp.Attributes, []byte, bool, error)
 	Open(on *wamp.Subject, attrs *wamp.Attributes, payload []byte) ([]any, map[string]any, error)
@@ -157,35 +111,14 @@ func BenchmarkRotate(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			o, s := group(b, n)
 			var size int
+			from := processorTime(b)
 			for b.Loop() {
 				if err := o.Rotate(s, func(bundle []byte) error { size = len(bundle); return nil }); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(float64(size), "B/bundle")
+			b.ReportMetric(float64((processorTime(b)-from).Milliseconds())/float64(b.N), "cpu-ms/op")
 		})
 	}
-}
-
-// group returns a scope with n members.
-func group(t testing.TB, n int) (*Owner, *Scope) {
-	a, err := NewIdentity("alice", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := NewOwner(a, realm, prefix)
-	for i := 1; i < n; i++ {
-		id, err := NewIdentity(fmt.Sprintf("member-%d", i), false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := o.Add(id.Name, &id.Public, AllRights); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s, err := New(a, a.Key, realm, prefix, Options{Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o, s
 }

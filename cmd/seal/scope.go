@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -249,14 +248,12 @@ func (o *scopeCommand) openOwn() (s *scope.Scope, list *scope.Owner, unlock func
 	switch {
 	case err != nil:
 		return fail(err)
-	case lock == nil && runtime.GOOS != "windows":
+	case lock == nil:
 		return fail(errors.New("another command is changing this scope"))
 	}
 	list, err = scope.LoadOwner(o.path(s, ".owner"))
 	if err != nil {
-		if lock != nil {
-			_ = lock.Close()
-		}
+		_ = lock.Close()
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("this identity has no scope %s in realm %s; make it with: seal scope create %s",
 				printable(string(o.prefix)), printable(o.realm), printable(string(o.prefix)))
@@ -265,9 +262,7 @@ func (o *scopeCommand) openOwn() (s *scope.Scope, list *scope.Owner, unlock func
 	}
 	return s, list, func() {
 		_ = s.Close()
-		if lock != nil {
-			_ = lock.Close()
-		}
+		_ = lock.Close()
 	}, nil
 }
 
