@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"rsc.io/qr"
 
@@ -270,7 +271,7 @@ func (e *cli) verifyContact(c *scope.Contacts, path string, args []string) error
 	} else if strings.Join(strings.Fields(given), "") != digits {
 		return keyError(fmt.Errorf("the digits of %s are %s: somebody has exchanged the line, or a digit is wrong", k.Name, k.Digits()))
 	}
-	if err := c.Verify(k.Name, now()); err != nil {
+	if err := c.Verify(k.Name, time.Now()); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.stderr, "%s is verified\n", k.Name)

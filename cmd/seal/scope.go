@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,8 +19,6 @@ import (
 	"github.com/blindfold-wamp/blindfold/scope"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
-
-var now = time.Now
 
 const scopeUsage = `usage: seal scope create PREFIX [OPTIONS]
        seal scope add PREFIX LINE|CONTACT... [OPTIONS]
@@ -92,7 +92,7 @@ func runScope(ctx context.Context, e *cli, args []string) error {
 	o.cli = e
 	f := e.flags(func(f *flag.FlagSet) {
 		o.options.home.add(f)
-		f.StringVar(&o.url, "url", defaultsTo(os.Getenv("SEAL_URL"), defaultURL), "")
+		f.StringVar(&o.url, "url", cmp.Or(os.Getenv("SEAL_URL"), defaultURL), "")
 		o.options.addJoin(f)
 		f.StringVar(&o.serializer, "serializer", "json", "")
 		f.DurationVar(&o.timeout, "timeout", 10*time.Second, "")
@@ -131,13 +131,6 @@ func runScope(ctx context.Context, e *cli, args []string) error {
 		return o.own(ctx, verb, rest[1:])
 	}
 	return o.look(verb)
-}
-
-func defaultsTo(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 // open opens the scope of that owner.
@@ -457,9 +450,9 @@ func (o *scopeCommand) leave(s *scope.Scope) error {
 	return nil
 }
 
-func (o *scopeCommand) nameOf(m *scope.Manifest, key []byte) string {
+func (o *scopeCommand) nameOf(m *scope.Manifest, key ed25519.PublicKey) string {
 	for _, one := range m.Members {
-		if one.Key.Equal(publicKey(key)) {
+		if one.Key.Equal(key) {
 			return one.Name
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,8 +15,6 @@ import (
 	"github.com/blindfold-wamp/blindfold/scope"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
-
-func publicKey(key []byte) ed25519.PublicKey { return key }
 
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
