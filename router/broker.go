@@ -19,25 +19,25 @@ type broker struct {
 	byID   sync.Map // wamp.ID -> *subscription
 }
 
-// subscription is one topic or pattern and the sessions that want it. It exists
-// as long as it has members, or as the realm does if it has a history.
+// subscription is one topic or pattern and its subscribers. It exists as long as it has
+// members; one with a history exists as long as the realm.
 type subscription struct {
 	id      wamp.ID
 	uri     wamp.URI
 	match   wamp.Match
 	created time.Time
 
-	// mu is held for reading while an event is put into the members' outboxes
-	// (which never blocks), and for writing while a member comes or goes; so
-	// SUBSCRIBED, which is put under it, comes before the first EVENT.
+	// mu is held for reading while an event is put into the members' send queues (which
+	// never blocks), and for writing while a member is added or removed. SUBSCRIBED is
+	// put under it, too, so it precedes the first EVENT.
 	mu      sync.RWMutex
 	members []*member
 
 	history *history // of its events; nil if none is configured
 }
 
-// newSubscription makes a subscription without members. In a cluster all nodes give it
-// the same id.
+// newSubscription makes a subscription without members. In a cluster, its id is derived
+// from realm, match and URI, so that all nodes give it the same one.
 func (m *realm) newSubscription(uri wamp.URI, match wamp.Match) *subscription {
 	id := wamp.RandomID()
 	if m.link != nil {
@@ -47,18 +47,18 @@ func (m *realm) newSubscription(uri wamp.URI, match wamp.Match) *subscription {
 	return &subscription{id: id, uri: uri, match: match, created: time.Now()}
 }
 
-// member is one session's part in a subscription.
+// member is one session's membership in a subscription.
 type member struct {
 	session      *session
 	subscription *subscription
-	index        int // its place in subscription.members
-	// replayed is the retention up to which it got what was retained, when it
-	// subscribed: it must not get that once more as it is published.
+	index        int // its index in subscription.members
+	// replayed is the last retention that the session got as retained events when it
+	// subscribed. It must not get those again as they are published.
 	replayed uint64
 }
 
-// subscriptionSet are the parts that one session has in subscriptions, in the order of
-// their ids. Most sessions have a few, and a map costs some 200 bytes.
+// subscriptionSet is one session's memberships, ordered by subscription id. Most
+// sessions have a few, and a map would cost some 200 bytes.
 type subscriptionSet []*member
 
 func (h subscriptionSet) search(id wamp.ID) (at int, found bool) {
@@ -87,10 +87,10 @@ func newBroker() *broker { return &broker{topics: uriindex.New[*subscription]()}
 // publish routes a PUBLISH to the subscribers of its topic.
 func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusal {
 	b.begin(from, m.Topic, m)
-	told := m.Options.Acknowledge == wamp.True
+	acknowledge := m.Options.Acknowledge == wamp.True
 	disclose, refusal := br.admit(b, from, m)
 	if refusal != nil {
-		return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
+		return from.refuse(b, wamp.TypePublish, m.Request, acknowledge, refusal)
 	}
 	publication := wamp.RandomID()
 	br.fillEvent(b, from, m, publication, disclose)
@@ -100,21 +100,21 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 		keep = &k
 	}
 	if refusal := b.publishToCluster(from, m, publication, disclose, keep); refusal != nil {
-		if told { // nobody has got it
-			return from.refuse(b, wamp.TypePublish, m.Request, told, refusal)
+		if acknowledge { // it has been delivered to nobody
+			return from.refuse(b, wamp.TypePublish, m.Request, acknowledge, refusal)
 		}
 		b.dropped(from, refusal)
 		keep = nil // all nodes retain the same
 	}
 	deliveries := br.deliverEvent(b, from, m, keep)
-	if told {
+	if acknowledge {
 		b.send(from, &wamp.Published{Request: m.Request, Publication: publication})
 	}
 	b.routed(from, deliveries)
 	return nil
 }
 
-// fillEvent makes the batch's event of a PUBLISH.
+// fillEvent fills the batch's EVENT from a PUBLISH.
 func (br *broker) fillEvent(b *batch, from *session, m *wamp.Publish, publication wamp.ID, disclose bool) {
 	event := &b.event
 	event.Publication = publication
@@ -127,8 +127,9 @@ func (br *broker) fillEvent(b *batch, from *session, m *wamp.Publish, publicatio
 	}
 }
 
-// deliverEvent delivers the batch's event to all subscriptions of its topic, records and
-// retains it (keep may be nil), and returns how many sessions got it.
+// deliverEvent delivers the batch's EVENT to all subscriptions of its topic, stores it
+// in their histories, retains it (keep may be nil), and returns how many sessions got
+// it.
 func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish, keep *keeping) (deliveries int) {
 	event := &b.event
 	b.retention = 0
@@ -142,7 +143,7 @@ func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish, keep *k
 	}
 	for i, sub := range b.lastPublish.matched {
 		if i > 0 {
-			b.makeRoom() // a session with several subscriptions that match gets the event as often
+			b.makeRoom() // a session gets the event once for each of its subscriptions that match
 		}
 		if sub.history != nil {
 			sub.history.record(event, m, from.peer.Session)
@@ -190,13 +191,13 @@ func (br *broker) admit(b *batch, from *session, m *wamp.Publish) (disclose bool
 	return published.disclose || m.Options.DiscloseMe == wamp.True, b.intercepted(from.realm)
 }
 
-// find looks up the subscriptions of a topic, for the batch to keep.
+// find looks up the subscriptions of a topic and stores them in the batch.
 func (br *broker) find(b *batch, topic wamp.URI) {
 	b.lastPublish.matched = br.topics.All(b.lastPublish.matched[:0], topic)
 }
 
-// deliver puts the batch's event into the outboxes of the subscription's
-// members that are to have it, and returns how many there are.
+// deliver puts the batch's EVENT into the send queues of the members that are to get
+// it, and returns how many these are.
 func (sub *subscription) deliver(b *batch, from *session, m *wamp.Publish) (deliveries int) {
 	b.resetEncodings()
 	b.event.Subscription = sub.id
@@ -223,8 +224,8 @@ func (sub *subscription) deliver(b *batch, from *session, m *wamp.Publish) (deli
 	return deliveries
 }
 
-// subscribe adds a session to a subscription, which it makes if need be.
-// Subscribing again yields the same subscription.
+// subscribe adds a session to a subscription, which is created if there is none.
+// Subscribing again returns the same subscription.
 func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refusal {
 	b.begin(s, m.Topic, m)
 	hooks := s.realm.hooks.Load()
@@ -235,7 +236,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	events := s.realm.meta.events.forURI(m.Topic, onSubscriptionCreate, onSubscribe)
 	link := s.realm.link
 	if link != nil {
-		b.flush() // what follows may take a while
+		b.flush() // as Interest may block for a while
 		link.Interest(match, m.Topic, true)
 	}
 	var id wamp.ID
@@ -284,7 +285,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 	}
 	b.routed(s, 0)
 	s.realm.meta.events.publish(b, s)
-	if s.realm.hooks.Load() != hooks { // Reload may have looked at the session before
+	if s.realm.hooks.Load() != hooks { // Reload may have checked the session before it had this
 		s.revokeForbidden(b)
 	}
 	return nil
@@ -302,8 +303,8 @@ func (br *broker) subscribable(b *batch, s *session, m *wamp.Subscribe) (wamp.Ma
 	return match, refusal
 }
 
-// add makes a session a member, if it is not one already, that gets what is retained up
-// to a retention. sub.mu is held.
+// add adds a session as a member, if it is not one already. retention is the last
+// retention that the session gets as retained events. sub.mu is held.
 func (sub *subscription) add(s *session, retention uint64) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -339,10 +340,11 @@ func (br *broker) unsubscribe(b *batch, s *session, m *wamp.Unsubscribe) *wamp.R
 }
 
 var noSuchSubscription = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription,
-	Text: "this session holds no subscription of that id"}
+	Text: "the session has no subscription with this id"}
 
-// remove takes a member out of its subscription, and the subscription out of
-// the broker if it was the last. It notes events; the caller publishes them. It reports false if it was out already.
+// remove removes a member from its subscription, and the subscription if it was the
+// last. It reports false if it had been removed already. It queues meta events; the
+// caller publishes them.
 func (br *broker) remove(me *member) (removed bool) {
 	sub, s := me.subscription, me.session
 	s.mu.Lock()
@@ -377,7 +379,7 @@ func (br *broker) remove(me *member) (removed bool) {
 	return true
 }
 
-// leave removes a session that is gone from all its subscriptions.
+// leave removes a session that has ended from all its subscriptions.
 func (br *broker) leave(b *batch, s *session) {
 	s.mu.Lock()
 	members := slices.Clone(s.subscriptions)

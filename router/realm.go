@@ -10,47 +10,46 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// RealmConfig is one realm: a routing domain of its own.
+// RealmConfig configures one realm: a routing domain of its own.
 type RealmConfig struct {
 	Name string
-	// Authenticators decide who comes in. A client is asked for the first
-	// method of its own list that is served here. Without any, nobody comes in;
-	// see Anonymous.
+	// Authenticators identify clients. The first method in the client's list that an
+	// authenticator here serves is used. Without authenticators, nobody can join; see
+	// Anonymous.
 	Authenticators []Authenticator
 	// Authorizers decide what a session may do; all must agree. Without any,
 	// everything is allowed.
 	Authorizers []Authorizer
 	// Interceptors see every message that is routed, in this order.
 	Interceptors []Interceptor
-	// ReservedProcedures are those that the authenticators and authorizers call (see
-	// Local). Registering and calling them needs an explicit permission
-	// (Decision.Explicit), force_reregister is refused, and calls of them go to exact
-	// registrations only.
+	// ReservedProcedures are the procedures that the authenticators and authorizers
+	// call (see Local). Registering and calling them needs an explicit permission
+	// (Decision.Explicit), force_reregister is refused, and only exact registrations
+	// answer them.
 	ReservedProcedures []wamp.URI
 
-	// NoMeta turns the meta API off: procedures that tell about sessions,
-	// subscriptions and registrations, and their events. What the fields below
-	// configure keeps the procedures that it needs.
+	// NoMeta turns the meta API off: procedures about sessions, subscriptions and
+	// registrations, and their events. Procedures of the features that the fields below
+	// configure stay.
 	NoMeta bool
-	// TrustLevels are the levels of trust in what sessions of a role publish and
-	// call (WAMP, "Publication Trust Levels", "Call Trust Levels"). Roles that are
-	// not named have none.
+	// TrustLevels are the trust levels of publications and calls, by authrole (WAMP,
+	// "Publication Trust Levels", "Call Trust Levels"). Other roles have none.
 	TrustLevels map[string]uint64
-	// History are the events to remember, and HistoryStore is where: in memory if it
-	// is nil. The router closes the store with itself, or if New fails.
+	// History says which events to store, and HistoryStore where; nil is memory. The
+	// router closes the store when it is closed, or if New fails.
 	History      []HistoryRule
 	HistoryStore eventstore.Store
-	// Retained allows events to be retained, up to its limits; nil doesn't.
+	// Retained enables event retention, within these limits; nil disables it.
 	Retained *RetainedLimits
-	// Testaments allows sessions to leave some, up to its limits; nil doesn't.
+	// Testaments enables testaments, within these limits; nil disables them.
 	Testaments *TestamentLimits
 }
 
-// realm is a routing domain at work.
+// realm is the routing domain that a RealmConfig describes.
 type realm struct {
 	name         string
 	hooks        atomic.Pointer[hooks]
-	features     wamp.Roles // announced in WELCOME, beside those of plugins
+	features     wamp.Roles // announced in WELCOME, together with those of interceptors
 	broker       *broker
 	dealer       *dealer
 	meta         *metaAPI
@@ -58,13 +57,13 @@ type realm struct {
 	retained     *retained // nil: not allowed
 	testaments   TestamentLimits
 	historyStore eventstore.Store
-	link         ClusterLink  // nil: this router is alone
+	link         ClusterLink  // nil: a single node
 	remote       *remoteTable // nil: the same
 	log          *slog.Logger
 
 	mu       sync.Mutex
 	sessions map[wamp.ID]*session
-	left     sync.Cond // signalled when a session has been withdrawn; its L is mu
+	left     sync.Cond // signalled by markRemoved; its L is mu
 }
 
 func newRealm(c RealmConfig, r *Router, cluster Cluster) (*realm, error) {
@@ -118,9 +117,9 @@ func (m *realm) addFeatures(c *RealmConfig) {
 	add(!c.NoMeta, broker, wamp.SessionMetaAPI)
 	add(!c.NoMeta, dealer, wamp.SessionMetaAPI)
 	add(!c.NoMeta, broker, wamp.SubscriptionMetaAPI)
-	add(true, broker, wamp.SubscriptionRevocation) // by a reload, at least
+	add(true, broker, wamp.SubscriptionRevocation) // at least by a reload
 	add(!c.NoMeta, dealer, wamp.RegistrationMetaAPI)
-	add(true, dealer, wamp.RegistrationRevocation) // by force_reregister, at least
+	add(true, dealer, wamp.RegistrationRevocation) // at least by force_reregister
 	add(len(c.TrustLevels) > 0, broker, wamp.PublicationTrustlevels)
 	add(len(c.TrustLevels) > 0, dealer, wamp.CallTrustlevels)
 	add(len(c.History) > 0, broker, wamp.EventHistory)
@@ -128,7 +127,7 @@ func (m *realm) addFeatures(c *RealmConfig) {
 	add(c.Testaments != nil, dealer, wamp.TestamentMetaAPI)
 }
 
-// trustIn is the level of trust in sessions of a role.
+// trustIn returns the trust level of a role.
 func (m *realm) trustIn(role string) wamp.Trust {
 	if level, ok := m.trust[role]; ok {
 		return wamp.TrustLevel(level)
@@ -136,14 +135,14 @@ func (m *realm) trustIn(role string) wamp.Trust {
 	return 0
 }
 
-// session returns the session of that id, or nil.
+// session returns the session with that id, or nil.
 func (m *realm) session(id wamp.ID) *session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.sessions[id]
 }
 
-// addenters a session, under an id that no other has.
+// add adds a session. If its id is taken, the session gets another one.
 func (m *realm) add(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,7 +158,7 @@ func (m *realm) remove(s *session) {
 	delete(m.sessions, s.peer.Session)
 }
 
-// markRemoved says that a session has been withdrawn from everything.
+// markRemoved records that a session has been removed from all tables.
 func (m *realm) markRemoved(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -167,7 +166,7 @@ func (m *realm) markRemoved(s *session) {
 	m.left.Broadcast()
 }
 
-// awaitRemoval waits for withdrawn.
+// awaitRemoval waits until markRemoved has been called for s.
 func (m *realm) awaitRemoval(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -176,7 +175,7 @@ func (m *realm) awaitRemoval(s *session) {
 	}
 }
 
-// allSessions returns the sessions of this moment.
+// allSessions returns the current sessions.
 func (m *realm) allSessions() []*session {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,13 +1,12 @@
-// Package router is a WAMP router: realms, sessions, a broker and a dealer. It
-// opens no sockets: package transport makes the connections that Accept turns
-// into sessions.
+// Package router is a WAMP router: realms, sessions, a broker and a dealer. It opens no
+// sockets: package transport accepts connections, and Accept turns them into sessions.
 //
-// A message's way: session.serve reads it, session.message hands it by its type
-// to broker.publish or dealer.call and their like, which ask the interceptors,
-// find its receivers, and put it into their outboxes (batch.deliver, outbox.put);
-// at the end of the read batch batch.flush writes these out. All of it happens on
-// the goroutine that reads from the sender. A payload passes as the bytes that
-// came off the wire.
+// The path of a message: session.serve reads it. session.message passes it, by its
+// type, to broker.publish, dealer.call or a similar method. That method asks the
+// interceptors, finds the receivers and puts a frame into the send queue of each
+// (batch.deliver, sendqueue.Queue.Put). At the end of the read batch, batch.flush
+// writes the queues out. All of this happens on the goroutine that reads from the
+// sender. A payload is passed on as the bytes that came off the wire.
 package router
 
 import (
@@ -24,17 +23,17 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// Config is what a router is made of.
+// Config configures a router.
 type Config struct {
 	Realms    []RealmConfig
 	Observers []Observer
 	Limits    Limits
-	// Logger gets what no observer is told: failing plugins, lost connections.
+	// Logger gets what observers do not see: failing hooks, lost connections.
 	// Default: nothing is logged.
 	Logger *slog.Logger
-	// Cluster connects the realms to those of other nodes; nil: the router is alone.
+	// Cluster connects the realms to those of other nodes; nil: a single node.
 	Cluster Cluster
-	// Agent is announced in WELCOME. Default "blindfold".
+	// Agent is sent in WELCOME.Details.agent. Default "blindfold".
 	Agent string
 }
 
@@ -46,7 +45,7 @@ type Router struct {
 	observers     []Observer
 	currentLimits atomic.Pointer[limitsInForce]
 	shedding      sync.Mutex
-	queued        atomic.Int64 // bytes that wait for all sessions, see outbox.account
+	queued        atomic.Int64 // bytes waiting in all send queues; sendqueue.Queue.Total
 	log           *slog.Logger
 	agent         string
 	timeouts      *timeouts
@@ -93,10 +92,10 @@ func New(c Config) (*Router, error) {
 	return r, nil
 }
 
-// Accept takes over a connection, serves it from its HELLO to its end, and closes
-// it. It returns as soon as there is a session, or will be none. It is the Handle
-// of a transport.Server. A session that the router has ended is kept connected a
-// little longer than it is one, so that its client can read why.
+// Accept takes over a connection, serves it from HELLO to its end, and closes it. It
+// returns once the session has been established or refused. It is the Handle of a
+// transport.Server. When the router ends a session, the connection stays open a little
+// longer, so that the client can read the reason.
 func (r *Router) Accept(conn transport.Conn) {
 	if refusal := r.admit(); refusal != nil {
 		r.reject(&pendingConn{conn: conn}, refusal)
@@ -119,7 +118,7 @@ func (r *Router) Accept(conn transport.Conn) {
 	go s.run(w)
 }
 
-// deadline is when the connection must have a session.
+// deadline returns the time by which the connection must have a session.
 func (r *Router) deadline(conn transport.Conn) time.Time {
 	since := conn.Info().Since
 	if since.IsZero() {
@@ -134,7 +133,7 @@ func (r *Router) isClosing() bool {
 	return r.closing
 }
 
-// admit counts a connection in, if there is room for it.
+// admit counts a connection, or returns why it can't be served.
 func (r *Router) admit() *wamp.Refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,11 +159,11 @@ var (
 	shuttingDown = &wamp.Refusal{Reason: wamp.ReasonShutdown, URI: wamp.CloseSystemShutdown,
 		Text: "the router is shutting down"}
 	routerFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitSessions,
-		Text: "the router has as many sessions as it may"}
+		Text: "the router's limit of sessions is reached (limits.sessions): try again later"}
 )
 
-// reject ends a connection that has no session: ABORT, if its transport still
-// works, and close.
+// reject ends a connection that has no session: it sends ABORT, if the transport still
+// works, and closes.
 func (r *Router) reject(a *pendingConn, refusal *wamp.Refusal) {
 	conn := a.conn
 	r.notify(a.observation(Rejected, refusal))
@@ -188,8 +187,8 @@ func sendNow(conn transport.Conn, m wamp.Message, stall time.Duration) error {
 	return err
 }
 
-// Rejected tells the observers of a connection that was turned away before it
-// got here. It is the Rejected of a transport.Server.
+// Rejected tells the observers that the transport has turned a connection away before
+// Accept. It is the Rejected of a transport.Server.
 func (r *Router) Rejected(refusal *wamp.Refusal, from *transport.Info) {
 	r.notify(Observation{Kind: Rejected, Refusal: refusal, Connection: from})
 }
@@ -200,7 +199,7 @@ func (r *Router) notify(o Observation) {
 	}
 }
 
-// expire ends calls whose timeout has come.
+// expire ends calls whose timeout has passed.
 func (r *Router) expire(due []*invocation) {
 	b := r.newBatch()
 	defer b.end()
@@ -210,7 +209,7 @@ func (r *Router) expire(due []*invocation) {
 	}
 }
 
-// textPayload is the arguments of an ERROR of the router's own: its text.
+// textPayload returns the arguments of an ERROR that the router itself sends: its text.
 func (r *Router) textPayload(s wamp.Serializer, text string) wamp.Payload {
 	p, err := codec.EncodePayload(s, []any{text}, nil)
 	if err != nil {
@@ -219,7 +218,7 @@ func (r *Router) textPayload(s wamp.Serializer, text string) wamp.Payload {
 	return p
 }
 
-// Ready says why the router takes no sessions, or nil if it does.
+// Ready returns nil if the router takes new sessions, and otherwise why it does not.
 func (r *Router) Ready() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -232,8 +231,7 @@ func (r *Router) Ready() error {
 	return nil
 }
 
-// Sessions counts the connections that the router serves, from HELLO to their
-// end.
+// Sessions counts the connections that the router serves, from HELLO to their end.
 func (r *Router) Sessions() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -249,9 +247,9 @@ func (r *Router) Stats() []RealmStats {
 	return out
 }
 
-// Close ends the router: new connections are turned away, calls in flight may
-// finish until ctx ends, then all sessions are told GOODBYE
-// (wamp.close.system_shutdown), and Close returns when all are gone.
+// Close shuts the router down. New connections are rejected. Calls in flight may finish
+// until ctx ends. Then all sessions get GOODBYE (wamp.close.system_shutdown), and Close
+// returns when all of them have ended.
 func (r *Router) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closing = true

@@ -14,8 +14,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// session is one client's session, from WELCOME to its end. Its whole life is
-// the function live; its reading goroutine routes what it sends, inline.
+// session is a client's session, from WELCOME to its end. run is its whole life: one
+// goroutine reads and routes what the client sends.
 type session struct {
 	peer   wamp.Peer
 	realm  *realm
@@ -23,53 +23,54 @@ type session struct {
 	trust  wamp.Trust // of what it publishes and calls
 	out    sendqueue.Queue
 
-	// ending is set once GOODBYE or ABORT has been sent: what still comes from
-	// the client is read, and ignored, until it answers or is given up.
+	// ending is set once GOODBYE or ABORT has been sent. From then on, what the client
+	// sends is read and ignored, until it answers or the connection is closed.
 	ending        atomic.Bool
-	internal      bool        // a Local's: it needs no permission
-	warmupBatches uint8       // of messages that came, up to settling; only its reading goroutine uses it
-	leaveCalled   bool        // leave has been called; the same
-	removed       atomic.Bool // nobody reaches it any more
-	noEndEvents   atomic.Bool // its end is no event of the meta API, nor publishes testaments
+	internal      bool        // a Local's session: it needs no permission
+	warmupBatches uint8       // batches read so far, up to newSessionBatches; used by the reading goroutine only
+	leaveCalled   bool        // leave has been called; used by the reading goroutine only
+	removed       atomic.Bool // it is in no table any more
+	noEndEvents   atomic.Bool // its end publishes neither a meta event nor testaments
 
-	remote *remoteEnd // nil: a session of this node
+	remote *remoteEnd // nil for sessions of this node
 
-	ended atomic.Pointer[wamp.Refusal] // why it ended; nil: the connection did. See end
+	ended atomic.Pointer[wamp.Refusal] // why it ended; nil: the connection was lost. See end
 
-	testaments      *testaments // nil: none; only its reading goroutine uses them
-	lastCallRequest wamp.ID     // the highest CALL.Request so far; the same
+	testaments      *testaments // nil: none; used by the reading goroutine only
+	lastCallRequest wamp.ID     // the highest CALL.Request so far; used by the reading goroutine only
 	endedCalls      endedCalls
 
-	mu               sync.Mutex // guards what follows; no other session's is taken under it
-	left             bool       // nothing may be added any more: see withdraw
-	callBytes        int32      // bytes that are kept for its calls
+	mu               sync.Mutex // guards the fields below; never held together with another session's
+	left             bool       // nothing may be added any more: see removeFromRealm
+	callBytes        int32      // bytes charged for its calls: see invocation.chargeLocked
 	subscriptions    subscriptionSet
 	registrations    map[wamp.ID]*registration
-	calls            map[wamp.ID]*invocation // by CALL.Request, made by this session
-	invocations      map[wamp.ID]*invocation // by INVOCATION.Request, to be answered by this session
-	lastInvocationID wamp.ID                 // the INVOCATION.Request given out last
-	details          map[string]any          // by wamp.session.modify_details; replaced, not changed
+	calls            map[wamp.ID]*invocation // calls by this session, by CALL.Request
+	invocations      map[wamp.ID]*invocation // calls to this session, by INVOCATION.Request
+	lastInvocationID wamp.ID                 // the last INVOCATION.Request assigned
+	details          map[string]any          // set by wamp.session.modify_details; replaced, never changed
 }
 
-// newSessionBatches is how many batches of messages a session has sent when it is no longer
-// taken for one that has just come, says what it wants, and then waits.
+// newSessionBatches is how many batches make a session count as new: at first it
+// subscribes and registers, and then it usually goes idle.
 const newSessionBatches = 8
 
-// run is the session's life, from WELCOME to its end. Routing makes a goroutine's
-// stack grow to several times what waiting needs, and no stack shrinks as far as
-// that: so a session that is likely to wait goes on in a new goroutine.
+// run serves the session from WELCOME to its end. Routing grows the goroutine's stack,
+// and the runtime never shrinks it back to its initial size. So a session that is
+// likely to go idle continues on a new goroutine.
 func (s *session) run(w keepalive) {
 	if s.serve(&w) {
 		go s.run(w)
 		return
 	}
 	s.leave()
-	s.router.release() // what follows is the connection's end, and no session's
+	s.router.release() // the session has ended; only the connection is left
 	s.out.Linger(s.router.limits().CloseTimeout)
 }
 
-// serve reads and routes what a welcomed session sends, until it ends or, if rests
-// is true, has come to rest.
+// serve reads and routes what a session sends. It returns false when the session ends,
+// and true when the session is likely to go idle and should continue on a new
+// goroutine.
 func (s *session) serve(w *keepalive) (rests bool) {
 	for {
 		w.rearm(s)
@@ -92,14 +93,14 @@ func (s *session) serve(w *keepalive) (rests bool) {
 		if w.pinged || s.warmupBatches < newSessionBatches {
 			s.warmupBatches = min(s.warmupBatches+1, newSessionBatches)
 			w.onActivity()
-			w.rearm(s) // now, while there is stack for it
+			w.rearm(s) // here, as the new goroutine's stack should stay small
 			return true
 		}
 	}
 }
 
-// routeBatch routes a frame and those that have arrived with it, in one batch. It reports
-// whether to go on reading, and why reading failed, if it did.
+// routeBatch routes a frame, and those that have arrived with it, in one batch. It
+// reports whether to go on reading, and the error if reading failed.
 func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err error) {
 	conn := s.out.Conn
 	b := s.router.newBatch()
@@ -120,7 +121,7 @@ func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err 
 	return on, nil
 }
 
-// handle treats one frame, and reports whether to go on reading.
+// handle handles one frame, and reports whether to go on reading.
 func (s *session) handle(b *batch, frame transport.Frame) (on bool) {
 	b.readBytes += len(frame.Body)
 	switch frame.Op {
@@ -137,8 +138,8 @@ func (s *session) handle(b *batch, frame transport.Frame) (on bool) {
 	return true
 }
 
-// message decodes one message and routes it by its type. This is the hub of a
-// message's way: broker.go and dealer.go have what follows.
+// message decodes one message and routes it by its type. broker.go and dealer.go have
+// the next step of each type.
 func (s *session) message(b *batch, body []byte) (on bool) {
 	m, err := b.decode(s.peer.Serializer, body)
 	if err != nil {
@@ -191,46 +192,45 @@ func (s *session) message(b *batch, body []byte) (on bool) {
 	return true
 }
 
-// finishGoodbye ends a session whose client has said that it goes, and then, in the way
-// of its transport, the connection. The client is told reason by GOODBYE, unless
-// that is empty or the router's own GOODBYE has crossed the client's.
+// finishGoodbye ends a session whose client has sent GOODBYE or ABORT, and then closes
+// the connection in the way of its transport. The client gets GOODBYE with reason,
+// unless reason is empty or the router has sent its own GOODBYE already.
 func (s *session) finishGoodbye(b *batch, reason wamp.URI) {
-	s.mu.Lock() // not while sendGoodbye is at it
-	told := s.ending.Swap(true)
+	s.mu.Lock() // so that sendGoodbye is not half done
+	already := s.ending.Swap(true)
 	s.mu.Unlock()
 	s.ended.CompareAndSwap(nil, saidGoodbye)
 	s.leave()
-	if reason != "" && !told {
+	if reason != "" && !already {
 		b.sendLast(s, &wamp.Goodbye{Reason: reason})
 	}
 	s.sendControl(b, transport.OpClose, closeNormal)
 	b.flush()
-	s.out.Abort(&b.scratch) // or what is unread would take what was sent with it
+	s.out.Abort(&b.scratch) // closing with unread data could discard what was just sent
 }
 
 // closeNormal ends a WebSocket connection whose session has ended (RFC 6455,
 // section 7.4.1). RawSocket has no such frame.
 var closeNormal = transport.CloseBody(1000, "")
 
-var unexpectedMessage = wamp.Violation("a message of this type is not for the router, or not at this time")
+var unexpectedMessage = wamp.Violation("unexpected message type: a client must not send it to a router, or not after WELCOME")
 
-// refuse tells the sender of a request, which is what its type says, that it
-// was refused, if it is one that is answered; a fatal refusal is returned, to
-// end the session.
-func (s *session) refuse(b *batch, request wamp.MessageType, id wamp.ID, told bool, r *wamp.Refusal) *wamp.Refusal {
+// refuse refuses a message of the type request. If answer is set, the sender gets an
+// ERROR. A fatal refusal is returned, for the caller to end the session.
+func (s *session) refuse(b *batch, request wamp.MessageType, id wamp.ID, answer bool, r *wamp.Refusal) *wamp.Refusal {
 	b.refused(s, r)
 	if r.Fatal {
 		return r
 	}
-	if told {
+	if answer {
 		b.send(s, &wamp.Error{RequestType: request, Request: id, Error: r.URI,
 			Details: wamp.ErrorDetails{Message: r.Text}, Payload: b.router.textPayload(s.peer.Serializer, r.Text)})
 	}
 	return nil
 }
 
-// abort ends the session for a violation of the protocol (WAMP, "Protocol
-// Violations"): ABORT, then the connection is closed.
+// abort ends the session for a protocol violation (WAMP, "Protocol Violations"): ABORT,
+// then the connection is closed.
 func (s *session) abort(b *batch, r *wamp.Refusal) (on bool) {
 	s.ending.Store(true)
 	s.ended.CompareAndSwap(nil, r)
@@ -264,8 +264,8 @@ func (s *session) readFailed(err error) {
 		s.abort(b, pingTimedOut)
 		b.end()
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.IsCut():
-		// What it is to read stays there for a while: see outbox.linger.
-	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.Len() == 0: // has taken GOODBYE, and is silent
+		// The client still has time to read why: see sendqueue.Queue.Linger.
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.out.Len() == 0: // it has taken GOODBYE and does not answer
 		b := s.router.newBatch()
 		s.finishGoodbye(b, "")
 		b.end()
@@ -277,20 +277,20 @@ func (s *session) readFailed(err error) {
 	}
 }
 
-// sendControl queues a control frame of the transport, if that has it. No session
-// counts them.
+// sendControl queues a control frame, if the transport has that kind. Observers do not
+// see control frames.
 func (s *session) sendControl(b *batch, op transport.Op, body []byte) {
 	if frame := s.out.Conn.Framing().AppendFrame(nil, op, body); len(frame) > 0 {
 		b.afterPut(s, s.out.PutControl(frame), len(frame))
 	}
 }
 
-// goodbyeTimeout is how long a session that is told GOODBYE has to answer.
+// goodbyeTimeout is how long a session has to answer GOODBYE.
 const goodbyeTimeout = time.Second
 
-// sendGoodbye ends the session on the router's side: nobody reaches it any more, then
-// GOODBYE, and nothing behind it, then the client's own within a second, then the
-// connection is closed. why is shuttingDown or killed.
+// sendGoodbye ends the session on the router's side: it is removed from all tables,
+// then gets GOODBYE as its last message. The client has goodbyeTimeout to answer; then
+// the connection is closed. why is shuttingDown or killed.
 func (s *session) sendGoodbye(why *wamp.Refusal, reason wamp.URI, text string) {
 	b := s.router.newBatch()
 	defer b.end()
@@ -309,10 +309,10 @@ func (s *session) sendGoodbye(why *wamp.Refusal, reason wamp.URI, text string) {
 	_ = s.out.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 }
 
-// removeFromRealm takes the session out of all tables, by which others reach it, and ends the
-// calls that it was to answer. It returns when that is done, whoever did it. A client that is
-// told that its session has ended is told after this: it may come again at once, and
-// register what it had registered.
+// removeFromRealm removes the session from all tables and ends the calls to it. It
+// returns when that is done, even if another goroutine does it. A client is told that
+// its session has ended only after this: it may reconnect at once and register the same
+// procedures.
 func (s *session) removeFromRealm(b *batch) {
 	s.mu.Lock()
 	another := s.left
@@ -328,8 +328,8 @@ func (s *session) removeFromRealm(b *batch) {
 	s.realm.markRemoved(s)
 }
 
-// leave ends the session, but for its connection, if that has not been done. Only its
-// reading goroutine calls it.
+// leave ends the session, once; the connection stays. Only the reading goroutine calls
+// it.
 func (s *session) leave() {
 	if s.leaveCalled {
 		return
@@ -350,13 +350,13 @@ func (s *session) leave() {
 	}
 }
 
-// What session.ended holds where no refusal ended the session; shuttingDown is the third.
+// Values of session.ended for sessions that no refusal has ended; shuttingDown is another.
 var (
 	saidGoodbye = &wamp.Refusal{Text: "the client said GOODBYE"}
 	killed      = &wamp.Refusal{Text: "ended through the meta API"}
 )
 
-// end says how the session ended, to observers.
+// end returns how the session ended, for observers.
 func (s *session) end() (End, *wamp.Refusal) {
 	switch why := s.ended.Load(); why {
 	case nil:
@@ -372,11 +372,10 @@ func (s *session) end() (End, *wamp.Refusal) {
 	}
 }
 
-// sessionEnded refuses what a session asks for while the router ends it.
+// sessionEnded refuses requests of a session that the router is ending.
 var sessionEnded = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled, Text: "the session has ended"}
 
-// overLimit returns the refusal if there are limit already of what a session
-// may hold some of.
+// overLimit returns the refusal if a session holds limit things already.
 func overLimit(n, limit int, refusal *wamp.Refusal) *wamp.Refusal {
 	if n < limit {
 		return nil
@@ -385,17 +384,17 @@ func overLimit(n, limit int, refusal *wamp.Refusal) *wamp.Refusal {
 }
 
 var (
-	tooManySubscriptions = limitReached(wamp.LimitSubscriptions, "this session holds as many subscriptions as it may")
-	tooManyShapes        = limitReached(wamp.LimitWildcardShapes, "the realm has as many shapes of wildcards of that many components as it may: leave at most two components open, or match a prefix")
-	tooManyRegistrations = limitReached(wamp.LimitRegistrations, "this session holds as many registrations as it may")
-	tooManyCalls         = limitReached(wamp.LimitCalls, "this session has as many calls in flight as it may")
+	tooManySubscriptions = limitReached(wamp.LimitSubscriptions, "the session's limit of subscriptions is reached (limits.subscriptions): unsubscribe first")
+	tooManyShapes        = limitReached(wamp.LimitWildcardShapes, "the realm's limit of wildcard shapes with that many components is reached: leave at most two components open, or use match prefix")
+	tooManyRegistrations = limitReached(wamp.LimitRegistrations, "the session's limit of registrations is reached (limits.registrations): unregister first")
+	tooManyCalls         = limitReached(wamp.LimitCalls, "too many calls in flight for this session (limits.calls): wait for results first")
 )
 
 func limitReached(limit wamp.Limit, text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Text: text, Limit: limit}
 }
 
-// badURI says why u is not one to be used under m, or returns nil.
+// badURI returns why u can't be used under m, or nil.
 func (s *session) badURI(u wamp.URI, m wamp.Match) *wamp.Refusal {
 	l := s.router.limits()
 	if u.Valid(m) && (!l.customURI || !uriOver(u, l)) {
@@ -412,13 +411,13 @@ func uriOver(u wamp.URI, l *limitsInForce) bool {
 }
 
 var longURI = &wamp.Refusal{Reason: wamp.ReasonURI, URI: wamp.ErrInvalidURI, Limit: wamp.LimitURI,
-	Text: "the URI is longer, or has more components, than this router takes"}
+	Text: "the URI is longer, or has more components, than this router accepts (limits.uri_bytes, limits.uri_components)"}
 
 var invalidURI = &wamp.Refusal{Reason: wamp.ReasonURI, URI: wamp.ErrInvalidURI,
-	Text: "not a URI: components must not be empty, nor hold whitespace or '#'; at most 255 bytes and 32 components"}
+	Text: "not a valid URI: components must not be empty or contain whitespace or '#'; at most 255 bytes and 32 components"}
 
 var reservedURI = &wamp.Refusal{Reason: wamp.ReasonURI, URI: wamp.ErrInvalidURI,
-	Text: "URIs that begin with \"wamp.\" belong to the router"}
+	Text: "URIs that begin with \"wamp.\" are reserved for the router"}
 
 var unknownMatch = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
 	Text: "Options.match must be exact, prefix or wildcard"}
