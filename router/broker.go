@@ -253,7 +253,7 @@ func (br *broker) subscribe(b *batch, s *session, m *wamp.Subscribe) *wamp.Refus
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
 		before := len(sub.members)
-		if refusal = sub.add(s, retention); refusal != nil {
+		if refusal = sub.addLocked(s, retention); refusal != nil {
 			return sub, ok
 		}
 		id = sub.id
@@ -303,9 +303,9 @@ func (br *broker) subscribable(b *batch, s *session, m *wamp.Subscribe) (wamp.Ma
 	return match, refusal
 }
 
-// add adds a session as a member, if it is not one already. retention is the last
+// addLocked adds a session as a member, if it is not one already. retention is the last
 // retention that the session gets as retained events. sub.mu is held.
-func (sub *subscription) add(s *session, retention uint64) *wamp.Refusal {
+func (sub *subscription) addLocked(s *session, retention uint64) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -8,50 +8,50 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// concurrency limits how many calls each callee of a registration has to answer
-// at a time, where a callee asked for it (REGISTER.Options.concurrency, as
-// Crossbar has it). A call that finds no callee free waits, with its payload as the
-// bytes that came. Callers that have calls waiting take turns, each with its calls in
-// the order of arrival, and each may have as many waiting as there is room for more: so
-// one that calls a lot neither keeps the others waiting nor shuts them out (Choudhury
-// and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998).
+// concurrency limits how many calls each callee of a registration has at a time, where
+// a callee candidates for it (REGISTER.Options.concurrency, as in Crossbar). A call waits if
+// all callees are at their limits; its payload stays the bytes that came off the wire.
+// Waiting calls of several callers are served round-robin, those of one caller in the
+// order of arrival. A caller may have at most as many calls waiting as there is room
+// left for others. So a caller that calls a lot neither delays the others nor shuts
+// them out (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
+// Packet Switches", 1998).
 type concurrency struct {
 	reg   *registration
 	limit int // calls that may wait
 
 	mu            sync.Mutex
 	callees       map[*session]*calleeLoad
-	formerCallees map[*session]*calleeLoad // were callees, and have calls to answer still
-	waiting       []*waitingCall           // by their turn
-	round         uint64                   // of the call that was given to a callee last
-	lastRemoval   *wamp.Refusal            // the last callee that left, left so
+	formerCallees map[*session]*calleeLoad // removed callees that still have calls to answer
+	waiting       []*waitingCall           // ordered by round
+	round         uint64                   // of the last call that was assigned
+	lastRemoval   *wamp.Refusal            // why the last callee was removed
 }
 
-// calleeLoad is how many calls a callee has, and may have; 0 is any number.
+// calleeLoad is how many calls a callee has, and its limit; 0 is no limit.
 type calleeLoad struct{ used, limit uint64 }
 
-// waitingCall is a call without a callee. It stands in the table of its caller
-// as any other.
+// waitingCall is a call without a callee. It is in its caller's table, as any call.
 type waitingCall struct {
 	inv       *invocation
-	round     uint64 // one later for each call of its caller that waits before it
+	round     uint64 // the next round, plus one for each waiting call of the same caller
 	message   wamp.Invocation
-	refusedBy []*session    // callees that would have to be refused its payload
-	refusal   *wamp.Refusal // of the last of them
+	refusedBy []*session    // callees that can't take its payload
+	refusal   *wamp.Refusal // by the last of them
 }
 
-// isFreeLocked reports whether the callee may have one more call. l.mu is held.
+// isFreeLocked reports whether the callee is below its limit.
 func (l *concurrency) isFreeLocked(callee *session) bool {
 	load := l.callees[callee]
 	return load != nil && (load.limit == 0 || load.used < load.limit)
 }
 
-// anyCallee reports whether the policy lets any callee that is free have a call.
+// anyCallee reports whether the policy lets a call go to any callee that is free.
 func (l *concurrency) anyCallee() bool {
 	return l.reg.invoke == "roundrobin" || l.reg.invoke == "random"
 }
 
-// acquire takes a place at a callee, if there is one.
+// acquire takes a slot at a callee, if one is free.
 func (l *concurrency) acquire(callee *session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +62,7 @@ func (l *concurrency) acquire(callee *session) bool {
 	return true
 }
 
-// release gives a place back, and to a call that waits.
+// release gives a slot back, and then to a waiting call.
 func (l *concurrency) release(callee *session) {
 	l.releaseSlot(callee)
 	l.assignWaiting(callee)
@@ -80,43 +80,43 @@ func (l *concurrency) releaseSlot(callee *session) {
 	}
 }
 
-// invoke offers a call to the callees of the registration, or lets it wait. With
-// the policies roundrobin and random any callee that is free gets it; with the
-// others it waits for the one that they name.
+// invoke offers a call to the registration's callees, or lets it wait. With the
+// policies roundrobin and random, any free callee gets it; with the others, it waits
+// for the callee that the policy selects.
 func (l *concurrency) invoke(d *dealer, b *batch, from *session, m *wamp.Call) *wamp.Refusal {
-	asked, first := l.reg.selectCallee()
-	return l.offer(d, b, from, m, asked, first)
+	candidates, first := l.reg.selectCallee()
+	return l.offer(d, b, from, m, candidates, first)
 }
 
-// invokeFor is invoke for a call from another node, which has chosen the callee.
+// invokeFor is invoke for a call from another node, which has selected the callee.
 func (l *concurrency) invokeFor(d *dealer, b *batch, from *session, m *wamp.Call, callee wamp.ID) *wamp.Refusal {
-	asked := l.reg.callees.Load()
-	first := max(0, slices.IndexFunc(*asked, func(s *session) bool { return s.peer.Session == callee }))
-	return l.offer(d, b, from, m, asked, first)
+	candidates := l.reg.callees.Load()
+	first := max(0, slices.IndexFunc(*candidates, func(s *session) bool { return s.peer.Session == callee }))
+	return l.offer(d, b, from, m, candidates, first)
 }
 
-func (l *concurrency) offer(d *dealer, b *batch, from *session, m *wamp.Call, asked *[]*session, first int) *wamp.Refusal {
-	callees, anyone := *asked, l.anyCallee()
+func (l *concurrency) offer(d *dealer, b *batch, from *session, m *wamp.Call, candidates *[]*session, first int) *wamp.Refusal {
+	callees, anyCallee := *candidates, l.anyCallee()
 	refusal, busy := noSuchProcedure, false
 	var refusedBy []*session
 	for i := range callees {
 		callee := callees[(first+i)%len(callees)]
 		if from.remote != nil && callee.remote != nil {
-			continue // a call is sent to another node once
+			continue // a call is passed on to another node only once
 		}
 		if !l.acquire(callee) {
 			busy = true
-			if !anyone {
+			if !anyCallee {
 				break
 			}
 			continue
 		}
-		r := d.tryCallee(b, from, m, l.reg, l, asked, callee)
+		r := d.tryCallee(b, from, m, l.reg, l, candidates, callee)
 		if r == nil {
 			return nil
 		}
 		if r == noSuchProcedure {
-			continue // it has left
+			continue // the callee has left
 		}
 		refusedBy = append(refusedBy, callee)
 		if refusal == noSuchProcedure {
@@ -132,24 +132,25 @@ func (l *concurrency) offer(d *dealer, b *batch, from *session, m *wamp.Call, as
 	return l.wait(d, b, from, m, refusedBy, refusal)
 }
 
-// waitingCallOverhead is what a call that waits takes in memory beside what its caller sent.
+// waitingCallOverhead is the memory that a waiting call takes beside what its caller
+// sent.
 const waitingCallOverhead = 512
 
-// wait lets a call wait. The batch has its INVOCATION.
+// wait adds a call to those that wait. The batch holds its INVOCATION.
 func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, refusedBy []*session, refusal *wamp.Refusal) *wamp.Refusal {
 	w := &waitingCall{inv: d.newInvocation(from, m, l.reg), message: b.invocation, refusedBy: refusedBy, refusal: refusal}
 	w.message.Payload = m.Payload.Clone()
 	w.inv.concurrency, w.inv.charged = l, int32(waitingCallOverhead+textSize(&w.message.Details)+m.Payload.WireSize())
 	l.mu.Lock()
 	switch {
-	case len(l.callees) == 0: // they have left since they were asked
+	case len(l.callees) == 0: // they have left in between
 		l.mu.Unlock()
 		return noSuchProcedure
 	case len(l.waiting) >= l.limit:
 		l.mu.Unlock()
 		return waitingCallsFull
 	}
-	others := 0 // calls that wait, of this caller
+	others := 0 // waiting calls of the same caller
 	for _, w := range l.waiting {
 		if w.inv.caller == from {
 			others++
@@ -165,7 +166,7 @@ func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, ref
 		return refusal
 	}
 	l.enqueueLocked(w)
-	free := l.freeCalleesLocked(w, nil) // since they were asked
+	free := l.freeCalleesLocked(w, nil) // which have become free in between
 	l.mu.Unlock()
 	d.startTimeout(w.inv, m)
 	for _, callee := range free {
@@ -174,7 +175,7 @@ func (l *concurrency) wait(d *dealer, b *batch, from *session, m *wamp.Call, ref
 	return nil
 }
 
-// enqueueLocked puts a call behind all whose turn is not later. l.mu is held.
+// enqueueLocked inserts a call behind all of its round and of earlier ones.
 func (l *concurrency) enqueueLocked(w *waitingCall) {
 	at := len(l.waiting)
 	for at > 0 && l.waiting[at-1].round > w.round {
@@ -183,15 +184,15 @@ func (l *concurrency) enqueueLocked(w *waitingCall) {
 	l.waiting = slices.Insert(l.waiting, at, w)
 }
 
-// removeWaiting takes a call that has ended out of those that wait.
+// removeWaiting removes a call that has ended.
 func (l *concurrency) removeWaiting(inv *invocation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waitingCall) bool { return w.inv == inv })
 }
 
-// assignWaiting gives a callee calls that wait, as many as it may have, if the policy does
-// not name another for them.
+// assignWaiting assigns waiting calls to a callee, as far as its limit and the policy
+// allow.
 func (l *concurrency) assignWaiting(callee *session) {
 	var b *batch
 	for on := true; on; {
@@ -210,7 +211,8 @@ func (l *concurrency) assignWaiting(callee *session) {
 	}
 }
 
-// next takes a place at a callee, and the call that has waited longest for it.
+// next acquires a slot at a callee for the first waiting call that may go there, and
+// removes that call from those that wait.
 func (l *concurrency) next(callee *session) *waitingCall {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -228,8 +230,9 @@ func (l *concurrency) next(callee *session) *waitingCall {
 	return w
 }
 
-// isEligibleLocked reports whether a call that waits may go to the callee: unless the policy lets
-// anyone have it, to the first by the policy that has not refused it.
+// isEligibleLocked reports whether a waiting call may go to the callee: if the policy
+// allows any callee, or if the callee is the first by the policy that has not refused
+// it.
 func (l *concurrency) isEligibleLocked(w *waitingCall, callee *session) bool {
 	if slices.Contains(w.refusedBy, callee) || w.inv.caller.remote != nil && callee.remote != nil {
 		return false
@@ -250,8 +253,8 @@ func (l *concurrency) isEligibleLocked(w *waitingCall, callee *session) bool {
 	return false
 }
 
-// assign brings a call that has waited to a callee, and reports whether the callee may
-// be given another one.
+// assign delivers a waiting call to a callee, and reports whether the callee may get
+// another one.
 func (l *concurrency) assign(b *batch, w *waitingCall, callee *session) bool {
 	l.reg.mu.RLock()
 	refusal := l.deliverLocked(b, w, callee)
@@ -264,22 +267,23 @@ func (l *concurrency) assign(b *batch, w *waitingCall, callee *session) bool {
 	if refusal == callEnded {
 		return true
 	}
-	there := refusal != noSuchProcedure
-	if there {
+	isCallee := refusal != noSuchProcedure
+	if isCallee {
 		w.refusedBy, w.refusal = append(w.refusedBy, callee), refusal
 	}
-	others, hopeless := l.requeue(w, callee)
-	if hopeless != nil && w.inv.finish() {
-		b.refused(w.inv.caller, hopeless)
-		w.inv.sendError(b, hopeless)
+	others, final := l.requeue(w, callee)
+	if final != nil && w.inv.finish() {
+		b.refused(w.inv.caller, final)
+		w.inv.sendError(b, final)
 	}
 	for _, other := range others {
 		l.assignWaiting(other)
 	}
-	return there
+	return isCallee
 }
 
-// deliverLocked is give's part for which the callee must stay one: reg.mu is held.
+// deliverLocked delivers a waiting call to a callee. reg.mu is read-locked, so that the
+// callee can't unregister.
 func (l *concurrency) deliverLocked(b *batch, w *waitingCall, callee *session) *wamp.Refusal {
 	if !l.reg.isCallee(callee, nil) || !callee.addInvocation(w.inv) {
 		return noSuchProcedure
@@ -296,19 +300,19 @@ func (l *concurrency) deliverLocked(b *batch, w *waitingCall, callee *session) *
 	return refusal
 }
 
-// requeue lets a call wait for another callee than the one that could not be given it,
-// and returns those that are free; or it returns why there is none to wait for.
-func (l *concurrency) requeue(w *waitingCall, callee *session) (others []*session, hopeless *wamp.Refusal) {
+// requeue lets a call wait again after a callee could not take it. It returns the other
+// callees that are free, or, if no callee is left that could take it, why.
+func (l *concurrency) requeue(w *waitingCall, callee *session) (others []*session, final *wamp.Refusal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if hopeless = l.noCalleeLeftLocked(w); hopeless == nil {
+	if final = l.noCalleeLeftLocked(w); final == nil {
 		l.waiting = slices.Insert(l.waiting, 0, w)
 		others = l.freeCalleesLocked(w, callee)
 	}
-	return others, hopeless
+	return others, final
 }
 
-// noCalleeLeftLocked says why a call has no callee to wait for, or returns nil. l.mu is held.
+// noCalleeLeftLocked returns why no callee is left that could take the call, or nil.
 func (l *concurrency) noCalleeLeftLocked(w *waitingCall) *wamp.Refusal {
 	for callee := range l.callees {
 		if !slices.Contains(w.refusedBy, callee) {
@@ -321,18 +325,18 @@ func (l *concurrency) noCalleeLeftLocked(w *waitingCall) *wamp.Refusal {
 	return l.lastRemoval
 }
 
-// freeCalleesLocked returns the callees that are free and may have the call, but for one.
-// l.mu is held.
-func (l *concurrency) freeCalleesLocked(w *waitingCall, but *session) (free []*session) {
+// freeCalleesLocked returns the free callees that could take the call, without except.
+func (l *concurrency) freeCalleesLocked(w *waitingCall, except *session) (free []*session) {
 	for callee := range l.callees {
-		if callee != but && l.isFreeLocked(callee) && !slices.Contains(w.refusedBy, callee) {
+		if callee != except && l.isFreeLocked(callee) && !slices.Contains(w.refusedBy, callee) {
 			free = append(free, callee)
 		}
 	}
 	return free
 }
 
-// addadds a callee. One that had left has the calls still that it has not answered.
+// add adds a callee. One that was removed before still has the calls that it has not
+// answered.
 func (l *concurrency) add(callee *session, limit uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -345,9 +349,9 @@ func (l *concurrency) add(callee *session, limit uint64) {
 	l.callees[callee] = load
 }
 
-// removeve removes a callee, which the registration has lost already, and says why. Calls
-// that nobody is left for end; others may have waited for this callee only, and are
-// given to whom the policy names now.
+// remove removes a callee that the registration has lost, and records why. Waiting
+// calls that no other callee can take end. The rest is assigned again, as the policy
+// may now select another callee.
 func (l *concurrency) remove(callee *session, why *wamp.Refusal) {
 	l.mu.Lock()
 	if load := l.callees[callee]; load != nil && load.used > 0 {
@@ -362,34 +366,34 @@ func (l *concurrency) remove(callee *session, why *wamp.Refusal) {
 		call *waitingCall
 		why  *wamp.Refusal
 	}
-	var over []ending
+	var ended []ending
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waitingCall) bool {
 		why := l.noCalleeLeftLocked(w)
 		if why != nil {
-			over = append(over, ending{w, why})
+			ended = append(ended, ending{w, why})
 		}
 		return why != nil
 	})
-	var left []*session
+	var rest []*session
 	if len(l.waiting) > 0 {
-		left = slices.Collect(maps.Keys(l.callees))
+		rest = slices.Collect(maps.Keys(l.callees))
 	}
 	l.mu.Unlock()
-	if len(over) > 0 {
+	if len(ended) > 0 {
 		b := callee.router.newBatch()
-		for _, o := range over {
+		for _, o := range ended {
 			if o.call.inv.finish() {
 				o.call.inv.sendError(b, o.why)
 			}
 		}
 		b.end()
 	}
-	for _, callee := range left {
+	for _, callee := range rest {
 		l.assignWaiting(callee)
 	}
 }
 
-// limitOf returns how many calls a callee may have at a time; 0 is any number.
+// limitOf returns a callee's limit; 0 is no limit.
 func (l *concurrency) limitOf(callee *session) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -399,7 +403,7 @@ func (l *concurrency) limitOf(callee *session) uint64 {
 	return 0
 }
 
-// check looks for contradictions.
+// check checks the invariants.
 func (l *concurrency) check(callees []*session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -415,8 +419,8 @@ func (l *concurrency) check(callees []*session) bool {
 	return true
 }
 
-// setConcurrency makes the registration's concurrency, if the callee that joins asks
-// for one or another did, and enters the callee.
+// setConcurrency adds a callee to the registration's concurrency, which is created with
+// the first callee that asks for a limit.
 func (reg *registration) setConcurrency(s *session, limit uint64) {
 	l := reg.concurrency.Load()
 	if l == nil {
@@ -436,9 +440,9 @@ func (reg *registration) setConcurrency(s *session, limit uint64) {
 
 var (
 	waitingCallsFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
-		Text: "all callees have as many calls as they may, and no more can wait"}
+		Text: "all callees are at their concurrency limit, and the queue of waiting calls is full (limits.waiting_calls): call again later"}
 	callerShareFull = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitWaitingCalls,
-		Text: "all callees have as many calls as they may, and of this caller no more can wait, as others want to call, too"}
+		Text: "all callees are at their concurrency limit, and this caller's share of the waiting calls is used up (limits.waiting_calls): call again later"}
 	progressiveCannotWait = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
-		Text: "all callees have as many calls as they may, and a call in parts can't wait: what follows would have to, too"}
+		Text: "all callees are at their concurrency limit, and a progressive call can't wait: call again later"}
 )

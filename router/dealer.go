@@ -8,8 +8,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// dealer routes the calls of one realm (WAMP, "Remote Procedure Calls").
-// registration.go has who can be called, invocation.go what a call in flight is.
+// dealer routes the calls of one realm (WAMP, "Remote Procedure Calls"). Registrations
+// are in registration.go, calls in flight in invocation.go.
 type dealer struct {
 	procedures *uriindex.Index[*registration]
 	byID       sync.Map // wamp.ID -> *registration
@@ -31,7 +31,7 @@ func (d *dealer) call(b *batch, from *session, m *wamp.Call) *wamp.Refusal {
 	} else if inv := from.callInFlight(m.Request); inv != nil {
 		return d.callContinued(b, from, inv, m)
 	} else if from.endedCalls.contains(m.Request) {
-		b.routed(from, 0) // the rest of a progressive call that has ended
+		b.routed(from, 0) // a later part of a progressive call that has ended
 		return nil
 	}
 	if m.Procedure.Reserved() {
@@ -51,8 +51,8 @@ func (d *dealer) call(b *batch, from *session, m *wamp.Call) *wamp.Refusal {
 	return nil
 }
 
-// refuseCall refuses a call at its beginning. What the caller has sent of a progressive
-// one meanwhile begins no other.
+// refuseCall refuses a CALL that has no invocation yet. Later parts of a progressive
+// call must not start a new call.
 func (s *session) refuseCall(b *batch, m *wamp.Call, refusal *wamp.Refusal) *wamp.Refusal {
 	if m.Options.Progress == wamp.True {
 		s.endedCalls.add(m.Request)
@@ -60,9 +60,9 @@ func (s *session) refuseCall(b *batch, m *wamp.Call, refusal *wamp.Refusal) *wam
 	return s.refuse(b, wamp.TypeCall, m.Request, true, refusal)
 }
 
-// admit checks all that a CALL must fulfil, and finds the registration that it is
-// for, if there is one. What was found for the call before holds for one of the same procedure,
-// unless something has changed.
+// admit makes all checks of a CALL that precede its delivery, and finds its
+// registration, or nil. The result for the batch's previous call is used again if the
+// procedure is the same and nothing has changed.
 func (d *dealer) admit(b *batch, from *session, m *wamp.Call) (reg *registration, disclose bool, refusal *wamp.Refusal) {
 	now := routeKey{from: from, uri: m.Procedure, changes: d.procedures.Changes.Load(), hooks: from.realm.hooks.Load()}
 	called := &b.lastCall
@@ -86,28 +86,28 @@ func (d *dealer) admit(b *batch, from *session, m *wamp.Call) (reg *registration
 	return called.registration, called.disclose || from.internal || m.Options.DiscloseMe == wamp.True, nil
 }
 
-// invoke finds a callee that takes the call: one of the registration, if there is one,
-// or of what has taken its place since it was looked up.
+// invoke gives the call to a callee of the registration. If all of them have left in
+// between, it looks the procedure up again.
 func (d *dealer) invoke(b *batch, from *session, m *wamp.Call, reg *registration, disclose bool) *wamp.Refusal {
 	refusal := noSuchProcedure
 	for reg != nil {
-		asked := reg.callees.Load()
+		candidates := reg.callees.Load()
 		if refusal = d.tryCallees(b, from, m, reg, disclose); refusal != noSuchProcedure {
 			break
 		}
 		now := d.find(from.realm.hooks.Load(), m.Procedure)
-		if now == reg && now.callees.Load() == asked {
-			break // its last callee is about to leave
+		if now == reg && now.callees.Load() == candidates {
+			break // its last callee is being removed
 		}
 		reg = now
 	}
 	return refusal
 }
 
-// invokeLater is invoke for a procedure that nobody has registered as far as this node
-// knows, when it knows what the directory says now.
+// invokeLater is invoke for a procedure that this node knows no registration of: it
+// first catches up with the cluster's directory.
 func (d *dealer) invokeLater(b *batch, from *session, m *wamp.Call, disclose bool) *wamp.Refusal {
-	b.flush() // what follows takes a while
+	b.flush() // as CatchUp blocks for a while
 	if refusal := from.realm.link.CatchUp(); refusal != nil {
 		return refusal
 	}
@@ -115,18 +115,19 @@ func (d *dealer) invokeLater(b *batch, from *session, m *wamp.Call, disclose boo
 	return d.invoke(b, from, m, reg, disclose)
 }
 
-// tryCallees offers the call to the callees of the registration. Where the one whose turn it
-// is would have to be refused an opaque payload, another one is asked.
+// tryCallees offers the call to the registration's callees, in the order of its
+// invocation policy. If the selected callee can't take an opaque payload, the next one
+// is tried.
 func (d *dealer) tryCallees(b *batch, from *session, m *wamp.Call, reg *registration, disclose bool) *wamp.Refusal {
 	d.fillInvocation(b, from, m, reg, disclose)
 	if l := reg.concurrency.Load(); l != nil {
 		return l.invoke(d, b, from, m)
 	}
-	asked, first := reg.selectCallee()
-	callees := *asked
-	refusal := noSuchProcedure // they have left meanwhile
+	candidates, first := reg.selectCallee()
+	callees := *candidates
+	refusal := noSuchProcedure // all callees have left
 	for i := range callees {
-		r := d.tryCallee(b, from, m, reg, nil, asked, callees[(first+i)%len(callees)])
+		r := d.tryCallee(b, from, m, reg, nil, candidates, callees[(first+i)%len(callees)])
 		if r == nil {
 			return nil
 		}
@@ -137,8 +138,8 @@ func (d *dealer) tryCallees(b *batch, from *session, m *wamp.Call, reg *registra
 	return refusal
 }
 
-// fillInvocation fills the batch's INVOCATION but for its request id, which is the
-// callee's.
+// fillInvocation fills the batch's INVOCATION, except for its request id, which is in
+// the callee's scope.
 func (d *dealer) fillInvocation(b *batch, from *session, m *wamp.Call, reg *registration, disclose bool) {
 	b.invocation.Registration = reg.id
 	b.invocation.Payload = m.Payload
@@ -162,15 +163,15 @@ func (d *dealer) fillInvocation(b *batch, from *session, m *wamp.Call, reg *regi
 	}
 }
 
-// tryCallee gives the batch's INVOCATION to one of the callees asked, at which it has a
-// place if l limits its concurrency.
-func (d *dealer) tryCallee(b *batch, from *session, m *wamp.Call, reg *registration, l *concurrency, asked *[]*session, callee *session) *wamp.Refusal {
+// tryCallee offers the batch's INVOCATION to one of the candidates. If l is not nil,
+// the caller has acquired a slot at the callee.
+func (d *dealer) tryCallee(b *batch, from *session, m *wamp.Call, reg *registration, l *concurrency, candidates *[]*session, callee *session) *wamp.Refusal {
 	inv := d.newInvocation(from, m, reg)
 	inv.callee, inv.concurrency = callee, l
 	refusal := noSuchProcedure
 	reg.mu.RLock()
-	if reg.isCallee(callee, asked) {
-		refusal = d.deliverInvocation(b, from, m, inv)
+	if reg.isCallee(callee, candidates) {
+		refusal = d.deliverInvocationLocked(b, from, m, inv)
 	}
 	reg.mu.RUnlock()
 	switch {
@@ -184,13 +185,14 @@ func (d *dealer) tryCallee(b *batch, from *session, m *wamp.Call, reg *registrat
 	return refusal
 }
 
-// deliverInvocation is offer's part for which the callee must stay one: reg.mu is held. The call
-// has ended if the callee left at the same time; the caller has been told then.
-func (d *dealer) deliverInvocation(b *batch, from *session, m *wamp.Call, inv *invocation) *wamp.Refusal {
+// deliverInvocationLocked delivers the batch's INVOCATION to inv.callee. reg.mu is
+// read-locked, so that the callee can't unregister. It returns callEnded if the
+// callee's session ended at the same time; then the caller has got its ERROR.
+func (d *dealer) deliverInvocationLocked(b *batch, from *session, m *wamp.Call, inv *invocation) *wamp.Refusal {
 	b.invocation.Details.ReceiveProgress = inv.grantProgress(inv.callee)
 	if inv.moreExpected {
-		// A callee that can't cope with a call in parts, or not be told to stop,
-		// is not given one (WAMP, "Progressive Call Invocations").
+		// A callee that supports no progressive invocations, or no canceling,
+		// gets none (WAMP, "Progressive Call Invocations").
 		if role := inv.callee.peer.Roles.Callee; !role.Has(wamp.ProgressiveCallInvocations) || !role.Has(wamp.CallCanceling) {
 			return calleeLacksProgressive
 		}
@@ -209,7 +211,7 @@ func (d *dealer) deliverInvocation(b *batch, from *session, m *wamp.Call, inv *i
 	return refusal
 }
 
-// newInvocation makes the invocation that a CALL begins, without a callee.
+// newInvocation makes the invocation of a CALL, without a callee.
 func (d *dealer) newInvocation(from *session, m *wamp.Call, reg *registration) *invocation {
 	inv := &invocation{caller: from, request: m.Request, procedure: m.Procedure, registration: reg.id,
 		wantsProgress: m.Options.ReceiveProgress == wamp.True, moreExpected: m.Options.Progress == wamp.True}
@@ -229,9 +231,9 @@ func (d *dealer) startTimeout(inv *invocation, m *wamp.Call) {
 // maxTimeout is the longest call timeout in milliseconds: a year.
 const maxTimeout = 365 * 24 * 3600 * 1000
 
-// callContinued routes a further CALL of a progressive call to the callee that has
-// the first (WAMP, "Progressive Call Invocations"). It keeps the payload
-// attributes of the first.
+// callContinued routes a further CALL of a progressive call to the callee of the first
+// (WAMP, "Progressive Call Invocations"). The payload attributes of the first CALL stay
+// in force.
 func (d *dealer) callContinued(b *batch, from *session, inv *invocation, m *wamp.Call) *wamp.Refusal {
 	if !inv.moreExpected {
 		return from.refuse(b, wamp.TypeCall, m.Request, false, requestInUse)
@@ -299,9 +301,9 @@ func (d *dealer) calleeError(b *batch, from *session, m *wamp.Error) *wamp.Refus
 	return d.forwardAnswer(b, from, inv, &b.callError, true)
 }
 
-// findInvocation finds the invocation that a callee answers. One that has ended since
-// is nil, and is over for its callee by a final answer; one that the callee was never
-// given is a violation.
+// findInvocation finds the invocation that a callee answers. It returns nil for one
+// that has ended; a final answer then frees the slot that it still held. An id that the
+// callee was never given is a protocol violation.
 func (d *dealer) findInvocation(b *batch, from *session, id wamp.ID, final bool) (*invocation, *wamp.Refusal) {
 	from.mu.Lock()
 	inv, last := from.invocations[id], from.lastInvocationID
@@ -317,25 +319,25 @@ func (d *dealer) findInvocation(b *batch, from *session, id wamp.ID, final bool)
 	return inv, nil
 }
 
-// forwardAnswer brings the caller what the callee made of the call, as m. If that is
-// refused, the call ends with the reason at the caller instead.
+// forwardAnswer sends m, made from the callee's answer, to the caller. If the answer is
+// refused, the call ends with an ERROR to the caller instead.
 func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.Carrier, final bool) *wamp.Refusal {
 	refusal := b.intercepted(from.realm)
 	if refusal != nil && refusal.Fatal && from.remote == nil {
 		b.refused(from, refusal)
-		return refusal // what leave does answers the caller
+		return refusal // the callee's session ends, and leave answers the caller
 	}
 	if final && !inv.finish() {
-		from.invocationAnswered(inv.id) // canceled or timed out since
+		from.invocationAnswered(inv.id) // it was canceled or timed out before
 		return nil
 	}
 	if refusal == nil {
 		in, _ := b.inbound.Message.(wamp.Carrier).Carried()
 		out, _ := m.Carried()
-		*out = *in // as Receive left it
+		*out = *in // with the changes that Interceptor.Receive made
 		b.resetEncodings()
 		within := inv
-		if final { // it has ended, by this
+		if final { // finish has ended the call
 			within = nil
 		}
 		refusal = b.deliverWithin(within, &from.peer, inv.procedure, m, inv.caller)
@@ -349,9 +351,9 @@ func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.
 		b.routed(from, 1)
 	case failed && refusal.Reason == wamp.ReasonInconvertible:
 		b.refused(from, refusal)
-		told := *refusal
-		told.URI = failure.Error // what the caller goes by
-		inv.sendError(b, &told)
+		answer := *refusal
+		answer.URI = failure.Error // programs decide by the error's URI
+		inv.sendError(b, &answer)
 	case final:
 		b.refused(from, refusal)
 		inv.sendError(b, refusal)
@@ -361,9 +363,9 @@ func (d *dealer) forwardAnswer(b *batch, from *session, inv *invocation, m wamp.
 	return nil
 }
 
-// endWith ends a call before its callee has answered: the caller gets the reason,
-// and the callee is told to stop, before it may be given another call. It reports
-// whether it was this that ended the call.
+// endWith ends a call before the callee has answered. The caller gets an ERROR. The
+// callee gets INTERRUPT before its slot is given to another call. It reports whether
+// this call of endWith ended it.
 func (d *dealer) endWith(b *batch, inv *invocation, r *wamp.Refusal) bool {
 	ended := inv.remove((*session).stopInvocation)
 	if ended {
@@ -374,12 +376,12 @@ func (d *dealer) endWith(b *batch, inv *invocation, r *wamp.Refusal) bool {
 	return ended
 }
 
-// cancel treats a CANCEL (WAMP, "Call Canceling").
+// cancel handles a CANCEL (WAMP, "Call Canceling").
 func (d *dealer) cancel(b *batch, from *session, m *wamp.Cancel) *wamp.Refusal {
 	b.begin(from, "", m)
 	inv := from.callInFlight(m.Request)
 	if inv == nil {
-		b.routed(from, 0) // it has ended since
+		b.routed(from, 0) // it has ended already
 		return nil
 	}
 	mode := m.Options.Mode
@@ -406,11 +408,11 @@ func (d *dealer) cancel(b *batch, from *session, m *wamp.Cancel) *wamp.Refusal {
 	return nil
 }
 
-// expire ends a call whose time is over (WAMP, "Call Timeouts").
+// expire ends a call whose timeout has passed (WAMP, "Call Timeouts").
 func (d *dealer) expire(b *batch, inv *invocation) { d.endWith(b, inv, timedOut) }
 
-// leave ends all that others have to do with a session that is gone: its registrations,
-// and the calls that it was to answer.
+// leave removes a session that has ended from its registrations, and ends the calls to
+// it.
 func (d *dealer) leave(b *batch, s *session) {
 	for _, reg := range s.heldRegistrations() {
 		if d.removeCallee(reg, s) && s.realm.link != nil {
@@ -421,11 +423,11 @@ func (d *dealer) leave(b *batch, s *session) {
 	d.leaveInvocations(b, s)
 }
 
-// leaveInvocations ends the calls that a session was to answer which is gone.
+// leaveInvocations ends the calls to a session that has ended.
 func (d *dealer) leaveInvocations(b *batch, s *session) {
 	for _, inv := range s.openInvocations() {
 		if inv.caller == s {
-			continue // it is told nothing of its own: see leaveCalls
+			continue // leaveCalls ends it; there is no caller left to answer
 		}
 		if inv.finish() {
 			inv.sendError(b, calleeLeft)
@@ -437,8 +439,8 @@ func (d *dealer) leaveInvocations(b *batch, s *session) {
 	}
 }
 
-// leaveCalls ends the calls that a session has made which is gone. Its reading goroutine
-// calls it, so no call is at its beginning.
+// leaveCalls ends the calls by a session that has ended. It runs on the reading
+// goroutine, so none of them is being started.
 func (d *dealer) leaveCalls(b *batch, s *session) {
 	for _, inv := range s.openCalls() {
 		if inv.remove((*session).stopInvocation) {
@@ -461,14 +463,14 @@ var (
 	timedOut = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrTimeout,
 		Text: "the call took longer than its timeout"}
 	calleeLacksProgressive = &wamp.Refusal{Reason: wamp.ReasonUnsupported, URI: wamp.ErrFeatureNotSupported,
-		Text: "the callee did not announce progressive_call_invocations and call_canceling"}
+		Text: "the callee did not announce progressive_call_invocations and call_canceling: call without Options.progress"}
 	unknownCancelMode = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
 		Text: "Options.mode must be skip, kill or killnowait"}
 	progressNotRequested = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
 		Text: "the caller did not ask for progressive results"}
 	progressNotAnnounced = wamp.Violation("CALL.Options.progress, but HELLO did not announce progressive_call_invocations of the caller")
 	requestInUse         = wamp.Violation("CALL.Request is the id of a call that is still in flight and not progressive")
-	errorOfWrongType     = wamp.Violation("ERROR.REQUEST.Type must be INVOCATION (68) in what a client sends")
+	errorOfWrongType     = wamp.Violation("ERROR.REQUEST.Type must be INVOCATION (68) in a client's ERROR")
 	errorURI             = wamp.Violation("ERROR.Error is not a URI")
-	unknownInvocation    = wamp.Violation("INVOCATION.Request is not the id of an invocation that this session was given")
+	unknownInvocation    = wamp.Violation("INVOCATION.Request is not the id of an invocation that this session has received")
 )

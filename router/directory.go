@@ -139,7 +139,7 @@ func (c *ClusterRealm) Apply(match wamp.Match, uri wamp.URI, e *Entry) (lost []R
 		}
 		reg.mu.Lock()
 		defer reg.mu.Unlock()
-		joined = c.setCallees(b, reg, e)
+		joined = c.setCalleesLocked(b, reg, e)
 		if !ok {
 			d.byID.Store(reg.id, reg)
 		}
@@ -173,10 +173,10 @@ type Registered struct {
 	Callee Callee
 }
 
-// setCallees makes the registration's callees those of the entry, and returns those that
+// setCalleesLocked makes the registration's callees those of the entry, and returns those that
 // are new. Sessions of this node that hold the registration and are missing stay: see
 // missing. reg.mu is held.
-func (c *ClusterRealm) setCallees(b *batch, reg *registration, e *Entry) (joined []*session) {
+func (c *ClusterRealm) setCalleesLocked(b *batch, reg *registration, e *Entry) (joined []*session) {
 	m := c.realm
 	before := *reg.callees.Load()
 	callees := make([]*session, 0, len(e.Callees))
@@ -202,7 +202,7 @@ func (c *ClusterRealm) setCallees(b *batch, reg *registration, e *Entry) (joined
 		}
 		joined = append(joined, s)
 		if s.remote != nil {
-			m.holdRemote(s, 1)
+			m.countRemote(s, 1)
 		}
 	}
 	reg.callees.Store(&callees)
@@ -217,7 +217,7 @@ func (c *ClusterRealm) setCallees(b *batch, reg *registration, e *Entry) (joined
 			l.remove(s, noSuchProcedure)
 		}
 		if s.remote != nil {
-			m.holdRemote(s, -1)
+			m.countRemote(s, -1)
 		}
 	}
 	return joined
@@ -328,7 +328,7 @@ func (c *ClusterRealm) registered(reg *registration, s *session) Registered {
 func (c *ClusterRealm) endRegistration(reg *registration, by *Entry) (revoked []*session, lost []Registered) {
 	for _, s := range *reg.callees.Load() {
 		if s.remote != nil {
-			c.realm.holdRemote(s, -1)
+			c.realm.countRemote(s, -1)
 			continue
 		}
 		if !s.holds(reg) {
@@ -441,9 +441,9 @@ func (m *realm) remoteCallee(r *Router, callee *Callee) *session {
 	return s
 }
 
-// holdRemote counts the registrations of a remote callee, which is forgotten with the
+// countRemote counts the registrations of a remote callee, which is forgotten with the
 // last.
-func (m *realm) holdRemote(s *session, more int) {
+func (m *realm) countRemote(s *session, more int) {
 	x := m.remote
 	x.mu.Lock()
 	defer x.mu.Unlock()

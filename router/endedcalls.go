@@ -8,15 +8,15 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// endedCalls remembers calls that have ended before one side could know it. A session
-// that has none has nothing here.
+// endedCalls remembers calls that have ended before one side could know it. It is
+// empty, and takes no memory, for most sessions.
 //
-// As a caller: the last progressive calls. What the caller has sent of them since is
-// ignored, and does not begin a new call (WAMP, "Progressive Call Invocations": the race
-// between an error and the caller's next part).
+// As a caller: the ids of the last 32 progressive calls. What the caller has still sent
+// of them is ignored, and does not start a new call (WAMP, "Progressive Call
+// Invocations": the race between an error and the caller's next part).
 //
-// As a callee: invocations that it has not answered and was not told to stop, and where
-// they still take a place.
+// As a callee: invocations that it has not answered and that could not be interrupted;
+// they still occupy slots.
 type endedCalls struct {
 	table atomic.Pointer[endedCallsTable]
 }
@@ -37,12 +37,12 @@ func (s *endedCalls) getOrCreate() *endedCallsTable {
 	return s.table.Load()
 }
 
-// holdSlot lets an invocation keep its place, unless most do already.
-func (s *endedCalls) holdSlot(id wamp.ID, l *concurrency, most int) bool {
+// holdSlot lets an ended invocation occupy its slot, unless limit do already.
+func (s *endedCalls) holdSlot(id wamp.ID, l *concurrency, limit int) bool {
 	table := s.getOrCreate()
 	table.mu.Lock()
 	defer table.mu.Unlock()
-	if len(table.heldSlots) >= most {
+	if len(table.heldSlots) >= limit {
 		return false
 	}
 	if table.heldSlots == nil {
@@ -52,8 +52,8 @@ func (s *endedCalls) holdSlot(id wamp.ID, l *concurrency, most int) bool {
 	return true
 }
 
-// takeSlot returns where the invocation has a place, which is the caller's to release,
-// or nil.
+// takeSlot returns where the invocation occupies a slot, for the caller to release, or
+// nil.
 func (s *endedCalls) takeSlot(id wamp.ID) *concurrency {
 	table := s.table.Load()
 	if table == nil {
@@ -66,7 +66,7 @@ func (s *endedCalls) takeSlot(id wamp.ID) *concurrency {
 	return l
 }
 
-// takeAllSlots is takePlace for all invocations.
+// takeAllSlots is takeSlot for all invocations.
 func (s *endedCalls) takeAllSlots() map[wamp.ID]*concurrency {
 	table := s.table.Load()
 	if table == nil {

@@ -9,40 +9,39 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// invocation is a call in flight. It stands in the tables of both its caller
-// and its callee; whoever takes it out of the caller's has ended it.
+// invocation is a call in flight. It is in the tables of both its caller and its
+// callee. Removing it from the caller's table ends the call; whichever goroutine does
+// that sends what follows.
 type invocation struct {
 	caller          *session
 	request         wamp.ID // CALL.Request
 	registration    wamp.ID
 	procedure       wamp.URI
-	wantsProgress   bool                    // the caller asks for progressive results
-	receiveProgress bool                    // and the callee can send them
-	slotHeld        bool                    // its callee keeps its place: see abandonInvocation
-	moreExpected    bool                    // it is a progressive call invocation with more to come; only the caller's goroutine uses it
-	charged         int32                   // bytes that are kept for it: see keep
-	first           *wamp.InvocationDetails // of a progressive call invocation: the details of its first INVOCATION
+	wantsProgress   bool                    // the caller asked for progressive results
+	receiveProgress bool                    // and the callee supports them
+	slotHeld        bool                    // it has ended and still occupies its slot: see abandonInvocation
+	moreExpected    bool                    // a progressive call with further CALLs to come; used by the caller's goroutine only
+	charged         int32                   // bytes counted against the queue limits: see chargeLocked
+	first           *wamp.InvocationDetails // details of the first INVOCATION of a progressive call
 	timer           timer
 
-	// concurrency is nil unless the registration's callees have limited concurrency.
-	// Then callee is nil while the call waits, until its INVOCATION is put; it is
-	// guarded by the caller's mu until the call has ended. id means nothing before.
+	// concurrency is nil unless the registration has a concurrency limit. With a limit,
+	// callee is nil while the call waits, until its INVOCATION is put; callee is
+	// guarded by the caller's mu until the call has ended, and id is 0 until then.
 	concurrency *concurrency
 	callee      *session
 	id          wamp.ID // INVOCATION.Request
 }
 
-// grantProgress reports whether the callee is asked for progressive results: a callee
-// that can't send them, or not be told to stop, is not (WAMP, "Progressive Call
-// Results").
+// grantProgress reports whether the callee is asked for progressive results: only if it
+// supports them, and canceling (WAMP, "Progressive Call Results").
 func (inv *invocation) grantProgress(callee *session) bool {
 	role := &callee.peer.Roles.Callee
 	inv.receiveProgress = inv.wantsProgress && role.Has(wamp.ProgressiveCallResults) && role.Has(wamp.CallCanceling)
 	return inv.receiveProgress
 }
 
-// start enters the invocation into the tables of its caller and its callee, and
-// draws its id.
+// start adds the invocation to the tables of its caller and callee, and assigns its id.
 func (inv *invocation) start() *wamp.Refusal {
 	if refusal := inv.addToCaller(); refusal != nil {
 		return refusal
@@ -54,7 +53,7 @@ func (inv *invocation) start() *wamp.Refusal {
 	return nil
 }
 
-// addToCaller enters the invocation into the table of its caller.
+// addToCaller adds the invocation to its caller's table.
 func (inv *invocation) addToCaller() *wamp.Refusal {
 	caller := inv.caller
 	caller.mu.Lock()
@@ -75,9 +74,9 @@ func (inv *invocation) addToCaller() *wamp.Refusal {
 	return nil
 }
 
-// chargeLocked counts what is kept for the call against what the caller, and all sessions, may
-// have waiting: half of the latter, so that the rest stays for the queues. caller.mu is
-// held.
+// chargeLocked counts the call's memory against Limits.Queue of its caller, and against
+// half of Limits.QueueTotal, so that the other half stays for the send queues. The
+// caller's mu is held.
 func (inv *invocation) chargeLocked() *wamp.Refusal {
 	caller, r := inv.caller, inv.caller.router
 	switch {
@@ -92,19 +91,20 @@ func (inv *invocation) chargeLocked() *wamp.Refusal {
 	return nil
 }
 
-// textSize returns the bytes of the texts in an INVOCATION's details that a caller chooses.
+// textSize returns the bytes of the texts in an INVOCATION's details that a caller
+// chooses.
 func textSize(d *wamp.InvocationDetails) int {
 	return len(d.TransactionHash) + d.Attributes.Size()
 }
 
-// refund says that nothing is kept for the call any more.
+// refund ends what chargeLocked has counted.
 func (inv *invocation) refund() {
 	inv.caller.mu.Lock()
 	defer inv.caller.mu.Unlock()
 	inv.refundLocked()
 }
 
-// refundLocked is forgetKept where caller.mu is held.
+// refundLocked is refund with the caller's mu held.
 func (inv *invocation) refundLocked() {
 	if inv.charged > 0 {
 		inv.caller.callBytes -= inv.charged
@@ -115,13 +115,13 @@ func (inv *invocation) refundLocked() {
 
 var (
 	callBytesExceeded = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueue,
-		Text: "this session's calls that wait for a callee hold as many bytes as they may (limits.queue): call again later"}
+		Text: "the session's calls that wait for a callee have reached the limit in bytes (limits.queue): call again later"}
 	totalCallBytesExceeded = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrUnavailable, Limit: wamp.LimitQueueTotal,
-		Text: "calls that wait for a callee hold as many bytes of the router as they may (limits.queue_total): call again later"}
+		Text: "calls that wait for a callee have reached the router's limit in bytes (limits.queue_total): call again later"}
 )
 
-// addInvocation enters an invocation into the table of its callee, under a new
-// id, unless the callee is gone.
+// addInvocation adds an invocation to its callee's table, under a new id. It reports
+// false if the callee has left.
 func (s *session) addInvocation(inv *invocation) (there bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,16 +150,16 @@ func (s *session) dropInvocation(id wamp.ID) {
 	}
 }
 
-// abandonInvocation is dropInvocation where the callee has not answered, and is not told
-// that it need not: it is at work, and keeps its place among those that its registration
-// allows until it answers. It keeps as many places as a session may have calls.
+// abandonInvocation is dropInvocation for a callee that has not answered and can't be
+// interrupted: it is still working, so the call's slot stays occupied until it answers.
+// A session can occupy Limits.Calls slots that way.
 func (s *session) abandonInvocation(id wamp.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	inv := s.invocations[id]
 	delete(s.invocations, id)
 	if s.remote != nil {
-		s.realm.remote.endRequest(id) // its node keeps the place
+		s.realm.remote.endRequest(id) // its node holds the slot
 		return
 	}
 	if !s.left && inv != nil && inv.concurrency != nil {
@@ -167,8 +167,8 @@ func (s *session) abandonInvocation(id wamp.ID) {
 	}
 }
 
-// stopInvocation is dropInvocation where the callee has not answered, and will be told to
-// stop if it can be.
+// stopInvocation is dropInvocation for a callee that has not answered. Its slot stays
+// occupied if it can't be interrupted.
 func (s *session) stopInvocation(id wamp.ID) {
 	if s.peer.Roles.Callee.Has(wamp.CallCanceling) {
 		s.dropInvocation(id)
@@ -177,20 +177,20 @@ func (s *session) stopInvocation(id wamp.ID) {
 	}
 }
 
-// invocationAnswered says that the callee has answered an invocation that has ended before: its
-// place is free, if it has kept it.
+// invocationAnswered handles an answer to an invocation that has ended before: a slot
+// that it still occupied is released.
 func (s *session) invocationAnswered(id wamp.ID) {
 	s.mu.Lock()
 	l := s.endedCalls.takeSlot(id)
-	delete(s.invocations, id) // whoever has just ended it finds that it is answered
+	delete(s.invocations, id) // so that a goroutine that ends it now occupies no slot
 	s.mu.Unlock()
 	if l != nil {
 		l.release(s)
 	}
 }
 
-// undoInvocation drops an invocation that the callee was never sent: its id is
-// the next one's, if none has been drawn since (WAMP, "IDs": session scope).
+// undoInvocation drops an invocation that the callee was never sent. Its id is used
+// again, if it is the last one assigned (WAMP, "IDs": session scope).
 func (s *session) undoInvocation(id wamp.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,8 +202,8 @@ func (s *session) undoInvocation(id wamp.ID) {
 	}
 }
 
-// enqueue queues a frame of the call for one of its parties, unless the call has ended.
-// The INVOCATION of a call that has waited makes its receiver the callee.
+// enqueue queues a frame of the call for its caller or callee, unless the call has
+// ended. The INVOCATION of a call that has waited makes its receiver the callee.
 func (inv *invocation) enqueue(to *session, frame []byte, of *sendqueue.Chunk) (put sendqueue.PutResult, pending bool) {
 	inv.caller.mu.Lock()
 	defer inv.caller.mu.Unlock()
@@ -223,8 +223,8 @@ func (inv *invocation) assigned() *session {
 	return inv.callee
 }
 
-// finish takes the invocation out of all tables, as its callee has answered or left, and
-// reports whether it was this call that ended it.
+// finish ends the invocation because its callee has answered or left. It reports
+// whether this call of finish ended it.
 func (inv *invocation) finish() bool {
 	ended := inv.remove((*session).dropInvocation)
 	if ended {
@@ -233,8 +233,8 @@ func (inv *invocation) finish() bool {
 	return ended
 }
 
-// abandon ends the invocation without a word to its callee, and reports whether it was
-// this call that ended it.
+// abandon ends the invocation without notifying its callee. It reports whether this
+// call of abandon ended it.
 func (inv *invocation) abandon() bool {
 	ended := inv.remove((*session).abandonInvocation)
 	if ended {
@@ -243,8 +243,9 @@ func (inv *invocation) abandon() bool {
 	return ended
 }
 
-// remove is end for who has something to tell the callee first; free must follow, if
-// it reports true. drop takes it out of its callee's table.
+// remove ends the invocation without releasing its slot. It reports whether this call
+// of remove ended it; then the caller must call releaseSlot afterwards. drop removes it
+// from its callee's table.
 func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 	inv.caller.mu.Lock()
 	ended := inv.caller.calls[inv.request] == inv
@@ -252,7 +253,7 @@ func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 		delete(inv.caller.calls, inv.request)
 		inv.refundLocked()
 		if inv.first != nil {
-			// Under the lock: the caller's next part finds the call, or this.
+			// Under the lock, so that the caller's next part finds either the call or this.
 			inv.caller.endedCalls.add(inv.request)
 		}
 	}
@@ -270,8 +271,8 @@ func (inv *invocation) remove(drop func(callee *session, id wamp.ID)) bool {
 	return true
 }
 
-// releaseSlot gives the place that the invocation had among those that its registration
-// allows, or waited for, to another call.
+// releaseSlot gives the invocation's slot at its callee to a waiting call, or removes
+// the invocation from the waiting calls.
 func (inv *invocation) releaseSlot() {
 	switch {
 	case inv.concurrency == nil, inv.slotHeld:
@@ -296,28 +297,28 @@ func sendCallError(b *batch, to *session, request wamp.ID, r *wamp.Refusal) {
 		Details: wamp.ErrorDetails{Message: r.Text}, Payload: b.router.textPayload(to.peer.Serializer, r.Text)})
 }
 
-// interrupt asks the callee to stop, if it can.
+// interrupt sends the callee INTERRUPT, if it supports that.
 func (inv *invocation) interrupt(b *batch, mode string, reason wamp.URI) {
 	if inv.callee != nil && inv.callee.peer.Roles.Callee.Has(wamp.CallCanceling) {
 		b.send(inv.callee, &wamp.Interrupt{Request: inv.id, Options: wamp.CancelOptions{Mode: mode, Reason: string(reason)}})
 	}
 }
 
-// callInFlight returns the session's call of that request id, or nil.
+// callInFlight returns the session's call with that request id, or nil.
 func (s *session) callInFlight(request wamp.ID) *invocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[request]
 }
 
-// openCalls returns the session's calls in flight.
+// openCalls returns the calls in flight by the session.
 func (s *session) openCalls() []*invocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.calls))
 }
 
-// openInvocations returns the invocations that the session is to answer.
+// openInvocations returns the calls in flight to the session.
 func (s *session) openInvocations() []*invocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()

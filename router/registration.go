@@ -10,8 +10,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// registration is one procedure or pattern and the callees that serve it. It
-// exists as long as it has callees.
+// registration is one procedure or pattern and its callees. It exists as long as it has
+// callees.
 type registration struct {
 	id             wamp.ID
 	uri            wamp.URI
@@ -19,18 +19,18 @@ type registration struct {
 	invoke         string // invocation policy, of all its callees
 	forwardTimeout bool
 	created        time.Time
-	callees        atomic.Pointer[[]*session]  // copied on change; in order of registration
+	callees        atomic.Pointer[[]*session]  // in the order of registration; copied on change
 	nextCallee     atomic.Uint64               // for roundrobin
 	concurrency    atomic.Pointer[concurrency] // nil: no callee has asked for a limit
 
-	// mu is held for reading while an INVOCATION is put into the outbox of one of the
-	// callees, and for writing while one comes or goes: so REGISTERED, which is put
-	// under it, comes before the first, and UNREGISTERED after the last.
+	// mu is held for reading while an INVOCATION is put into a callee's send queue, and
+	// for writing while a callee is added or removed. REGISTERED is put under it, too,
+	// so it precedes the first INVOCATION, and UNREGISTERED follows the last.
 	mu sync.RWMutex
 }
 
-// selectCallee returns the callees, and which of them is the first to ask by the
-// invocation policy (WAMP, "Shared Registration").
+// selectCallee returns the callees and the index of the one that the invocation policy
+// selects (WAMP, "Shared Registration").
 func (reg *registration) selectCallee() (callees *[]*session, first int) {
 	callees = reg.callees.Load()
 	n := len(*callees)
@@ -48,14 +48,14 @@ func (reg *registration) selectCallee() (callees *[]*session, first int) {
 	return callees, first
 }
 
-// isCallee reports whether the session is a callee still, which was one of those asked.
+// isCallee reports whether the session is still a callee. candidates is what
+// selectCallee returned.
 func (reg *registration) isCallee(callee *session, asked *[]*session) bool {
 	now := reg.callees.Load()
 	return now == asked || slices.Contains(*now, callee)
 }
 
-// register makes a session a callee of a registration, which it makes if need
-// be.
+// register adds a session to a registration, which is created if there is none.
 func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal {
 	b.begin(s, m.Procedure, m)
 	hooks := s.realm.hooks.Load()
@@ -67,25 +67,25 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 		return d.registerInCluster(b, s, m, match)
 	}
 	events := s.realm.meta.events.forURI(m.Procedure, onRegistrationCreate, onRegister, onUnregister, onRegistrationDelete)
-	var ousted *registration // by force_reregister
-	var revoked []*session   // its callees
+	var replaced *registration // by force_reregister
+	var revoked []*session     // its callees
 	var joined *registration
 	if !d.procedures.Update(match, m.Procedure, func(reg *registration, ok bool) (*registration, bool) {
 		old := reg
 		if ok && m.Options.ForceReregister == wamp.True {
-			ok, ousted = false, old
+			ok, replaced = false, old
 		}
 		if !ok {
 			reg = newRegistration(m, match)
 		}
 		reg.mu.Lock()
 		defer reg.mu.Unlock()
-		if refusal = reg.add(s, m); refusal != nil {
-			ousted = nil
+		if refusal = reg.addCallee(s, m); refusal != nil {
+			replaced = nil
 			return old, old != nil
 		}
-		if ousted != nil {
-			revoked = d.replaceRegistration(ousted, events)
+		if replaced != nil {
+			revoked = d.replaceRegistration(replaced, events)
 		}
 		if !ok {
 			d.byID.Store(reg.id, reg)
@@ -104,22 +104,22 @@ func (d *dealer) register(b *batch, s *session, m *wamp.Register) *wamp.Refusal 
 		return s.refuse(b, wamp.TypeRegister, m.Request, true, refusal)
 	}
 	b.routed(s, 0)
-	if ousted != nil {
-		ousted.endReplaced(b, revoked)
+	if replaced != nil {
+		replaced.endReplaced(b, revoked)
 	}
 	if l := joined.concurrency.Load(); l != nil {
 		l.assignWaiting(s)
 	}
 	s.realm.meta.events.publish(b, s)
-	if s.realm.hooks.Load() != hooks { // Reload may have looked at the session before
+	if s.realm.hooks.Load() != hooks { // Reload may have checked the session before it had this
 		s.revokeForbidden(b)
 	}
 	return nil
 }
 
-// replaceRegistration takes a registration from all its callees, and returns those that did not
-// unregister at the same time. It runs under the index's lock for the registration's
-// URI; dismiss tells them afterwards.
+// replaceRegistration removes a registration from all its callees. It returns those
+// that did not unregister at the same time; endReplaced notifies them later. The
+// index's lock for the URI is held.
 func (d *dealer) replaceRegistration(reg *registration, events *metaEvents) (revoked []*session) {
 	d.byID.Delete(reg.id)
 	callees := *reg.callees.Load()
@@ -138,14 +138,14 @@ func (d *dealer) replaceRegistration(reg *registration, events *metaEvents) (rev
 	return revoked
 }
 
-// endReplaced ends a registration that was ousted, and tells those callees that it was
-// taken from.
+// endReplaced ends a registration that was replaced, and notifies the callees that lost
+// it.
 func (reg *registration) endReplaced(b *batch, revoked []*session) {
 	reg.mu.Lock()
 	callees := *reg.callees.Swap(new([]*session))
 	reg.mu.Unlock()
 	for _, s := range revoked {
-		s.sendRevocation(b, reg, "registered anew by another callee")
+		s.sendRevocation(b, reg, "the procedure was re-registered by another callee (force_reregister)")
 	}
 	if l := reg.concurrency.Load(); l != nil {
 		for _, s := range callees {
@@ -164,7 +164,7 @@ func newRegistration(m *wamp.Register, match wamp.Match) *registration {
 	return reg
 }
 
-// registrable checks all that a REGISTER must fulfil by itself.
+// registrable makes the checks of a REGISTER that need no registration.
 func (d *dealer) registrable(b *batch, s *session, m *wamp.Register) (wamp.Match, *wamp.Refusal) {
 	match, ok := wamp.ParseMatch(m.Options.Match)
 	if !ok {
@@ -188,9 +188,9 @@ func (d *dealer) registrable(b *batch, s *session, m *wamp.Register) (wamp.Match
 	return match, refusal
 }
 
-// add makes a session a callee. It runs under the index's lock for the
-// registration's URI, so changes of one registration come one after the other.
-func (reg *registration) add(s *session, m *wamp.Register) *wamp.Refusal {
+// addCallee adds a callee. The index's lock for the URI is held, so changes of one
+// registration come one after the other.
+func (reg *registration) addCallee(s *session, m *wamp.Register) *wamp.Refusal {
 	callees := *reg.callees.Load()
 	if len(callees) > 0 {
 		invoke := m.Options.Invoke
@@ -222,7 +222,7 @@ func (reg *registration) add(s *session, m *wamp.Register) *wamp.Refusal {
 	return nil
 }
 
-// unregister ends a session's part in a registration.
+// unregister removes a session from a registration.
 func (d *dealer) unregister(b *batch, s *session, m *wamp.Unregister) *wamp.Refusal {
 	b.begin(s, "", m)
 	s.mu.Lock()
@@ -241,8 +241,8 @@ func (d *dealer) unregister(b *batch, s *session, m *wamp.Unregister) *wamp.Refu
 	return nil
 }
 
-// removeCallee takes a callee out of a registration, and the registration out of
-// the dealer if it was the last. It reports false if it was out already.
+// removeCallee removes a callee from a registration, and the registration if it was the
+// last. It reports false if it had been removed already.
 func (d *dealer) removeCallee(reg *registration, s *session) (removed bool) {
 	s.mu.Lock()
 	removed = s.registrations[reg.id] == reg
@@ -258,7 +258,7 @@ func (d *dealer) removeCallee(reg *registration, s *session) (removed bool) {
 		defer reg.mu.Unlock()
 		changed := slices.DeleteFunc(slices.Clone(*reg.callees.Load()), func(c *session) bool { return c == s })
 		reg.callees.Store(&changed)
-		if now != reg { // force_reregister came in between
+		if now != reg { // replaced by force_reregister in between
 			why = reRegistered
 			return now, there
 		}
@@ -288,13 +288,13 @@ func (s *session) heldRegistrations() []*registration {
 
 var (
 	procedureExists = &wamp.Refusal{Reason: wamp.ReasonRegistered, URI: wamp.ErrProcedureExists,
-		Text: "the procedure is registered already"}
+		Text: "the procedure is already registered"}
 	otherPolicy = &wamp.Refusal{Reason: wamp.ReasonRegistered, URI: wamp.ErrProcedureExistsPolicy,
 		Text: "the procedure is registered with another invocation policy"}
 	reRegistered = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrUnavailable,
-		Text: "another callee has registered the procedure anew while the call waited: call again"}
+		Text: "the procedure was re-registered by another callee (force_reregister): retry the call"}
 	noSuchRegistration = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRegistration,
-		Text: "this session holds no registration of that id"}
+		Text: "the session has no registration with this id"}
 	unknownInvoke = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
 		Text: "Options.invoke must be single, first, last, roundrobin or random"}
 )

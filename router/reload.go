@@ -10,8 +10,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// hooksre what can be replaced in a realm at work. They are replaced as one,
-// so that a message never meets half of the old and half of the new.
+// hooks are the parts of a realm that Reload replaces. They are replaced as one, so
+// that no message meets some old and some new ones.
 type hooks struct {
 	authenticators []Authenticator
 	authorizers    []Authorizer
@@ -20,7 +20,7 @@ type hooks struct {
 	features       wamp.Roles // of the realm and its interceptors
 }
 
-// setHooks puts in what c says.
+// setHooks installs the hooks of a configuration.
 func (m *realm) setHooks(c *RealmConfig) {
 	p := &hooks{authenticators: c.Authenticators, authorizers: c.Authorizers, interceptors: c.Interceptors,
 		reserved: reserve(c.ReservedProcedures), features: m.features}
@@ -35,14 +35,13 @@ func (m *realm) setHooks(c *RealmConfig) {
 	m.hooks.Store(p)
 }
 
-// Reload replaces limits, and the authenticators, authorizers and interceptors
-// of all realms, while sessions go on: they keep their identities, and meet the
-// new rules with their next message. Bounds on what a connection carries
-// (Limits.Message) hold for connections that come after. Subscriptions and
-// registrations that the new authorizers refuse end; these are asked with a context
-// that has ended, and what they can't answer at once stays. The rest of c must be
-// as it was; realms can't be added or removed. After an error everything is as
-// before.
+// Reload replaces the limits, and the authenticators, authorizers and interceptors of
+// all realms, while sessions go on. Sessions keep their identities; the new rules apply
+// to their next message. The limits of a connection (Limits.Message) apply to new
+// connections. Subscriptions and registrations that the new authorizers refuse are
+// ended. The authorizers are asked about these with a context that has ended; what they
+// can't answer at once stays. The rest of c must be unchanged: realms can't be added or
+// removed. After an error nothing has changed.
 func (r *Router) Reload(c Config) error {
 	if len(c.Realms) != len(r.order) {
 		return errRealms
@@ -76,16 +75,16 @@ func (r *Router) Reload(c Config) error {
 	return nil
 }
 
-// endedContext is a context that is over.
+// endedContext is a context that has ended.
 var endedContext = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// revokeForbidden ends the subscriptions and registrations that the session may not
-// have any more, and tells it if it understands. A session that gets one while the
-// hooks are replaced does this itself, in subscribe and register.
+// revokeForbidden ends the subscriptions and registrations that the session is no
+// longer allowed to have, and notifies it if it supports that. A session that gets one
+// while the hooks are replaced does this itself, in subscribe and register.
 func (s *session) revokeForbidden(b *batch) {
 	s.mu.Lock()
 	subscriptions := slices.Clone(s.subscriptions)
@@ -110,17 +109,17 @@ func (s *session) revokeForbidden(b *batch) {
 	s.realm.meta.events.publish(b, s)
 }
 
-// noLongerAllowed is the reason that UNSUBSCRIBED and UNREGISTERED give.
+// noLongerAllowed is the reason in UNSUBSCRIBED and UNREGISTERED.
 const noLongerAllowed = string(wamp.ErrNotAuthorized)
 
 var (
 	subscriptionRevoked = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
-		Text: "the new configuration no longer allows this subscription: it has ended"}
+		Text: "subscription ended: the new configuration does not allow it"}
 	registrationRevoked = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
-		Text: "the new configuration no longer allows this registration: it has ended"}
+		Text: "registration ended: the new configuration does not allow it"}
 )
 
 var errRealms = errors.New("router: realms can't be added or removed while the router runs")
 
-// limits returns what holds now.
+// limits returns the current limits.
 func (r *Router) limits() *limitsInForce { return r.currentLimits.Load() }

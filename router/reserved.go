@@ -2,9 +2,9 @@ package router
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// The procedures that the router itself calls (RealmConfig.ReservedProcedures) decide
-// who comes in and who may do what, and are told tickets. So only what was allowed on
-// purpose answers for them: an exact registration, by an explicit permission.
+// The procedures that the router itself calls (RealmConfig.ReservedProcedures) decide who
+// may join and who may do what, and are sent tickets. So a wildcard permission does not
+// suffice to answer for them: only an exact registration by an explicit permission does.
 
 // reserve returns the set of procedures.
 func reserve(procedures []wamp.URI) map[wamp.URI]bool {
@@ -15,8 +15,8 @@ func reserve(procedures []wamp.URI) map[wamp.URI]bool {
 	return reserved
 }
 
-// needsExplicit reports whether a permission for everything doesn't include the
-// action: to register the procedure, or to call it and be answered like the router.
+// needsExplicit reports whether the action needs an explicit permission: to register a
+// reserved procedure, or to call it and get the answer that the router would get.
 func (h *hooks) needsExplicit(action Action, uri wamp.URI) bool {
 	return (action == ActionRegister || action == ActionCall) && h.reserved[uri]
 }
@@ -33,7 +33,7 @@ func (d *dealer) find(h *hooks, procedure wamp.URI) *registration {
 
 var (
 	needsExplicitPermission = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
-		Text: "the router asks this procedure who comes in or who may do what: it needs a permission for exactly this URI"}
+		Text: "the router uses this procedure to authenticate or authorize: add a permission for exactly this URI"}
 	noForceForReserved = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrOptionNotAllowed,
-		Text: "the router asks this procedure who comes in or who may do what: force_reregister can't take it from who serves it"}
+		Text: "the router uses this procedure to authenticate or authorize: force_reregister is not allowed for it"}
 )

@@ -183,7 +183,7 @@ func (r *retained) thaw() { r.mu.RUnlock() }
 func (r *retained) replay(b *batch, s *session, m *wamp.Subscribe, match wamp.Match, id wamp.ID) {
 	if match == wamp.MatchExact {
 		if e := r.topics[m.Topic].latest(&s.peer); e.event != nil {
-			replay(b, s, e.event, match, id)
+			deliverRetained(b, s, e.event, match, id)
 		}
 		return
 	}
@@ -198,7 +198,7 @@ func (r *retained) replay(b *batch, s *session, m *wamp.Subscribe, match wamp.Ma
 	}
 	slices.SortFunc(events, func(a, b retainedEvent) int { return cmp.Compare(a.retention, b.retention) })
 	for _, e := range events {
-		replay(b, s, e.event, match, id)
+		deliverRetained(b, s, e.event, match, id)
 	}
 }
 
@@ -215,8 +215,8 @@ func (t *retainedTopic) latest(to *wamp.Peer) retainedEvent {
 	return retainedEvent{}
 }
 
-// replay sends one retained event.
-func replay(b *batch, s *session, e *eventstore.Event, match wamp.Match, id wamp.ID) {
+// deliverRetained sends one retained event.
+func deliverRetained(b *batch, s *session, e *eventstore.Event, match wamp.Match, id wamp.ID) {
 	topic := e.Event.Details.Topic
 	b.event = e.Event
 	b.event.Subscription = id

@@ -53,7 +53,7 @@ func (t *addresses) acquire(a netip.Addr, l Limits, now time.Time) *wamp.Refusal
 	}
 	e := t.known[addressKey(a)]
 	if e == nil {
-		t.sweepIdle(l, now)
+		t.sweepIdleLocked(l, now)
 		e = &address{tokens: float64(l.ConnectRate), since: now}
 		t.known[addressKey(a)] = e
 	}
@@ -74,9 +74,9 @@ func (e *address) refill(l Limits, now time.Time) {
 	e.since = now
 }
 
-// sweepIdle forgets who has no connection and all its tokens. mu is held. It runs
+// sweepIdleLocked forgets who has no connection and all its tokens. mu is held. It runs
 // when the table has doubled, so its cost is spread over those who entered.
-func (t *addresses) sweepIdle(l Limits, now time.Time) {
+func (t *addresses) sweepIdleLocked(l Limits, now time.Time) {
 	if len(t.known) < max(t.sweepAt, 1024) {
 		return
 	}

@@ -47,8 +47,8 @@ type pipeBuffer struct {
 	readTimer *time.Timer // wakes the reader at the deadline
 }
 
-// put copies what fits of segments, after skipping skip bytes. mu is held.
-func (h *pipeBuffer) put(segments [][]byte, skip int) int {
+// putLocked copies what fits of segments, after skipping skip bytes. mu is held.
+func (h *pipeBuffer) putLocked(segments [][]byte, skip int) int {
 	if h.ring == nil {
 		h.ring = make([]byte, pipeSize)
 	}
@@ -77,8 +77,8 @@ func (h *pipeBuffer) put(segments [][]byte, skip int) int {
 	return total
 }
 
-// get copies what there is to dst, or what fits. mu is held.
-func (h *pipeBuffer) get(dst []byte) int {
+// getLocked copies what there is to dst, or what fits. mu is held.
+func (h *pipeBuffer) getLocked(dst []byte) int {
 	total := 0
 	for len(dst) > 0 && h.n > 0 {
 		k := copy(dst, h.ring[h.r:min(len(h.ring), h.r+h.n)])
@@ -109,7 +109,7 @@ func (p *pipe) poll(b *buffer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.n > 0 && !h.abandoned {
-		b.advance(h.get(b.space(0)))
+		b.advance(h.getLocked(b.space(0)))
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *pipe) fill(b *buffer, want int) error {
 		case !h.deadline.IsZero() && !time.Now().Before(h.deadline):
 			return os.ErrDeadlineExceeded
 		case h.n > 0:
-			b.advanceAndResize(h.get(b.space(want)))
+			b.advanceAndResize(h.getLocked(b.space(want)))
 			return nil
 		case h.ended:
 			return io.EOF
@@ -165,7 +165,7 @@ func (p *pipe) tryWrite(segments [][]byte) (int, error) {
 	if err := h.writeError(); err != nil {
 		return 0, err
 	}
-	return h.put(segments, 0), nil
+	return h.putLocked(segments, 0), nil
 }
 
 func (h *pipeBuffer) writeError() error {
@@ -189,7 +189,7 @@ func (p *pipe) write(segments [][]byte, stall time.Duration) (int, error) {
 		if err := h.writeError(); err != nil {
 			return written, err
 		}
-		if n := h.put(segments, written); n > 0 {
+		if n := h.putLocked(segments, written); n > 0 {
 			written += n
 			progress = time.Now()
 		}

@@ -46,9 +46,9 @@ func (l *backpressure) roomFor(size int) <-chan struct{} {
 	return l.room
 }
 
-// patience returns how much longer senders wait for the peer; not at all if it is not
+// waitLeftLocked returns how much longer senders wait for the peer; not at all if it is not
 // positive. mu is held.
-func (o *Queue) patience(now time.Time) time.Duration {
+func (o *Queue) waitLeftLocked(now time.Time) time.Duration {
 	l, most := o.backpressureState(), o.limits.BackpressureTimeout
 	if l.taken-l.waitedAt >= o.limits.Bytes/2 {
 		l.waited, l.waitedAt = 0, l.taken
@@ -56,17 +56,17 @@ func (o *Queue) patience(now time.Time) time.Duration {
 	return min(most/10-now.Sub(l.progress), most-l.waited)
 }
 
-// full reports whether the peer has not taken what waits, though it had its time to. What
+// fullLocked reports whether the peer has not taken what waits, though it had its time to. What
 // has not been flushed it could not take, however much that is. mu is held.
-func (o *Queue) full() bool {
-	return o.state == stateWriting && o.pressure != nil && o.patience(time.Now()) <= 0
+func (o *Queue) fullLocked() bool {
+	return o.state == stateWriting && o.pressure != nil && o.waitLeftLocked(time.Now()) <= 0
 }
 
 // Behind reports whether senders should wait for the peer.
 func (o *Queue) Behind() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing && o.patience(time.Now()) > 0
+	return o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing && o.waitLeftLocked(time.Now()) > 0
 }
 
 // AwaitRoom waits until at most half of Limits.Bytes waits, the queue is closed, senders
@@ -85,16 +85,16 @@ func (o *Queue) AwaitRoom(begin time.Time) {
 			l.waited += now.Sub(begin)
 			l.charged = now
 		}
-		left := o.patience(now)
+		left := o.waitLeftLocked(now)
 		if left <= 0 {
 			return
 		}
-		o.wait(l.roomFor(o.limits.Bytes/2), left)
+		o.waitLocked(l.roomFor(o.limits.Bytes/2), left)
 	}
 }
 
-// wait waits until room is closed, or for limit. It releases mu while it waits.
-func (o *Queue) wait(room <-chan struct{}, limit time.Duration) {
+// waitLocked waits until room is closed, or for limit. It releases mu while it waits.
+func (o *Queue) waitLocked(room <-chan struct{}, limit time.Duration) {
 	timer := time.NewTimer(limit)
 	o.mu.Unlock()
 	select {
@@ -105,10 +105,10 @@ func (o *Queue) wait(room <-chan struct{}, limit time.Duration) {
 	o.mu.Lock()
 }
 
-// account brings Total up to date, in granules, so that a queue that stays short costs
+// accountLocked brings Total up to date, in granules, so that a queue that stays short costs
 // nothing. What has not been flushed does not count yet: the peer could not take it. mu
 // is held.
-func (o *Queue) account() {
+func (o *Queue) accountLocked() {
 	if o.Total == nil || o.state == stateDirty || o.state == stateIdle && o.size > 0 {
 		return
 	}
@@ -170,7 +170,7 @@ func (o *Queue) Linger(limit time.Duration) {
 		o.mu.Lock()
 	}
 	for o.closing && o.state == stateWriting && time.Now().Before(end) {
-		o.wait(o.backpressureState().roomFor(0), time.Until(end))
+		o.waitLocked(o.backpressureState().roomFor(0), time.Until(end))
 	}
 	o.mu.Unlock()
 	o.Close()

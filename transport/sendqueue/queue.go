@@ -124,10 +124,10 @@ var (
 const (
 	smallChunk = 4 << 10
 	largeChunk = 64 << 10
-	// heldMost bounds, beside twice what waits, the size of the chunks that a queue
+	// maxHeld bounds, beside twice what waits, the size of the chunks that a queue
 	// refers to: a frame of a few bytes may lie in a large shared chunk. Beyond it,
 	// frames are copied.
-	heldMost = 64 << 10
+	maxHeld = 64 << 10
 	// maxWrite is how many bytes one write of the writer goroutine carries, so
 	// that it sees progress, and others see room, before everything is out.
 	maxWrite = 64 << 10
@@ -206,7 +206,7 @@ func (o *Queue) take(frame []byte, of *Chunk) PutResult {
 	if o.state == stateClosed || o.closing {
 		return PutClosed
 	}
-	if o.size > 0 && o.size+len(frame) > o.limits.Bytes && o.full() {
+	if o.size > 0 && o.size+len(frame) > o.limits.Bytes && o.fullLocked() {
 		return PutFull
 	}
 	o.append(frame, of)
@@ -214,7 +214,7 @@ func (o *Queue) take(frame []byte, of *Chunk) PutResult {
 		o.state = stateDirty
 		return PutNeedsFlush
 	}
-	if o.size > o.limits.Bytes/2 && (o.state == stateDirty || o.patience(time.Now()) > 0) {
+	if o.size > o.limits.Bytes/2 && (o.state == stateDirty || o.waitLeftLocked(time.Now()) > 0) {
 		return PutOverHalf
 	}
 	return PutQueued
@@ -222,7 +222,7 @@ func (o *Queue) take(frame []byte, of *Chunk) PutResult {
 
 func (o *Queue) append(frame []byte, of *Chunk) {
 	o.size += len(frame)
-	o.account()
+	o.accountLocked()
 	var last *segment
 	if n := len(o.waiting); n > 0 {
 		last = &o.waiting[n-1]
@@ -230,7 +230,7 @@ func (o *Queue) append(frame []byte, of *Chunk) {
 	own := last != nil && !last.chunk.shared
 	switch {
 	case of != nil && last != nil && last.grow(frame, of):
-	case of != nil && int(o.heldKiB+of.room)<<10 <= heldMost+2*o.size:
+	case of != nil && int(o.heldKiB+of.room)<<10 <= maxHeld+2*o.size:
 		of.refs.Add(1)
 		o.add(frame, of)
 	case own && cap(last.bytes)-len(last.bytes) >= len(frame):
@@ -349,7 +349,7 @@ func (o *Queue) wrote(w *Scratch, n int, err error) (short bool) {
 		if o.pressure != nil {
 			o.pressure.taken += n
 		}
-		o.account()
+		o.accountLocked()
 	}
 	done := 0
 	for done < len(w.segments) && n >= len(w.segments[done].bytes) {
@@ -399,7 +399,7 @@ func (o *Queue) discard() {
 		o.release(&o.waiting[i])
 	}
 	o.waiting, o.size, o.state = nil, 0, stateClosed
-	o.account()
+	o.accountLocked()
 	o.signalRoom()
 }
 

@@ -139,7 +139,7 @@ func TestHeldIsBounded(t *testing.T) {
 			held += cap(s.chunk.Buf)
 			counted += int(s.chunk.room)
 		}
-		if o.size < 2_000_000 || held > heldMost+4*o.size+2*largeChunk || counted != int(o.heldKiB) {
+		if o.size < 2_000_000 || held > maxHeld+4*o.size+2*largeChunk || counted != int(o.heldKiB) {
 			t.Errorf("%s: %d bytes held while %d wait, %d KiB are counted of %d", name, held, o.size, o.heldKiB, counted)
 		}
 		if o.Close(); o.heldKiB != 0 {

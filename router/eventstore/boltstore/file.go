@@ -108,11 +108,11 @@ func (f *File) append(l *fileLog, record []byte) {
 func (f *File) sync() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.await(f.appended)
+	f.awaitLocked(f.appended)
 }
 
-// await waits until the first n events are in the file. f.mu is held.
-func (f *File) await(n uint64) {
+// awaitLocked waits until the first n events are in the file. f.mu is held.
+func (f *File) awaitLocked(n uint64) {
 	for f.stored < n {
 		f.written.Wait()
 	}

@@ -14,7 +14,7 @@ func TestHistorySync(t *testing.T) {
 	go func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.await(asked)
+		f.awaitLocked(asked)
 		close(read)
 	}()
 	f.mu.Lock()
