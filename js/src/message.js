@@ -4,7 +4,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { encode } from "cborg";
 import { concat, utf8 } from "./bytes.js";
 import { CALL, isBytes, isUint, malformed, need, PUBLISH, REGISTER, scopeError } from "./manifest.js";
-import { normalize, readCBOR, toPlain } from "./values.js";
+import { readCBOR, toPlain } from "./values.js";
 
 export const ATTRIBUTES = { ppt_scheme: "x_blindfold_1", ppt_serializer: "cbor", ppt_cipher: "aes256gcm" };
 export const STREAM = 12, HEAD = 16, MIN_PAYLOAD = 108;
@@ -41,9 +41,10 @@ export function number4(n) {
   return out;
 }
 
+/** args and kwargs as normalize returns them. */
 export function encodeBody({ kind, sender, time, hint, args, kwargs, index, callHint }) {
   const more = kind >= BOUND ? [index, callHint] : [];
-  return encode([kind, sender, time, hint, normalize(args ?? []), normalize(kwargs ?? {}), ...more]);
+  return encode([kind, sender, time, hint, args, kwargs, ...more]);
 }
 
 export function parseBody(data) {
@@ -69,7 +70,18 @@ export function parseBody(data) {
 /** uri is the SHA-256 of the URI, call the leaf of the call, or NO_CALL. */
 export const leaf = (epoch, stream, number, call, uri, body) => digest(Uint8Array.of(0), epoch, stream, number4(number), call, uri, body);
 
-export const uriDigest = (uri) => sha256(utf8.encode(uri));
+const MAX_URIS = 1024;
+const uriDigests = new Map(); // of the URIs in use
+
+export function uriDigest(uri) {
+  let known = uriDigests.get(uri);
+  if (!known) {
+    if (uriDigests.size >= MAX_URIS) uriDigests.clear();
+    known = sha256(utf8.encode(uri));
+    uriDigests.set(uri, known);
+  }
+  return known;
+}
 
 export const signed = (root) => concat("blindfold message 1\n", root);
 

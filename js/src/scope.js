@@ -10,6 +10,7 @@ import {
   ATTRIBUTES, BOUND, CALLED, CALLED_INPUTS_FOLLOW, decrypt, encodeBody, encrypt, EVENT, EVENT_TO_SOME, HEAD, importKey, INPUT, kinds, LAST_INPUT, leaf,
   MIN_PAYLOAD, NO_CALL, parseBody, PROGRESS, right, root, signed, STREAM, uriDigest,
 } from "./message.js";
+import { normalize } from "./values.js";
 import { encodeState, parseState, Windows } from "./window.js";
 
 const MAX_EPOCHS = 16;
@@ -156,9 +157,9 @@ export class Scope {
     if (!(m.members[sender].rights & right(kind))) throw scopeError("no_right", "this identity may not do this in the scope");
     const uri = uriDigest(subject.uri);
     const at = call?.leaf ?? NO_CALL;
-    const body = { kind, sender, time: Math.max(now - m.notBefore, 0), hint: uri.subarray(0, 4), args, kwargs, index: 0, callHint: at.subarray(0, 4) };
-    encodeBody(body); // what can't be encoded must not use up an index or a number
-    body.index = call ? call.next(kind) : 0;
+    // What can't be sealed fails here, before it uses up an index or a number.
+    const content = { args: normalize(args ?? []), kwargs: normalize(kwargs ?? {}) };
+    const body = { kind, sender, time: Math.max(now - m.notBefore, 0), hint: uri.subarray(0, 4), ...content, index: call?.next(kind) ?? 0, callHint: at.subarray(0, 4) };
     const own = this.#own(kind, subject, now);
     const number = own.next++;
     const bytes = encodeBody(body);
