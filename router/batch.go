@@ -12,23 +12,24 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// batch is what a goroutine needs to route: a decoder, buffers to encode into,
-// and the list of the sessions that it owes a flush. A session's reading
-// goroutine takes one for each batch of messages that has arrived, and gives it
-// back before it waits again, so an idle session holds none.
+// batch is what a goroutine needs to route messages: a decoder, buffers to encode into,
+// and the list of sessions whose queues it must flush. A session's reading goroutine
+// takes one for each batch of messages that has arrived and returns it before it waits
+// again, so an idle session holds none.
 //
-// One message is routed at a time: begin, then any number of deliveries of
-// outbound messages (each between fresh and the next fresh), then observe.
+// A batch routes one message at a time: begin, then deliveries of any number of
+// outbound messages (resetEncodings before each), then routed, refused or dropped for
+// the observers.
 type batch struct {
 	router     *Router
-	limits     *limitsInForce // that the decoder is bound by
+	limits     *limitsInForce // that the decoder has been given
 	decoder    *codec.Decoder
 	encoder    *codec.Encoder
 	arrived    time.Time
 	sinceClock int // deliveries since the clock was read
 
-	inbound     wamp.RoutedMessage // the inbound message, for interceptors and observers
-	outbound    wamp.RoutedMessage // the outbound one
+	inbound     wamp.RoutedMessage // the inbound message, as interceptors and observers see it
+	outbound    wamp.RoutedMessage // the outbound one, as interceptors see it
 	observation Observation
 
 	// Outbound messages, reused.
@@ -37,33 +38,35 @@ type batch struct {
 	result     wamp.Result
 	callError  wamp.Error
 
-	// encoded holds the present outbound message, framed, for each serializer
-	// and framing that a receiver has needed so far.
+	// encoded holds the current outbound message, framed, for each serializer and
+	// framing that a receiver has needed so far.
 	encoded      [4 * int(transport.Framings)]encoding
-	used         []uint8                                       // slots of encoded in use
-	maxReceivers int                                           // how many receivers it may have
-	buffer       []byte                                        // holds the encodings that are not shared
-	shared       [4 * int(transport.Framings)]*sendqueue.Chunk // holds those that are, by slot; one after the other
-	sharedSlots  []uint8                                       // slots of shared in use
+	used         []uint8                                       // slots of encoded that are set
+	maxReceivers int                                           // upper bound of the message's receivers
+	buffer       []byte                                        // backs encodings that are not shared
+	shared       [4 * int(transport.Framings)]*sendqueue.Chunk // current chunk of shared encodings, by slot
+	sharedSlots  []uint8                                       // slots of shared that are set
 
-	dirty         []*session // sessions to flush
+	dirty         []*session // sessions whose queues this batch must flush
 	pendingBytes  int        // bytes put since the last flush
-	overHalf      bool       // a receiver has more than half a queue waiting: see makeRoom
-	mayWait       bool       // flush may wait for receivers that are behind
-	readBytes     int        // bytes of the messages of this batch
-	polls         int        // how often it was looked for more of them
-	slowReceivers []*session // those who may be to be waited for
-	listed        bool       // the present PUBLISH goes to receivers only
+	overHalf      bool       // a receiver's queue is more than half full: see makeRoom
+	mayWait       bool       // flush may wait for slow receivers
+	readBytes     int        // bytes of messages read in this batch
+	polls         int        // how often hasMore has polled the socket
+	slowReceivers []*session // sessions that flush may have to wait for
+	listed        bool       // the current PUBLISH has lists of receivers
 	receivers     receivers
-	retention     uint64 // of the present PUBLISH, or 0
+	retention     uint64 // of the current PUBLISH; 0: not retained
 	scratch       sendqueue.Scratch
 
-	lastPublish struct { // the publication before
+	lastPublish struct { // look-up of the last publication
+		// routeKey identifies a look-up and its authorization. While it is the same,
+		// their results are, too.
 		routeKey
 		matched  []*subscription
-		disclose bool // its publisher, asked or not
+		disclose bool // by the authorizers' decision
 	}
-	lastCall struct { // the call before
+	lastCall struct { // look-up of the last call
 		routeKey
 		registration *registration // nil: none
 		disclose     bool
@@ -75,7 +78,7 @@ type batch struct {
 type routeKey struct {
 	from    *session
 	uri     wamp.URI
-	changes uint64 // of the index that is asked
+	changes uint64 // uriindex.Index.Changes before the look-up
 	hooks   *hooks
 }
 
@@ -83,19 +86,19 @@ type routeKey struct {
 type encoding struct {
 	frame   []byte
 	body    int              // the message's length without framing
-	chunk   *sendqueue.Chunk // that the frame lies in; nil: it is not shared
-	refusal *wamp.Refusal    // why there is none
+	chunk   *sendqueue.Chunk // that holds frame; nil: the batch's buffer does
+	refusal *wamp.Refusal    // why there is no frame
 }
 
 const (
-	// Frames for manyReceivers or more, and those with a payload of at least
+	// Frames for manyReceivers or more, and frames with a payload of at least
 	// largeFrame, are shared between the queues of their receivers; copying a
 	// smaller one costs less than handling one more buffer in each write.
 	manyReceivers = 8
 	largeFrame    = 16 << 10
-	// typicalEnvelope is about what an envelope takes, in bytes.
+	// typicalEnvelope is the usual size of an envelope, in bytes.
 	typicalEnvelope = 64
-	// sharedChunk is how large the chunks of shared frames grow in a long batch.
+	// sharedChunk is the size that chunks of shared frames grow to in a long batch.
 	sharedChunk = 64 << 10
 )
 
@@ -108,7 +111,7 @@ func (r *Router) newBatch() *batch {
 	return b
 }
 
-// decode decodes a message within the limits of this moment.
+// decode decodes a message within the current limits.
 func (b *batch) decode(s wamp.Serializer, body []byte) (wamp.Message, error) {
 	if l := b.router.limits(); l != b.limits {
 		b.limits = l
@@ -117,7 +120,7 @@ func (b *batch) decode(s wamp.Serializer, body []byte) (wamp.Message, error) {
 	return b.decoder.Decode(s, body)
 }
 
-// end flushes what is owed and gives the batch back.
+// end flushes and returns the batch to its pool.
 func (b *batch) end() {
 	b.flush()
 	b.inbound, b.outbound, b.observation = wamp.RoutedMessage{}, wamp.RoutedMessage{}, Observation{}
@@ -138,7 +141,7 @@ func (b *batch) begin(from *session, uri wamp.URI, m wamp.Message) {
 	b.inbound = wamp.RoutedMessage{From: &from.peer, URI: uri, Message: m}
 }
 
-// resetEncodings forgets the encodings of the outbound message before.
+// resetEncodings discards the encodings of the previous outbound message.
 func (b *batch) resetEncodings() {
 	for _, slot := range b.used {
 		b.encoded[slot] = encoding{}
@@ -148,13 +151,13 @@ func (b *batch) resetEncodings() {
 	b.maxReceivers = 1
 }
 
-// slotOf numbers the kinds of frames that there are.
+// slotOf numbers the combinations of serializer and framing.
 func slotOf(s wamp.Serializer, f transport.Framing) int {
 	return int(s)*int(transport.Framings) + int(f)
 }
 
-// encode returns m as a frame for receivers like to. It is made once for each
-// serializer and framing until fresh is called. payload is m's, or nil.
+// encode returns m as a frame for receivers like to. It encodes once for each
+// serializer and framing until resetEncodings is called. payload is m's, or nil.
 func (b *batch) encode(m wamp.Message, payload *wamp.Payload, to *session) *encoding {
 	framing := to.out.Conn.Framing()
 	slot := slotOf(to.peer.Serializer, framing)
@@ -175,7 +178,7 @@ func (b *batch) encode(m wamp.Message, payload *wamp.Payload, to *session) *enco
 	return e
 }
 
-// convert is frame for a payload, m's, that has to be converted.
+// convert is frame for a payload of m that has to be converted to another serializer.
 func (b *batch) convert(e *encoding, m wamp.Message, payload *wamp.Payload, framing transport.Framing, s wamp.Serializer) {
 	converted, err := codec.Convert(payload, s)
 	if err != nil {
@@ -188,7 +191,7 @@ func (b *batch) convert(e *encoding, m wamp.Message, payload *wamp.Payload, fram
 	*payload = original
 }
 
-// frame makes e the message m as a frame. Its payload takes size bytes.
+// frame encodes m, whose payload takes size bytes, as a frame into e.
 func (b *batch) frame(e *encoding, m wamp.Message, framing transport.Framing, s wamp.Serializer, size int) {
 	buffer := b.buffer
 	slot := slotOf(s, framing)
@@ -225,9 +228,9 @@ func (b *batch) frame(e *encoding, m wamp.Message, framing transport.Framing, s 
 	}
 }
 
-// sharedChunkFor returns the chunk for the next shared frame of a slot, with room for
-// size bytes. The first after a flush is no larger than it must be, as it may be the
-// last before the next.
+// sharedChunkFor returns a chunk with room for size bytes for the next shared frame of
+// a slot. The first chunk after a flush is no larger than needed, as its frame may be
+// the only one before the next flush.
 func (b *batch) sharedChunkFor(slot, size int) *sendqueue.Chunk {
 	before := b.shared[slot]
 	room := size
@@ -248,15 +251,15 @@ func (b *batch) sharedChunkFor(slot, size int) *sendqueue.Chunk {
 var tooLarge = &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded,
 	Text: "the message is larger than its receiver accepts"}
 
-// deliver hands the outbound message m to one receiver: asks the interceptors,
-// encodes, queues. uri is the topic or procedure that it belongs to.
+// deliver delivers the outbound message m to one receiver: it asks the interceptors,
+// encodes and queues. uri is the topic or procedure that m is about.
 func (b *batch) deliver(from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
 	return b.deliverWithin(nil, from, uri, m, to)
 }
 
-// deliverWithin is deliver for a message of a call that somebody else may end
-// meanwhile: it is queued before whoever ends the call tells of that, or refused with
-// hasEnded.
+// deliverWithin is deliver for a message of a call that another goroutine may end at
+// the same time. The message is queued before the one that ends the call, or refused
+// with callEnded.
 func (b *batch) deliverWithin(call *invocation, from *wamp.Peer, uri wamp.URI, m wamp.Carrier, to *session) *wamp.Refusal {
 	if to.remote != nil {
 		return b.deliverRemote(call, from, uri, m, to)
@@ -273,9 +276,9 @@ func (b *batch) deliverWithin(call *invocation, from *wamp.Peer, uri wamp.URI, m
 	return b.enqueue(m, payload, to, call)
 }
 
-// enqueue queues a message for one receiver, or says why it can't have it. payload is
-// m's if it came from a client, and nil if it is the router's own, which is in the
-// receiver's serializer. call is nil but for deliverWithin.
+// enqueue queues a message for one receiver, or returns why it can't be. payload is m's
+// if it came from a client, and nil if it is the router's own, which is in the
+// receiver's serializer already. call is nil except for deliverWithin.
 func (b *batch) enqueue(m wamp.Message, payload *wamp.Payload, to *session, call *invocation) *wamp.Refusal {
 	e := b.encode(m, payload, to)
 	if e.refusal != nil {
@@ -298,10 +301,10 @@ func (b *batch) enqueue(m wamp.Message, payload *wamp.Payload, to *session, call
 
 var callEnded = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrCanceled, Text: "the call has ended"}
 
-// send queues a message without a payload of a client's for one receiver.
+// send queues a message of the router's own for one receiver.
 func (b *batch) send(to *session, m wamp.Message) {
 	if to.remote != nil {
-		_ = b.deliverRemote(nil, nil, "", m, to) // a node that can't be reached is given up
+		_ = b.deliverRemote(nil, nil, "", m, to) // NodeGone ends what a lost node misses
 		return
 	}
 	b.resetEncodings()
@@ -313,8 +316,7 @@ func (b *batch) send(to *session, m wamp.Message) {
 	b.putFrame(to, e.frame, nil)
 }
 
-// sendLast queues the last message for one receiver: GOODBYE, or ABORT. Nothing comes
-// behind it.
+// sendLast queues GOODBYE or ABORT. The queue takes no message after it.
 func (b *batch) sendLast(to *session, m wamp.Message) {
 	b.resetEncodings()
 	e := b.encode(m, nil, to)
@@ -325,13 +327,13 @@ func (b *batch) sendLast(to *session, m wamp.Message) {
 	b.afterPut(to, to.out.PutLast(e.frame), len(e.frame))
 }
 
-// putFrame puts a frame into a session's outbox, and cuts off a session that has
-// not read for so long that its outbox is full.
+// putFrame puts a frame into a session's send queue, and disconnects the session if its
+// queue is full.
 func (b *batch) putFrame(to *session, frame []byte, of *sendqueue.Chunk) {
 	b.afterPut(to, to.out.Put(frame, of), len(frame))
 }
 
-// afterPut does what is to be done after a frame was put.
+// afterPut handles the result of a put.
 func (b *batch) afterPut(to *session, put sendqueue.PutResult, size int) {
 	switch put {
 	case sendqueue.PutNeedsFlush:
@@ -349,7 +351,7 @@ func (b *batch) afterPut(to *session, put sendqueue.PutResult, size int) {
 	}
 }
 
-// observe tells the observers about something.
+// observe passes an observation to the observers.
 func (b *batch) observe(o Observation) {
 	if len(b.router.observers) == 0 {
 		return
@@ -372,12 +374,12 @@ func (b *batch) routed(from *session, deliveries int) {
 	}
 }
 
-// clockEvery is the number of deliveries after which the clock is read again: that
-// costs as much as two of them.
+// clockEvery is the number of deliveries after which the clock is read again: reading
+// it costs as much as two deliveries.
 const clockEvery = 32
 
-// sinceArrival is the time since the batch arrived, or 0 if the clock is not to be
-// read for this message.
+// sinceArrival returns the time since the batch arrived, or 0 if the clock is not read
+// for this message.
 func (b *batch) sinceArrival(deliveries int) time.Duration {
 	if b.sinceClock += 1 + deliveries; b.sinceClock < clockEvery {
 		return 0
@@ -396,7 +398,7 @@ func (b *batch) dropped(to *session, r *wamp.Refusal) {
 	b.observe(Observation{Kind: Dropped, Realm: to.peer.Realm, Peer: &to.peer, Routed: &b.inbound, Refusal: r})
 }
 
-// intercepted asks the interceptors whether the inbound message may go on.
+// intercepted asks the interceptors whether the inbound message may be routed.
 func (b *batch) intercepted(realm *realm) *wamp.Refusal {
 	for _, i := range realm.hooks.Load().interceptors {
 		if err := i.Receive(&b.inbound); err != nil {
@@ -406,8 +408,8 @@ func (b *batch) intercepted(realm *realm) *wamp.Refusal {
 	return nil
 }
 
-// authorized asks the authorizers whether a session may do something. Of the
-// decision, Disclose and Cacheable are all their doing.
+// authorized asks the authorizers whether a session may do something. Only Disclose and
+// Cacheable of the decision are valid.
 func (b *batch) authorized(s *session, action Action, uri wamp.URI, match wamp.Match) (Decision, *wamp.Refusal) {
 	d, refusal, err := s.decision(context.Background(), action, uri, match)
 	if err != nil {
@@ -417,7 +419,8 @@ func (b *batch) authorized(s *session, action Action, uri wamp.URI, match wamp.M
 	return d, refusal
 }
 
-// decision is what the authorizers say together, unless one of them returns an error.
+// decision combines the decisions of all authorizers. It returns an error if one of
+// them does.
 func (s *session) decision(ctx context.Context, action Action, uri wamp.URI, match wamp.Match) (Decision, *wamp.Refusal, error) {
 	all := Decision{Allow: true, Cacheable: true}
 	if s.internal {
@@ -444,7 +447,7 @@ func (s *session) decision(ctx context.Context, action Action, uri wamp.URI, mat
 
 var (
 	notAuthorized = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
-		Text: "this session's role has no permission for that"}
+		Text: "this session's role has no permission for this action on this URI"}
 	authorizationFailed = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthorizationFailed,
 		Text: "the authorizer could not decide"}
 	refusedByInterceptor = &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: wamp.ErrNotAuthorized,
@@ -460,12 +463,13 @@ func (r *Router) interceptorRefusal(err error) *wamp.Refusal {
 	return refusedByInterceptor
 }
 
-// asRefusal returns err as what it is, or as a refusal to convert.
+// asRefusal returns the refusal in err, or one that says that the payload can't be
+// converted.
 func asRefusal(err error) *wamp.Refusal {
 	var refusal *wamp.Refusal
 	if errors.As(err, &refusal) {
 		return refusal
 	}
 	return &wamp.Refusal{Reason: wamp.ReasonInconvertible, URI: wamp.ErrInvalidArgument,
-		Text: "the payload has no counterpart in the receiver's serializer"}
+		Text: "the payload can't be converted to the receiver's serializer"}
 }

@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	// flushDivisor is the part of what all queues together may hold that a batch puts
-	// into outboxes before it flushes.
-	flushDivisor = 16 // Limits.Queues divided by that
-	// pollMinReceivers is from how many receivers on a batch looks for more to send before
-	// it flushes; mostPolls is how often it may; and when it has read such a part of
-	// what fits into a receiver's queue, it may not any more.
+	// flushDivisor is the part of Limits.QueueTotal, 1/flushDivisor, that a batch puts
+	// into send queues before it flushes.
+	flushDivisor = 16
+	// A batch with at least pollMinReceivers receivers polls its socket for more messages
+	// before it flushes, at most maxPolls times, and until it has read
+	// Limits.Queue/pollReadDivisor bytes.
 	pollMinReceivers = 8
 	maxPolls         = 8
-	pollReadDivisor  = 16 // Limits.Queue divided by that
-	// parallelFlushBytes is how many bytes of a flush are worth another goroutine, and
-	// mostHelpers how many there may be.
+	pollReadDivisor  = 16
+	// A flush is shared with another goroutine for each parallelFlushBytes, and with
+	// maxFlushWorkers at most.
 	parallelFlushBytes = 512 << 10
 	maxFlushWorkers    = 7
 )
 
-// hasMore reports whether another frame of the batch's sender is there. Before it is
-// written to many, what else may have come is looked for on the socket: that costs
-// less than one write, and saves one to each of them if there is something. A batch
-// that is long already is written, and so is that of a sender that never stops.
+// hasMore reports whether another frame of the batch's sender is there. Before a batch
+// is written to many receivers, the socket is polled for further messages: that costs
+// less than one write, and saves one for each receiver if there is something. A batch
+// that is long already is written, so a sender that never stops can't delay it.
 func (b *batch) hasMore(conn transport.Conn) bool {
 	if conn.Buffered() {
 		return true
@@ -46,19 +46,18 @@ func (b *batch) hasMore(conn transport.Conn) bool {
 	return true
 }
 
-// makeRoom flushes where a receiver has more than half a queue waiting, or all together
-// much. It comes between two outbound messages, without a lock: as each receiver gets
-// one frame from one makeRoom to the next, no queue fills up only because a batch has
-// not been flushed.
+// makeRoom flushes if a receiver's queue is more than half full, or if much is waiting
+// in all. It is called between two outbound messages, without a lock. As each receiver
+// gets one frame between two calls, no queue fills up only because a batch has not been
+// flushed.
 func (b *batch) makeRoom() {
 	if b.overHalf || b.pendingBytes > b.router.limits().QueueTotal/flushDivisor {
 		b.flush()
 	}
 }
 
-// flush writes what this batch has put into send queues, and then lets the sender
-// wait, for a bounded time, for receivers that are far behind. It comes between two
-// outbound messages.
+// flush writes what this batch has put into send queues, and then waits, for a bounded
+// time, for receivers that are far behind. It is called between two outbound messages.
 func (b *batch) flush() {
 	b.resetEncodings()
 	for _, slot := range b.sharedSlots {
@@ -80,16 +79,16 @@ func (b *batch) flush() {
 	}
 }
 
-// flushParallel flushes what is owed with the help of other processors, if any is
-// free. Nobody waits for them: what a helper has taken on is flushed by it, however
-// late, and until then whoever puts more there owes nothing.
+// flushParallel flushes with the help of other processors, if any is free. It does not
+// wait for them: a worker flushes each session that it has taken, however late, and
+// until then other batches that put frames there need not flush.
 func (b *batch) flushParallel() {
 	f := newParallelFlush()
 	f.dirty, b.dirty = b.dirty, f.dirty
 	f.next.Store(0)
-	helpers := min(runtime.GOMAXPROCS(0)-1, maxFlushWorkers, b.pendingBytes/parallelFlushBytes-1, len(f.dirty)-1)
-	f.users.Store(int32(helpers + 1))
-	for range helpers {
+	workers := min(runtime.GOMAXPROCS(0)-1, maxFlushWorkers, b.pendingBytes/parallelFlushBytes-1, len(f.dirty)-1)
+	f.users.Store(int32(workers + 1))
+	for range workers {
 		go f.worker()
 	}
 	f.work(&b.scratch)
@@ -99,13 +98,13 @@ func (b *batch) flushParallel() {
 	f.release()
 }
 
-// parallelFlush is a list of sessions that several goroutines flush, each session one of
-// them.
+// parallelFlush is a list of sessions that several goroutines flush, each session by
+// one of them.
 type parallelFlush struct {
 	dirty  []*session
 	next   atomic.Int64
 	users  atomic.Int32
-	worker func() // a helper's work; made once, so that starting one allocates nothing
+	worker func() // made once, so that starting a worker allocates nothing
 }
 
 var (
@@ -138,7 +137,7 @@ func (f *parallelFlush) work(scratch *sendqueue.Scratch) {
 	}
 }
 
-// release gives the list back with its last user.
+// release returns the list to its pool with the last user.
 func (f *parallelFlush) release() {
 	if f.users.Add(-1) == 0 {
 		clear(f.dirty)

@@ -14,20 +14,20 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// pendingConn is a connection that has no session yet, and what is known of it.
+// pendingConn is a connection without a session, and what is known about it.
 type pendingConn struct {
 	conn          transport.Conn
 	realm, method string // as configured; "" until the client has named them
-	login         *Login // nil until it has named a realm
+	login         *Login // nil until the client has named a realm
 }
 
 func (a *pendingConn) observation(k Kind, refusal *wamp.Refusal) Observation {
 	return Observation{Kind: k, Realm: a.realm, Method: a.method, Refusal: refusal, Login: a.login, Connection: a.conn.Info()}
 }
 
-// handshake takes a connection from HELLO to WELCOME (WAMP, "Session
-// Establishment"). It returns a *wamp.Refusal to be told as ABORT, or another
-// error if there is nobody to tell.
+// handshake takes a connection from HELLO to WELCOME (WAMP, "Session Establishment").
+// If it returns a *wamp.Refusal, the caller sends ABORT; after another error, nothing
+// can be sent.
 func (r *Router) handshake(a *pendingConn) (*session, error) {
 	conn := a.conn
 	deadline := r.deadline(conn)
@@ -89,8 +89,8 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 	return s, nil
 }
 
-// enter makes the session one of its realm, and queues WELCOME. Who finds it there and
-// ends it at once waits for that: s.mu is held.
+// enter adds the session to its realm and queues WELCOME. s.mu is held meanwhile, so
+// that a goroutine that ends the session at once can't queue GOODBYE before WELCOME.
 func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +101,7 @@ func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
 		AuthProvider: s.peer.AuthProvider, AuthExtra: identity.Extra,
 	}}, nil, s)
 	refusal := welcome.refusal
-	if s.router.isClosing() { // Close may have gone through the sessions before
+	if s.router.isClosing() { // Close may have missed this session
 		refusal = shuttingDown
 	}
 	if refusal != nil {
@@ -114,8 +114,8 @@ func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
 	return nil
 }
 
-// authenticate finds out who the client is, by the first of its methods that
-// the realm serves.
+// authenticate identifies the client, by the first of its methods that the realm
+// serves.
 func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
 	authenticators := realm.hooks.Load().authenticators
 	methods := hello.Details.AuthMethods
@@ -129,21 +129,21 @@ func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm,
 		}
 		a.method = method
 		id := wamp.RandomID()
-		var unanswered error // whatever the authenticator makes of it
+		var challengeErr error // counts, whatever the authenticator returns
 		identity, err := authenticators[at].Authenticate(ctx, &Handshake{
 			Hello: hello, Connection: a.conn.Info(), Session: id,
 			failed: func(err error) { r.authenticatorFailed(a, err) },
 			Challenge: func(extra map[string]any) (*wamp.Authenticate, error) {
 				answer, err := r.challenge(a, extra)
 				if err != nil {
-					unanswered = err
+					challengeErr = err
 				}
 				return answer, err
 			},
 		})
 		switch {
-		case unanswered != nil:
-			return nil, "", 0, unanswered
+		case challengeErr != nil:
+			return nil, "", 0, challengeErr
 		case err == nil && identity.AuthRole == LocalRole:
 			r.authenticatorFailed(a, errors.New("it gave the router's own role"))
 			return nil, "", 0, authenticationFailed
@@ -161,7 +161,7 @@ func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm,
 	return nil, "", 0, noMatchingMethod
 }
 
-// setDenied notes what an authenticator's error says beyond the refusal in it.
+// setDenied records what an authenticator's error says beyond the refusal in it.
 func (l *Login) setDenied(err error, refusal *wamp.Refusal) {
 	var d *Denied
 	if errors.As(err, &d) {
@@ -172,7 +172,7 @@ func (l *Login) setDenied(err error, refusal *wamp.Refusal) {
 	}
 }
 
-// authenticatorFailed tells the observers what is told to no client.
+// authenticatorFailed reports to the observers what no client is shown.
 func (r *Router) authenticatorFailed(a *pendingConn, err error) {
 	r.notify(a.observation(AuthenticatorFailed, &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthenticationFailed, Text: err.Error()}))
 }
@@ -195,18 +195,18 @@ func (r *Router) challenge(a *pendingConn, extra map[string]any) (*wamp.Authenti
 	case *wamp.Abort:
 		return nil, errClientAborted
 	}
-	return nil, wamp.Violation("AUTHENTICATE was expected")
+	return nil, wamp.Violation("unexpected message type: AUTHENTICATE or ABORT must follow CHALLENGE")
 }
 
-// errClientAborted ends a handshake without a word: an ABORT is not answered (WAMP,
-// "Session Establishment").
+// errClientAborted ends a handshake silently: an ABORT is not answered (WAMP, "Session
+// Establishment").
 var errClientAborted = errors.New("the client aborted")
 
-// decoderPool are the decoders of handshakes.
+// decoderPool holds the decoders of handshakes.
 var decoderPool = sync.Pool{New: func() any { return codec.NewDecoder() }}
 
-// readMessage reads one message on a connection that has no session yet. The
-// message is the caller's.
+// readMessage reads one message on a connection that has no session yet. The message
+// belongs to the caller.
 func (r *Router) readMessage(a *pendingConn) (wamp.Message, error) {
 	conn := a.conn
 	for {
@@ -230,7 +230,7 @@ func (r *Router) readMessage(a *pendingConn) (wamp.Message, error) {
 			d := decoderPool.Get().(*codec.Decoder)
 			d.Bound(r.limits().Nesting, r.limits().Elements)
 			m, err := d.Decode(conn.Info().Serializer, frame.Body)
-			d.Forget() // passwords come this way
+			d.Forget() // the message may hold a password
 			decoderPool.Put(d)
 			return m, err
 		case transport.OpPing:
@@ -246,8 +246,8 @@ func (r *Router) readMessage(a *pendingConn) (wamp.Message, error) {
 	}
 }
 
-// brokenFrame is the refusal that a transport's protocol error amounts to.
-// limit is the one on messages at that time.
+// brokenFrame returns the refusal for a transport's protocol error. limit is the limit
+// on messages in force.
 func brokenFrame(e *transport.ProtocolError, limit wamp.Limit) *wamp.Refusal {
 	if e.TooBig {
 		return &wamp.Refusal{Reason: wamp.ReasonSize, URI: wamp.ErrPayloadSizeExceeded, Text: e.Text, Fatal: true, Limit: limit}
@@ -255,8 +255,8 @@ func brokenFrame(e *transport.ProtocolError, limit wamp.Limit) *wamp.Refusal {
 	return wamp.Violation(e.Text)
 }
 
-// Anonymous lets everybody in, with the role given and an authid drawn at
-// random (WAMP, "Authentication Methods": anonymous).
+// Anonymous admits every client, with the given role and a random authid (WAMP,
+// "Authentication Methods": anonymous).
 func Anonymous(role string) Authenticator { return anonymous(role) }
 
 type anonymous string
@@ -267,7 +267,7 @@ func (role anonymous) Authenticate(context.Context, *Handshake) (*Identity, erro
 	return &Identity{AuthID: randomAuthID(), AuthRole: string(role), Provider: "static"}, nil
 }
 
-// randomAuthID returns 20 letters and digits that nobody can foretell.
+// randomAuthID returns 20 letters and digits that nobody can predict.
 func randomAuthID() string {
 	const alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 	var out [20]byte
@@ -281,12 +281,12 @@ func randomAuthID() string {
 
 var (
 	helloTimeout = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrTimeout, Fatal: true, Limit: wamp.LimitHello,
-		Text: "no session was established in time"}
+		Text: "handshake timeout (limits.hello): no session was established in time"}
 	helloFirst  = wamp.Violation("the first message must be HELLO")
 	noSuchRealm = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRealm, Text: "no such realm"}
 
 	noMatchingMethod = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNoMatchingAuthMethod,
-		Text: "none of HELLO.Details.authmethods is served by this realm"}
+		Text: "this realm serves none of HELLO.Details.authmethods"}
 	authenticationFailed = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthenticationFailed,
 		Text: "authentication failed"}
 )

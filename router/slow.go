@@ -9,41 +9,41 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// A session that takes less than it is sent is dealt with in three steps, none
-// of which can be drawn out by what the session does:
+// A session that reads more slowly than it is sent to is handled in three steps, none
+// of which the session can prolong:
 //
-//  1. Senders flush, and wait for it, between two of their messages, while more than
-//     half of Limits.Queue waits: BackpressureTimeout in all, until it has taken half a
-//     queue more; and not at all while it has taken nothing for a tenth of that
+//  1. While more than half of Limits.Queue waits, senders flush and wait for it between
+//     two of their messages: for BackpressureTimeout in all, until it has read half a
+//     queue more, and not while it has read nothing for a tenth of BackpressureTimeout
 //     (batch.makeRoom, Queue.Behind, Queue.AwaitRoom).
-//  2. If its queue is full and that time is over, or it takes nothing for
+//  2. If its queue is full and that time is used up, or it reads nothing for
 //     Limits.WriteTimeout, or all queues together are over Limits.QueueTotal and it is
-//     furthest behind, it is cut off: what waits is dropped, ABORT takes its place
+//     furthest behind, it is disconnected: ABORT replaces what waits
 //     (session.disconnectSlow, Queue.Cut).
 //  3. It has Limits.CloseTimeout to read that; then the connection is closed
 //     (Queue.Linger).
 //
-// Nothing is dropped for a session that goes on, and none is cut off for what it had
-// no time to take.
+// Nothing is dropped for a session that continues, and none is disconnected for data
+// that it had no time to read.
 
-// maxSlowReceivers is for how many receivers a sender waits at once.
+// maxSlowReceivers is how many receivers a sender waits for at the same time.
 const maxSlowReceivers = 64
 
-// addSlow remembers to look at the next flush whether a session is to be waited for.
+// addSlow lets the next flush check whether to wait for a session.
 func (b *batch) addSlow(s *session) {
 	if b.mayWait && len(b.slowReceivers) < maxSlowReceivers && !slices.Contains(b.slowReceivers, s) {
 		b.slowReceivers = append(b.slowReceivers, s)
 	}
 }
 
-// addIfSlow is noteSlow for a session that was flushed, if it is behind.
+// addIfSlow is addSlow for a session that was flushed and is still behind.
 func (b *batch) addIfSlow(s *session) {
 	if b.mayWait && s.out.Behind() {
 		b.addSlow(s)
 	}
 }
 
-// awaitSlow lets the sender wait for all slow receivers at once.
+// awaitSlow waits for all slow receivers at the same time.
 func (b *batch) awaitSlow() {
 	begin := time.Now()
 	for i, s := range b.slowReceivers {
@@ -56,8 +56,8 @@ func (b *batch) awaitSlow() {
 	b.slowReceivers = b.slowReceivers[:0]
 }
 
-// disconnectSlow ends a session that does not read: ABORT is all it can still get. t is
-// the batch that found it so, if it is one's.
+// disconnectSlow ends a session that does not read: ABORT is the last message that it
+// can get. b is the batch that detected it, or nil.
 func (s *session) disconnectSlow(b *batch, why *wamp.Refusal) {
 	if s.ending.Swap(true) {
 		return
@@ -68,18 +68,18 @@ func (s *session) disconnectSlow(b *batch, why *wamp.Refusal) {
 		o.Routed = &b.inbound
 	}
 	s.router.notify(o)
-	mine := s.router.newBatch()
-	defer mine.end()
-	e := mine.encode(&wamp.Abort{Reason: why.URI, Details: wamp.Closing{Message: why.Text}}, nil, s)
+	own := s.router.newBatch()
+	defer own.end()
+	e := own.encode(&wamp.Abort{Reason: why.URI, Details: wamp.Closing{Message: why.Text}}, nil, s)
 	if e.refusal == nil {
 		s.out.Cut(s.out.Conn.Framing().AppendFrame(e.frame, transport.OpClose, closeNormal))
 	}
-	_ = s.out.Conn.SetReadDeadline(time.Unix(1, 0)) // it leaves now
+	_ = s.out.Conn.SetReadDeadline(time.Unix(1, 0)) // so that its reading goroutine ends it now
 }
 
-// shedLoad cuts off those sessions that are furthest behind, until an eighth of
-// Limits.Queues is free.
-func (r *Router) shedLoad(t *batch) {
+// shedLoad disconnects the sessions that are furthest behind, until an eighth of
+// Limits.QueueTotal is free.
+func (r *Router) shedLoad(b *batch) {
 	if !r.shedding.TryLock() {
 		return
 	}
@@ -102,7 +102,7 @@ func (r *Router) shedLoad(t *batch) {
 		if r.queued.Load() <= enough {
 			break
 		}
-		w.session.disconnectSlow(t, totalQueueFull)
+		w.session.disconnectSlow(b, totalQueueFull)
 	}
 }
 
@@ -111,19 +111,20 @@ func slowReceiver(limit wamp.Limit, text string) *wamp.Refusal {
 }
 
 var (
-	queueFull      = slowReceiver(wamp.LimitQueue, "the session reads less than it is sent; its outbound queue is full")
-	totalQueueFull = slowReceiver(wamp.LimitQueueTotal, "the session reads less than it is sent, and the router has no more room for what waits")
-	writeTimedOut  = slowReceiver(wamp.LimitWriteTimeout, "the session does not read what it is sent")
-	senderWaits    = slowReceiver(wamp.LimitBackpressure, "a sender waits for a session that reads less than it is sent")
+	queueFull      = slowReceiver(wamp.LimitQueue, "outbound queue full (limits.queue): the session reads more slowly than it is sent to")
+	totalQueueFull = slowReceiver(wamp.LimitQueueTotal, "the router's limit of queued bytes is reached (limits.queue_total): this session was furthest behind")
+	writeTimedOut  = slowReceiver(wamp.LimitWriteTimeout, "write timeout (limits.write_timeout): the session is not reading")
+	senderWaits    = slowReceiver(wamp.LimitBackpressure, "a sender waits for this session, which reads more slowly than it is sent to")
 )
 
-// tokenBucket are the messages that a session may send now, of Limits.MessageRate.
+// tokenBucket is a token bucket: the messages that a session may send now, refilled by
+// Limits.MessageRate.
 type tokenBucket struct {
 	n     float64
-	since time.Time // zero: it has sent none
+	since time.Time // of n; zero: no message yet
 }
 
-// limitRate lets a session wait that sends more messages than Limits.MessageRate.
+// limitRate delays reading from a session that sends more than Limits.MessageRate.
 func (s *session) limitRate(b *batch, t *tokenBucket) {
 	rate := float64(s.router.limits().MessageRate)
 	if rate == 0 {
@@ -144,4 +145,4 @@ func (s *session) limitRate(b *batch, t *tokenBucket) {
 }
 
 var rateExceeded = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Limit: wamp.LimitMessageRate,
-	Text: "the session sends more messages in a second than it may: the rest is read later"}
+	Text: "message rate exceeded (limits.messages_per_second): reading from the session is delayed"}
