@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Check looks for contradictions between the router's tables and returns the
-// first. It is for tests and for diagnosis; on a router that is busy it may see
-// a change half done.
+// Check checks the invariants between the router's tables and returns the first
+// violation. It is for tests and diagnosis: on a busy router it may see a change that
+// is half done.
 func (r *Router) Check() error {
 	for _, m := range r.order {
 		if err := m.check(); err != nil {
@@ -78,7 +78,7 @@ func (m *realm) check() (err error) {
 	return m.checkStores()
 }
 
-// checkStores looks at what the realm keeps beyond its sessions.
+// checkStores checks what the realm stores apart from its sessions.
 func (m *realm) checkStores() (err error) {
 	subscriptions, registrations := 0, 0
 	m.broker.topics.Each(func(sub *subscription) bool {
@@ -104,7 +104,7 @@ func (m *realm) checkStores() (err error) {
 	return nil
 }
 
-// check compares what the session holds with what the others know of it.
+// check compares the session's tables with those of other sessions.
 func (s *session) check() error {
 	for _, inv := range s.openCalls() {
 		callee := inv.assigned()

@@ -8,34 +8,33 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Interceptor sees every message that is routed: PUBLISH, CALL, YIELD, ERROR and
-// what becomes of them. Interceptors run in the order of RealmConfig on the
-// goroutine that reads from the sender, must not block, and must not keep what
-// they are shown. Messages share what their options refer to: a list may be
-// replaced, but not changed. They are called concurrently.
+// Interceptor sees every message that is routed: PUBLISH, CALL, YIELD, ERROR and the
+// messages that they become. Interceptors run in the order of RealmConfig, on the
+// goroutine that reads from the sender. They must not block, and must not keep what
+// they are shown. Messages share what their options refer to: a list may be replaced,
+// but not changed. They are called concurrently.
 //
-// An error refuses: a *wamp.Refusal says how it is told and counted; any other
-// error is taken as a refusal for wamp.ReasonInterceptor, and is logged but not
-// told.
+// An error refuses the message. A *wamp.Refusal says what the sender gets and how it is
+// counted. Any other error counts as wamp.ReasonInterceptor; its text is logged, and
+// not sent.
 type Interceptor interface {
-	// Receive is called once for each inbound message, before anyone gets it.
+	// Receive is called once for each inbound message, before it is delivered.
 	Receive(t *wamp.RoutedMessage) error
-	// Deliver is called once for each receiver of the message, which is encoded
-	// once for many of them, and so not to be changed, but for
-	// wamp.Payload.PermitReframing. A refused EVENT
-	// is skipped for this receiver; what is refused of a call ends the call
-	// with that error.
+	// Deliver is called once for each receiver of a message. It must not change the
+	// message, which is encoded once for many receivers, except by
+	// wamp.Payload.PermitReframing. A refused EVENT is skipped for this receiver; a
+	// refused message of a call ends the call with that error.
 	Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error
 }
 
-// Announcer is an Interceptor that makes features of the advanced profile work:
-// they are announced in WELCOME where it is installed.
+// Announcer is an Interceptor that provides features of the advanced profile. They are
+// announced in WELCOME.
 type Announcer interface {
 	Features() []wamp.Feature
 }
 
-// Observer watches a router. Observe is called on the goroutines that route, so
-// it must be quick; it must not keep e. It is called concurrently.
+// Observer watches a router. Observe is called on the goroutines that route, so it must
+// be quick. It must not keep e. It is called concurrently.
 type Observer interface {
 	Observe(e *Observation)
 }
@@ -47,36 +46,36 @@ type Kind uint8
 const (
 	SessionOpened       Kind = iota // Peer
 	SessionClosed                   // Peer, End, and Refusal if End is EndRefused
-	Routed                          // Transit, Deliveries, Elapsed: an inbound message was handed to its last receiver's queue
-	Refused                         // Transit (its Message may be nil), Peer (the sender), Refusal
-	Dropped                         // Transit, Peer (the receiver), Refusal: one delivery of an event was skipped
-	Rejected                        // Refusal, Connection, and Realm, Method and Login if it got so far: a connection was turned away before it became a session
-	Slowed                          // Refusal, Peer, Transit (its Message may be nil): a sender has to wait, for its rate or for a receiver (Peer) that is behind
-	AuthenticatorFailed             // Realm, Method, Login, Connection, Refusal: an authenticator could not find out who somebody is; Text says why, to the operator
+	Routed                          // Routed, Deliveries, Elapsed: an inbound message is in the queues of all its receivers
+	Refused                         // Routed (its Message may be nil), Peer (the sender), Refusal
+	Dropped                         // Routed, Peer (the receiver), Refusal: one delivery of an event was skipped
+	Rejected                        // Refusal, Connection, and Realm, Method and Login as far as known: a connection was rejected before it became a session
+	Slowed                          // Refusal, Peer, Routed (its Message may be nil): a sender has to wait because of its rate or for a slow receiver (Peer)
+	AuthenticatorFailed             // Realm, Method, Login, Connection, Refusal: an authenticator failed to decide; Refusal.Text says why, for the operator
 )
 
 // Observation is one thing that happened in a router.
 type Observation struct {
-	Kind       Kind
-	Realm      string
-	Peer       *wamp.Peer
-	Routed     *wamp.RoutedMessage
+	Kind   Kind
+	Realm  string
+	Peer   *wamp.Peer
+	Routed *wamp.RoutedMessage
+	// Refusal is sent to the client.
 	Refusal    *wamp.Refusal
 	Deliveries int
-	// Connection is that of somebody without a session. Of one that was turned
-	// away in its transport handshake, only Network, Address and Since are known
-	// for certain.
+	// Connection is set for connections without a session. If one was rejected in its
+	// transport handshake, only Network, Address and Since are certain.
 	Connection *transport.Info
-	// Method is the authmethod that was under way: one that the realm serves.
+	// Method is the authmethod in use: one that the realm serves.
 	Method string
-	// Login is what is known of a login that did not succeed; nil: the client had
-	// not said HELLO to a realm.
+	// Login describes a login that did not succeed; nil: the client has not sent HELLO
+	// for an existing realm.
 	Login *Login
 	// End says how a session ended.
 	End End
-	// Elapsed is the time from the arrival of the bytes that the message's frame
-	// came with to its handing over. It is taken of the first message of a batch,
-	// and then once in 32 deliveries; otherwise it is 0.
+	// Elapsed is the time from the arrival of the message's bytes until it was in the
+	// last queue. It is measured for the first message of a batch and then once in 32
+	// deliveries; otherwise it is 0.
 	Elapsed time.Duration
 }
 
@@ -87,7 +86,7 @@ type End string
 const (
 	EndGoodbye        End = "goodbye"         // the client said GOODBYE, or ABORT
 	EndConnectionLost End = "connection_lost" // the connection ended without either
-	EndKilled         End = "killed"          // by wamp.session.kill and its like
+	EndKilled         End = "killed"          // by wamp.session.kill or a similar procedure
 	EndShutdown       End = "shutdown"        // the router was closed
 	EndRefused        End = "refused"         // the router ended it: Observation.Refusal says why
 )
@@ -95,18 +94,19 @@ const (
 // Ends lists every End.
 var Ends = [...]End{EndGoodbye, EndConnectionLost, EndKilled, EndShutdown, EndRefused}
 
-// Login is what is known of a login, for the operator only.
+// Login describes a login, for the operator only.
 type Login struct {
-	// Claimed is HELLO.Details.authid: anything that a client likes to send, even
-	// a password that somebody typed into the wrong field.
+	// Claimed is HELLO.Details.authid: any text that the client chose to send, even a
+	// password typed into the wrong field.
 	Claimed string
-	// AuthID is that of the principal whose proof was asked for; "" if there is none.
+	// AuthID is that of the principal whose proof was requested; "" if none was.
 	AuthID string
-	// Cause is why the login did not succeed, where that says more than the refusal.
+	// Cause is why the login did not succeed, if the refusal does not say everything.
 	Cause string
 }
 
-// Denied is an error of an Authenticator that tells the operator more than the client.
+// Denied is an error of an Authenticator that gives the operator more detail than the
+// client.
 type Denied struct {
 	// Cause says why. It repeats nothing that the client sent.
 	Cause string
@@ -122,21 +122,21 @@ func (d *Denied) Error() string { return d.Cause }
 // Unwrap returns the refusal.
 func (d *Denied) Unwrap() error { return d.Refusal }
 
-// Authenticator decides who a connection is. Authenticate may take its time: it
-// runs on the goroutine of the one connection it is about, and ctx ends with
-// the handshake's deadline.
+// Authenticator identifies the client of a connection. Authenticate may block: it runs
+// on the goroutine of that connection only, and ctx ends at the handshake's deadline.
 //
-// To say no, it returns an error that is or wraps a *wamp.Refusal, which the client is
-// told; the rest of the error's text is for the operator (see auth.ErrDenied, Denied).
-// Any other error means that it could not find out: the client is told that
-// authentication failed, and the operator that the authenticator did.
+// To deny a login, it returns an error that is or wraps a *wamp.Refusal. The client
+// gets the refusal; the rest of the error's text is for the operator (see
+// auth.ErrDenied, Denied). Any other error means that the authenticator could not
+// decide: the client gets wamp.error.authentication_failed, and the error's text is for
+// the operator.
 type Authenticator interface {
-	// Method is the authmethod it serves, as named in HELLO.Details.authmethods.
+	// Method returns the authmethod that it serves, as in HELLO.Details.authmethods.
 	Method() string
 	Authenticate(ctx context.Context, h *Handshake) (*Identity, error)
 }
 
-// Handshake is what an Authenticator has to go by.
+// Handshake is what an Authenticator decides by.
 type Handshake struct {
 	Hello      *wamp.Hello
 	Connection *transport.Info
@@ -148,23 +148,23 @@ type Handshake struct {
 	failed func(error)
 }
 
-// Failed tells the operator, by the log and by metrics, that the authenticator
-// could not find out who the client is. It is for authenticators that then go on
-// as with anybody: an error that Authenticate returns and that is no
-// *wamp.Refusal is told by itself.
+// Failed reports to the operator, in the log and metrics, that the authenticator could
+// not identify the client. It is for authenticators that then continue, so that the
+// client can't see a difference. An error that Authenticate returns and that is no
+// *wamp.Refusal is reported without it.
 func (h *Handshake) Failed(err error) {
 	if h.failed != nil {
 		h.failed(err)
 	}
 }
 
-// Identity is who a session turned out to be.
+// Identity is the result of a successful authentication.
 type Identity struct {
 	AuthID, AuthRole, Provider string
 	Extra                      map[string]any // becomes WELCOME.Details.authextra
 }
 
-// Action is something that needs a permission.
+// Action is an action that needs a permission.
 type Action uint8
 
 // The actions, named as in configurations.
@@ -180,10 +180,11 @@ func (a Action) String() string {
 	return [...]string{"publish", "subscribe", "call", "register"}[a]
 }
 
-// Authorizer says who may do what; all of a realm's must agree. It is asked for
-// every PUBLISH and CALL, so what takes long should be remembered; see also
-// Decision.Cacheable. After a reload it is asked about what sessions hold, with a
-// context that has ended: an error then means that this is no time to find out.
+// Authorizer decides who may do what; all of a realm's must agree. It is asked for
+// every PUBLISH and CALL, so slow decisions should be cached; see also
+// Decision.Cacheable. After a reload it is asked about existing subscriptions and
+// registrations, with a context that has ended: an error then means that the decision
+// can't be made at once.
 type Authorizer interface {
 	Authorize(ctx context.Context, who *wamp.Peer, action Action, uri wamp.URI, match wamp.Match) (Decision, error)
 }
@@ -191,16 +192,15 @@ type Authorizer interface {
 // Decision is an Authorizer's answer.
 type Decision struct {
 	Allow bool
-	// Disclose makes the router disclose who published or called, asked or not.
+	// Disclose makes the router disclose the publisher or caller, even if not requested.
 	Disclose bool
-	// Explicit says that what allows it is about exactly this URI, or about the
-	// router's own names ("wamp." and what begins with it), and not about everything.
-	// The router's procedures that act on other sessions ask for that, and
-	// RealmConfig.ReservedProcedures do.
+	// Explicit says that the permission is for exactly this URI, or for the router's
+	// own names ("wamp." and names that begin with it), and not for everything. The
+	// router's procedures that act on other sessions require that, and so do
+	// RealmConfig.ReservedProcedures.
 	Explicit bool
-	// Cacheable says that the same question will get the same answer as long as
-	// the Authorizer is in place. Then it may be asked once for many messages in
-	// a row, and not for each.
+	// Cacheable says that the same question gets the same answer as long as the
+	// Authorizer is installed. Then it may be asked once for many messages in a row.
 	Cacheable bool
 }
 

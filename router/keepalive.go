@@ -7,22 +7,22 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// keepalive is what a session's reading goroutine knows of when its client sends.
+// keepalive is what a session's reading goroutine knows about when its client sends.
 type keepalive struct {
 	lastBatch   time.Time // when the last batch of messages arrived
-	deadlineSet time.Time // when the deadline was set; zero: there is none
-	pinged      bool      // the client has been asked for a sign of life, and owes it
+	deadlineSet time.Time // when the read deadline was set; zero: there is none
+	pinged      bool      // a ping has been sent, and nothing received since
 	tokens      tokenBucket
 }
 
-// rearm sees to it that the connection has a deadline for the next frame. Moving it
-// costs as much as routing a message, so it is not moved for every batch; a silent
+// rearm makes sure that the connection has a deadline for the next frame. Setting it
+// costs as much as routing a message, so it is not set for every batch; a silent
 // session is pinged a little early.
 func (w *keepalive) rearm(s *session) {
 	every := s.router.limits().PingEvery
 	switch {
 	case every <= 0:
-		if !w.deadlineSet.IsZero() && !s.ending.Load() { // it was otherwise
+		if !w.deadlineSet.IsZero() && !s.ending.Load() { // pings have been turned off
 			w.pinged, w.deadlineSet = false, time.Time{}
 			s.setReadDeadline(time.Time{})
 		}
@@ -39,20 +39,19 @@ func (w *keepalive) setDeadline(s *session, wait time.Duration) {
 }
 
 // setReadDeadline sets the time by which the client must have sent something, unless
-// the router is ending the session: then another deadline holds.
+// the router is ending the session: then goodbyeTimeout is in force.
 func (s *session) setReadDeadline(at time.Time) {
 	if s.ending.Load() {
 		return
 	}
 	_ = s.out.Conn.SetReadDeadline(at)
-	if s.ending.Load() { // since then
+	if s.ending.Load() { // set in between
 		_ = s.out.Conn.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 	}
 }
 
-// onSilence deals with a deadline that has passed, and reports whether to go on reading:
-// the client is asked for a sign of life first, and none is asked for any more if the
-// limits have changed.
+// onSilence handles a deadline that has passed, and reports whether to go on reading:
+// the client is pinged first, unless a reload has turned pings off.
 func (w *keepalive) onSilence(s *session) (on bool) {
 	switch {
 	case s.ending.Load():
@@ -66,7 +65,7 @@ func (w *keepalive) onSilence(s *session) (on bool) {
 	return true
 }
 
-// ping asks for a sign of life.
+// ping sends a ping.
 func (w *keepalive) ping(s *session) {
 	b := s.router.newBatch()
 	s.sendControl(b, transport.OpPing, nil)
@@ -74,7 +73,7 @@ func (w *keepalive) ping(s *session) {
 	w.pinged = true
 }
 
-// onActivity ends the wait for one.
+// onActivity ends the wait for an answer to a ping.
 func (w *keepalive) onActivity() {
 	if w.pinged {
 		w.pinged, w.deadlineSet = false, time.Time{}
@@ -82,4 +81,4 @@ func (w *keepalive) onActivity() {
 }
 
 var pingTimedOut = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrTimeout, Fatal: true, Limit: wamp.LimitPing,
-	Text: "the session has given no sign of life, though it was pinged"}
+	Text: "ping timeout (limits.ping_timeout): nothing was received from the session"}

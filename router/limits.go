@@ -7,68 +7,68 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Limits bound what one session, and all of them, can make the router hold. A
+// Limits bound what one session, and all of them together, can make the router hold. A
 // zero field stands for its default.
 type Limits struct {
-	// Hello is the time a new connection has to send its HELLO and to finish
-	// authentication. Default 5 s.
+	// Hello is how long a new connection may take until it has authenticated. Default 5
+	// s.
 	Hello time.Duration
-	// FirstMessage is the size, in bytes, of a message before the session is
-	// welcomed. Default 16 KiB.
+	// FirstMessage is the maximum size, in bytes, of a message before WELCOME. Default
+	// 16 KiB.
 	FirstMessage int
-	// Message is the size of a message after that. Default 1 MiB, up to 16 MiB.
+	// Message is the maximum size, in bytes, of a message after WELCOME. Default 1 MiB,
+	// at most 16 MiB.
 	Message int
-	// Sessions is how many sessions there may be. Default 65,536.
+	// Sessions is the maximum number of sessions. Default 65,536.
 	Sessions int
-	// Queue is how many bytes may wait for one session that does not take them. Senders
-	// that find more than half of it waiting wait; beyond it each puts one message at
-	// most. Default 4 MiB, and at least four messages.
+	// Queue is how many bytes may wait for one session that does not read them. While
+	// more than half of it waits, senders wait; beyond it, each sender adds at most one
+	// message. Default 4 MiB, and at least four times Message.
 	Queue int
-	// TotalQueue is how many bytes may wait for all sessions together; of each
-	// session the last 16 KiB don't count. Where more wait, the sessions that are
-	// furthest behind are cut off. Default 1 GiB.
+	// QueueTotal is how many bytes may wait for all sessions together; the last 16 KiB
+	// of each session don't count. If more wait, the sessions that are furthest behind
+	// are disconnected. Default 1 GiB.
 	QueueTotal int
-	// BackpressureTimeout is how long senders wait for a receiver that has more than half
-	// of Queue waiting, in all, until it has taken as many bytes again; if it
-	// takes none for a tenth of that, they wait no more. Default 1 s.
+	// BackpressureTimeout is how long senders wait, in all, for a receiver with more
+	// than half of Queue waiting, until it has read as many bytes again. They do not
+	// wait for a receiver that has read nothing for a tenth of that time. Default 1 s.
 	BackpressureTimeout time.Duration
-	// WriteTimeout is how long a receiver may take no byte at all. Default 2 s.
+	// WriteTimeout is how long a receiver may read no byte at all. Default 2 s.
 	WriteTimeout time.Duration
-	// CloseTimeout is how long a session that was ended by the router has to read
-	// why, before the connection is closed. Default 5 s.
+	// CloseTimeout is how long a session that the router has ended has to read the
+	// reason before the connection is closed. Default 5 s.
 	CloseTimeout time.Duration
 	// PingEvery and PingTimeout: a session that has been silent for PingEvery is
-	// pinged, and ended if it stays silent for PingTimeout more. Defaults 25 s
-	// and 10 s; negative PingEvery means never.
+	// pinged, and ended if it stays silent for another PingTimeout. Defaults 25 s and
+	// 10 s; a negative PingEvery turns pings off.
 	PingEvery, PingTimeout time.Duration
 	// Subscriptions and Registrations of one session. Default 1,024 each.
 	Subscriptions, Registrations int
 	// Calls is how many calls of one session may be in flight. Default 4,096.
 	Calls int
-	// WaitingCalls is how many calls may wait for the callees of one registration
-	// that limit their concurrency. Default 1,024.
+	// WaitingCalls is how many calls may wait for callees at their concurrency limit,
+	// for each registration. Default 1,024.
 	WaitingCalls int
-	// MetaEvents is how many bytes of events of the meta API may wait to be published,
-	// of a realm. Beyond that, the sessions wait that make the changes. Default 1 MiB.
+	// MetaEvents is how many bytes of meta events may wait to be published in a realm.
+	// Beyond that, the sessions that cause them wait. Default 1 MiB.
 	MetaEvents int
-	// Nesting and Elements bound what is passed over in envelopes: containers in
-	// each other, and elements of one option that isn't known; and what the router
-	// makes of arguments for procedures of its own. Defaults 32 and 4,096, which are
-	// also the most.
+	// Nesting and Elements bound what is skipped in envelopes (nested containers, and
+	// elements of one unknown option) and the arguments of the router's own procedures.
+	// Defaults 32 and 4,096, which are also the maximum.
 	Nesting, Elements int
-	// URIBytes and URIComponents bound URIs. Defaults 255 and 32, which are also
-	// the most.
+	// URIBytes and URIComponents bound URIs. Defaults 255 and 32, which are also the
+	// maximum.
 	URIBytes, URIComponents int
-	// MessageRate is how many messages a session may send in a second, beyond a
-	// first burst of as many: more are read later. Default 0: no bound.
+	// MessageRate is how many messages per second a session may send, after a first
+	// burst of as many. Reading of more is delayed. Default 0: no limit.
 	MessageRate int
 }
 
-// limitsInForce are Limits with what follows from them.
+// limitsInForce are Limits and the values derived from them.
 type limitsInForce struct {
 	Limits
 	customURI bool             // URIBytes and URIComponents are lower than their defaults
-	queue     sendqueue.Limits // the part that each session's send queue goes by
+	queue     sendqueue.Limits // of each session's send queue
 }
 
 func newLimits(l Limits) *limitsInForce {
@@ -81,13 +81,13 @@ func newLimits(l Limits) *limitsInForce {
 	}
 }
 
-// values are the bounds of what the router makes of payloads for its own use.
+// values returns the limits of payloads that the router decodes for its own use.
 func (l *limitsInForce) values() wamp.ValueLimits {
 	return wamp.ValueLimits{Nesting: l.Nesting, Elements: l.Elements}
 }
 
-// nextPing is when a session has been silent for PingEvery from now on; the zero time:
-// never.
+// nextPing returns when a session that is silent from now on is to be pinged; the zero
+// time: never.
 func (l *limitsInForce) nextPing() time.Time {
 	if l.PingEvery <= 0 {
 		return time.Time{}
@@ -95,7 +95,7 @@ func (l *limitsInForce) nextPing() time.Time {
 	return time.Now().Add(l.PingEvery)
 }
 
-// linger bounds the time that a connection stays open after its last message.
+// linger returns how long a connection may stay open after its last message.
 func (l *limitsInForce) linger(deadline time.Time) time.Duration {
 	return max(0, min(l.CloseTimeout, time.Until(deadline)))
 }
@@ -132,5 +132,5 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// DefaultLimits returns what the zero Limits stands for.
+// DefaultLimits returns the limits that the zero Limits stands for.
 func DefaultLimits() Limits { return Limits{}.withDefaults() }

@@ -14,10 +14,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// Local calls procedures in a realm in the router's own name: what dynamic
-// authenticators and authorizers do. No permission is asked for, and its session
-// is no event of the meta API. It can be made before its router, to be put into
-// that one's configuration, and works from Serve on. Its methods may be called
+// Local calls procedures in a realm on behalf of the router itself: for dynamic
+// authenticators and authorizers. Its calls need no permission, and its session causes
+// no meta events. It can be made before its router, for use in that router's
+// configuration, and works once Attach has been called. Its methods may be called
 // concurrently.
 type Local struct {
 	realm string
@@ -34,16 +34,16 @@ const LocalRole = "blindfold.router"
 // NewLocal returns a Local for a realm.
 func NewLocal(realm string) *Local { return &Local{realm: realm} }
 
-// Attach gives it the router that it is to call procedures of.
+// Attach sets the router whose procedures are called.
 func (l *Local) Attach(r *Router) { l.router.Store(r) }
 
-// localLink is its session, and the end of the pipe that a client would have.
+// localLink is the client's end of a Local's session.
 type localLink struct {
 	conn transport.Conn
 
 	mu      sync.Mutex
 	last    wamp.ID
-	answers map[wamp.ID]chan localAnswer // nil: the session has ended
+	answers map[wamp.ID]chan localAnswer // by CALL.Request; nil: the session has ended
 }
 
 type localAnswer struct {
@@ -52,9 +52,9 @@ type localAnswer struct {
 	err    error
 }
 
-var errNoRouter = errors.New("router: there is no such realm, or the router is closed")
+var errNoRouter = errors.New("router: no such realm, or the router is closed")
 
-// Call calls a procedure and waits for its result. An ERROR shows as a
+// Call calls a procedure and waits for its result. An ERROR is returned as a
 // *wamp.Refusal with its URI.
 func (l *Local) Call(ctx context.Context, procedure wamp.URI, args []any, kwargs map[string]any) ([]any, map[string]any, error) {
 	link, err := l.session()
@@ -100,7 +100,7 @@ func (l *Local) session() (*localLink, error) {
 	return l.link, nil
 }
 
-// serveLocal is Accept for a Local, which needs no HELLO.
+// serveLocal is Accept for a Local: it needs no HELLO.
 func (r *Router) serveLocal(conn transport.Conn, m *realm) {
 	s := &session{realm: m, router: r, internal: true, out: sendqueue.Queue{Conn: conn, Total: &r.queued},
 		peer: wamp.Peer{Session: wamp.RandomID(), Realm: m.name, AuthID: LocalRole, AuthRole: LocalRole, AuthMethod: "local",
@@ -152,13 +152,13 @@ func (k *localLink) send(m wamp.Message) error {
 
 func (k *localLink) write(op transport.Op, body []byte) error {
 	frame := k.conn.Framing().AppendFrame(nil, op, body)
-	k.mu.Lock() // one writes at a time
+	k.mu.Lock() // one writer at a time
 	defer k.mu.Unlock()
 	_, err := k.conn.Write([][]byte{frame}, 5*time.Second)
 	return err
 }
 
-// read hands answers to those who wait for them, until the session ends.
+// read passes each answer to the Call that waits for it, until the session ends.
 func (k *localLink) read(r *Router) {
 	defer k.close()
 	decoder := codec.NewDecoder()
@@ -187,7 +187,7 @@ func (k *localLink) read(r *Router) {
 		case *wamp.Result:
 			id = m.Request
 			if a.args, a.kwargs, err = m.Payload.DecodeWithin(r.limits().values()); err != nil {
-				a.err = fmt.Errorf("router: the result can't be read: %w", err)
+				a.err = fmt.Errorf("router: cannot decode the result: %w", err)
 			}
 		case *wamp.Error:
 			id, a.err = m.Request, &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: m.Error, Text: localErrorText(m.Error)}
@@ -203,13 +203,13 @@ func (k *localLink) read(r *Router) {
 	}
 }
 
-// localErrorText says what an ERROR means to the operator.
+// localErrorText returns what an ERROR means for the operator.
 func localErrorText(u wamp.URI) string {
 	switch u {
 	case wamp.ErrNoSuchProcedure:
 		return "no session has registered the procedure"
 	case wamp.ErrUnavailable, wamp.ErrCanceled:
-		return "the session that registered the procedure did not answer, or has left"
+		return "the session that registered the procedure has left or did not answer"
 	}
 	return "the procedure answered with an error"
 }

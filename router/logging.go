@@ -15,19 +15,18 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// LogTo returns an Observer that writes a line for each session that opens or
-// closes, and for each refusal and dropped delivery: of the latter at most ten
-// for each reason in ten seconds, with the number of those left out. No line
-// shows a payload.
+// LogTo returns an Observer that logs each session that opens or closes, and each
+// refusal and skipped delivery: of these at most ten for each reason in ten seconds,
+// with the number of those left out. No payload is logged.
 //
-// The keys mean the same in every line: reason is a wamp.Reason or an End, text says
-// it in words to the client, cause to the operator only. Of a login that did not
-// succeed, a line has the authid of the principal whose proof was asked for. What the
-// client called itself can be anything, even a password: a line has only its keyed
-// digest, claimed_digest. It is the same for the same text until the program ends.
+// The keys mean the same in every line: reason is a wamp.Reason or an End, text is what
+// the client gets, cause is for the operator only. For a login that did not succeed,
+// authid is the principal whose proof was requested. The name that the client claimed
+// can be any text, even a password: only a keyed digest of it is logged,
+// claimed_digest. The same text has the same digest until the program ends.
 func LogTo(log *slog.Logger) Observer { return newLogObserver(log, false) }
 
-// LogNamesTo is LogTo with what clients call themselves in full, as the key claimed.
+// LogNamesTo is LogTo with the names that clients claim in full, under the key claimed.
 func LogNamesTo(log *slog.Logger) Observer { return newLogObserver(log, true) }
 
 func newLogObserver(log *slog.Logger, names bool) Observer {
@@ -38,11 +37,11 @@ func newLogObserver(log *slog.Logger, names bool) Observer {
 
 type logObserver struct {
 	log   *slog.Logger
-	names bool     // show what clients call themselves
-	key   [32]byte // of digests
+	names bool     // log claimed names in full
+	key   [32]byte // of the digests
 
 	mu   sync.Mutex
-	seen map[logKey]*logWindow // bounded by the kinds and reasons there are
+	seen map[logKey]*logWindow // bounded: kinds and reasons are fixed
 }
 
 type logKey struct {
@@ -92,7 +91,7 @@ func (l *logObserver) session(e *Observation) {
 	}
 }
 
-// loginAttrs are what is known of a login that did not succeed.
+// loginAttrs describes a login that did not succeed.
 func (l *logObserver) loginAttrs(attrs []any, login *Login) []any {
 	if login.Cause != "" {
 		attrs = append(attrs, "cause", short(login.Cause))
@@ -154,18 +153,18 @@ func (l *logObserver) refusal(level slog.Level, what string, e *Observation) {
 	l.log.Log(context.Background(), level, what, attrs...)
 }
 
-// short is what a line shows of a text that a peer sent, which may have thousands of
-// times that length, and come again and again.
+// short shortens a text that a peer sent, which may be thousands of bytes long and come
+// again and again.
 func short(text string) string {
-	const most = 255
-	if len(text) <= most {
+	const limit = 255
+	if len(text) <= limit {
 		return text
 	}
-	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:most], ""), len(text))
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:limit], ""), len(text))
 }
 
-// window counts a line, and says whether to write it, and how many were not
-// written before it.
+// window counts a line. It reports whether to write it, and how many lines before it
+// were left out.
 func (l *logObserver) window(key logKey) (hidden int, write bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,9 +6,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// receivers are those whom a publisher selects by lists (WAMP, "Subscriber Black- and
-// Whitelisting"): a receiver must be in all the eligible lists that are given, and in
-// none of the exclude lists.
+// receivers are the receivers that a publisher selects by lists (WAMP, "Subscriber
+// Black- and Whitelisting"): a receiver must be in all the eligible lists that are
+// given, and in none of the exclude lists.
 type receivers struct {
 	exclude, eligible                                                receiverList[wamp.ID]
 	excludeAuthID, excludeAuthRole, eligibleAuthID, eligibleAuthRole receiverList[string]
@@ -20,8 +20,8 @@ type receiverList[T comparable] struct {
 	set  map[T]struct{} // of the list, if it is long
 }
 
-// longList is how many elements a list has for which a set is made. Most lists are
-// shorter, and cost no allocation.
+// longList is the length from which a set is made of a list. Most lists are shorter,
+// and cost no allocation.
 const longList = 16
 
 func (s *receiverList[T]) has(v T) bool {
@@ -42,7 +42,7 @@ func (s *receiverList[T]) index() {
 	}
 }
 
-// receiversOf returns the receivers that are to be asked about one by one.
+// receiversOf returns the receivers that options select.
 func receiversOf(o *wamp.PublishOptions) receivers {
 	return receivers{
 		exclude: receiverList[wamp.ID]{list: o.Exclude}, eligible: receiverList[wamp.ID]{list: o.Eligible},
@@ -51,8 +51,8 @@ func receiversOf(o *wamp.PublishOptions) receivers {
 	}
 }
 
-// index makes it cheap to ask about many: then each costs the same, however long the
-// lists are.
+// index makes sets of long lists, so that checking a receiver costs the same however
+// long the lists are.
 func (r *receivers) index() {
 	r.exclude.index()
 	r.eligible.index()

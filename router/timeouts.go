@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// timeouts ends calls whose time is over. It is one heap for all calls of a
-// router that have a timeout, with one goroutine that exists only while the
-// heap has something in it.
+// timeouts ends calls whose timeout has passed. It is one heap for all calls of a
+// router that have a timeout, with one goroutine that exists only while the heap is not
+// empty.
 type timeouts struct {
 	expire func([]*invocation)
 
 	mu      sync.Mutex
 	heap    timerHeap
 	running bool
-	wake    chan struct{} // an earlier deadline came, or the router closes
+	wake    chan struct{} // signals an earlier deadline, or the end
 	closed  bool
 	done    sync.WaitGroup
 }
 
-// timer is an invocation's place in the heap. of is set before anybody else knows
-// of the invocation, and the rest guarded by its mu.
+// timer is an invocation's position in the heap. timeouts is set before the invocation
+// is in any table; the other fields are guarded by its mu.
 type timer struct {
 	timeouts *timeouts // nil: the call has no timeout
 	after    time.Duration
@@ -35,7 +35,7 @@ func newTimeouts(expire func([]*invocation)) *timeouts {
 	return &timeouts{expire: expire, wake: make(chan struct{}, 1)}
 }
 
-// start sets the timeout of a call whose timer is of x. The call may have ended
+// start starts the timeout of a call whose timer refers to x. The call may have ended
 // already.
 func (x *timeouts) start(inv *invocation, after time.Duration) {
 	x.mu.Lock()
@@ -54,7 +54,7 @@ func (x *timeouts) start(inv *invocation, after time.Duration) {
 	}
 }
 
-// restart begins the time of a call anew, unless it is over or has not begun.
+// restart restarts a call's timeout, unless it has passed or has not been started.
 func (t *timer) restart() {
 	if t.timeouts == nil {
 		return
@@ -74,8 +74,8 @@ func (x *timeouts) wakeUp() {
 	}
 }
 
-// stop takes the timer of an invocation that has ended out of the heap, or keeps
-// it from getting there.
+// stop removes the timer of an invocation that has ended from the heap, or keeps it
+// from being added.
 func (t *timer) stop(inv *invocation) {
 	if t.timeouts == nil {
 		return
@@ -119,7 +119,7 @@ func (x *timeouts) run() {
 	}
 }
 
-// close forgets all timeouts and waits for the goroutine to end.
+// close drops all timeouts and waits until the goroutine has ended.
 func (x *timeouts) close() {
 	x.mu.Lock()
 	x.closed = true
@@ -132,7 +132,7 @@ func (x *timeouts) close() {
 	x.done.Wait()
 }
 
-// endedTimers returns how many timers of calls that have ended are still in the heap.
+// endedTimers returns how many timers in the heap belong to calls that have ended.
 func (x *timeouts) endedTimers() (n int) {
 	x.mu.Lock()
 	timed := slices.Clone(x.heap)
