@@ -18,6 +18,7 @@ const (
 	refusedPerLook = 4  // how many of refused or skipped ones
 	looks          = 400 * time.Millisecond
 	maxText        = 96      // bytes of a text from a client
+	maxReason      = 400     // bytes of a refusal's text
 	maxDigest      = 1 << 20 // larger payloads get no digest, which would delay the router
 )
 
@@ -42,6 +43,7 @@ type Envelope struct {
 	Time       int64      `json:"time"`   // milliseconds since 1970
 	Outcome    string     `json:"outcome"`
 	Reason     string     `json:"reason,omitempty"`
+	Text       string     `json:"text,omitempty"` // the reason in words
 	Realm      string     `json:"realm"`
 	Type       string     `json:"type"`
 	URI        string     `json:"uri"`
@@ -83,7 +85,7 @@ func (r *Recorder) Observe(e *router.Observation) {
 	if allowed.Load() <= 0 || allowed.Add(-1) < 0 {
 		return
 	}
-	copied := envelope(e)
+	copied := envelope(e, true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count++
@@ -115,14 +117,16 @@ func (r *Recorder) Look(after uint64) []Envelope {
 	return out
 }
 
-func envelope(e *router.Observation) Envelope {
+// envelope copies what the router saw of a message; digest says whether with the digest of
+// the payload.
+func envelope(e *router.Observation, digest bool) Envelope {
 	c := Envelope{
 		Time: time.Now().UnixMilli(), Realm: truncated(e.Realm), Type: "none", Form: wamp.FormNone.String(),
 		Deliveries: e.Deliveries, Micros: e.Elapsed.Microseconds(),
 		Outcome: [...]string{router.Routed: "routed", router.Refused: "refused", router.Dropped: "skipped"}[e.Kind],
 	}
 	if e.Refusal != nil {
-		c.Reason = string(e.Refusal.Reason)
+		c.Reason, c.Text = string(e.Refusal.Reason), cut(e.Refusal.Text, maxReason)
 	}
 	from := e.Peer
 	if e.Kind == router.Dropped {
@@ -145,9 +149,9 @@ func envelope(e *router.Observation) Envelope {
 			c.Form = wamp.FormOf(a, p).String()
 			c.Attributes = attributes(a)
 			c.Payload = Payload{Opaque: p.Opaque(), Size: p.Size()}
-			if p.WireSize() <= maxDigest {
-				digest := p.Digest()
-				c.Payload.SHA256 = hex.EncodeToString(digest[:sha256.Size])
+			if digest && p.WireSize() <= maxDigest {
+				sum := p.Digest()
+				c.Payload.SHA256 = hex.EncodeToString(sum[:sha256.Size])
 			}
 		}
 	}
@@ -177,9 +181,11 @@ func attributes(a *wamp.Attributes) (out [][]string) {
 }
 
 // truncated returns a copy of a text, cut if it is very long.
-func truncated(s string) string {
-	if len(s) <= maxText {
+func truncated(s string) string { return cut(s, maxText) }
+
+func cut(s string, most int) string {
+	if len(s) <= most {
 		return strings.Clone(s)
 	}
-	return strings.ToValidUTF8(s[:maxText], "") + "…"
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -15,8 +15,9 @@ import (
 )
 
 // adminHandler is what the admin address serves: the page at /, /metrics,
-// /healthz, /readyz, /loglevel and, on a node of a cluster, /api/cluster.
-func (s *server) adminHandler(g prometheus.Gatherer, recorder *dashboard.Recorder, level *slog.LevelVar, hosts []string) http.Handler {
+// /healthz, /readyz, /loglevel, /api/ (debugHandler) and, on a node of a cluster,
+// /api/cluster.
+func (s *server) adminHandler(g prometheus.Gatherer, recorder *dashboard.Recorder, tracer *dashboard.Tracer, level *slog.LevelVar, hosts []string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", dashboard.OwnHost(dashboard.Handler(recorder), hosts))
 	mux.Handle("/loglevel", dashboard.OwnHost(logLevel{level}, hosts))
@@ -24,6 +25,7 @@ func (s *server) adminHandler(g prometheus.Gatherer, recorder *dashboard.Recorde
 	mux.Handle("/metrics", dashboard.OwnHost(measured, hosts))
 	mux.Handle("/healthz", measured)
 	mux.Handle("/readyz", measured)
+	mux.Handle("/api/", dashboard.OwnHost(debugHandler(s.router, tracer), hosts))
 	if s.cluster != nil {
 		mux.Handle("/api/cluster", dashboard.OwnHost(clusterHandler(s.cluster), hosts))
 	}

@@ -26,6 +26,7 @@ usage: blindfold [--config FILE] [--check]
        blindfold [--listen ADDRESS] [--admin ADDRESS] [--realm NAME]
        blindfold --print-config | --version
        blindfold credentials METHOD --authid ID
+       blindfold debug sessions | session ID | refusals | trace
        blindfold cluster status [--url URL]
 
 options:
@@ -68,6 +69,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runCluster(args[1:], stdout, stderr)
 		case "credentials":
 			return runCredentials(args[1:], stdout, stderr)
+		case "debug":
+			return runDebug(args[1:], stdout, stderr)
 		}
 	}
 	flags := flag.NewFlagSet("blindfold", flag.ContinueOnError)
@@ -112,7 +115,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		for _, w := range c.warnings {
 			fmt.Fprintln(stderr, w)
 		}
-		fmt.Fprintln(stdout, "the configuration is valid")
+		fmt.Fprintf(stdout, "the configuration is valid; its digest is %s\n", c.runningDigest())
 		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

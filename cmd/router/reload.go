@@ -70,7 +70,9 @@ func (s *server) watchConfig(ctx context.Context, name string, c *config, hangup
 		}
 		read = fileStates(files)
 		last = read
-		if next := s.reload(name, c); next != nil {
+		next := s.reload(name, c)
+		s.config.reloaded(next)
+		if next != nil {
 			c = next
 			if !slices.Equal(files, c.files) {
 				files = c.files

@@ -37,6 +37,7 @@ type server struct {
 	admin     *http.Server
 	running   sync.WaitGroup
 	log       *slog.Logger
+	config    *configMetrics
 	fromFile  bool // there is a configuration file
 
 	mu      sync.Mutex
@@ -68,6 +69,9 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	if err := metrics.RegisterRuntime(registry); err != nil {
 		return nil, err
 	}
+	if s.config, err = newConfigMetrics(registry); err != nil {
+		return nil, err
+	}
 	realms, err := s.realmsOf(c)
 	if err != nil {
 		return nil, err
@@ -76,7 +80,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	recorder := new(dashboard.Recorder)
+	recorder, tracer := new(dashboard.Recorder), new(dashboard.Tracer)
 	var joined router.Cluster // nil: alone
 	if c.cluster != nil {
 		o, err := c.cluster.connect(c, log)
@@ -98,7 +102,7 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 	if s.router, err = router.New(router.Config{
 		Cluster:   joined,
 		Realms:    realms,
-		Observers: []router.Observer{observer, recorder, sessionLog},
+		Observers: []router.Observer{observer, recorder, tracer, sessionLog},
 		Limits:    c.limits,
 		Logger:    log,
 		Agent:     "blindfold/" + buildversion.Get(),
@@ -129,10 +133,11 @@ func start(c *config, log *slog.Logger) (_ *server, err error) {
 		}
 	}
 	if c.admin != "" {
-		if err := s.listenAdmin(c, s.adminHandler(registry, recorder, c.log.level, c.adminHosts)); err != nil {
+		if err := s.listenAdmin(c, s.adminHandler(registry, recorder, tracer, c.log.level, c.adminHosts)); err != nil {
 			return nil, err
 		}
 	}
+	s.config.inForce(c)
 	return s, nil
 }
 
