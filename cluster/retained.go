@@ -19,7 +19,8 @@ import (
 
 // lastPerTopic is how many publications of a topic are kept. Of several that are
 // published at the same moment on different nodes, JetStream may not see that with the
-// highest stamp last.
+// highest stamp last. If it sees more than these after it, a node that comes later takes
+// another of them for the last, until the next is published.
 const lastPerTopic = 4
 
 // retainedStream makes the stream of a realm, or finds it.
