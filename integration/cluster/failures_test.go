@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/cluster"
+	"github.com/blindfold-wamp/blindfold/internal/natstest"
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -42,8 +43,8 @@ func within(t *testing.T, what string, limit time.Duration) (check func()) {
 // A node is killed with calls in flight: their callers are told, its registrations are
 // free, and the other node goes on.
 func TestNodeKilled(t *testing.T) {
-	s := startNATS(t)
-	a, b := startProcess(t, "a", s.url), startProcess(t, "b", s.url)
+	s := natstest.Start(t)
+	a, b := startProcess(t, "a", s.URL), startProcess(t, "b", s.URL)
 	callee := routertest.JoinProcess(t, b, "callee", wamp.CBOR)
 	callee.Register("com.example.slow", wamp.RegisterOptions{})
 	caller := routertest.JoinProcess(t, a, "caller", wamp.CBOR)
@@ -66,8 +67,8 @@ func TestNodeKilled(t *testing.T) {
 
 // A node's caller is killed: the callee is told to stop.
 func TestCallersNodeKilled(t *testing.T) {
-	s := startNATS(t)
-	a, b := startProcess(t, "a", s.url), startProcess(t, "b", s.url)
+	s := natstest.Start(t)
+	a, b := startProcess(t, "a", s.URL), startProcess(t, "b", s.URL)
 	callee := routertest.JoinProcess(t, b, "callee", wamp.CBOR)
 	callee.Register("com.example.slow", wamp.RegisterOptions{})
 	caller := routertest.JoinProcess(t, a, "caller", wamp.CBOR)
@@ -82,8 +83,8 @@ func TestCallersNodeKilled(t *testing.T) {
 // A node that was frozen for longer than the lease takes its place again: what its
 // sessions hold is in the directory again, or they are told that it was taken.
 func TestNodeFrozen(t *testing.T) {
-	s := startNATS(t)
-	a, b := startProcess(t, "a", s.url), startProcess(t, "b", s.url)
+	s := natstest.Start(t)
+	a, b := startProcess(t, "a", s.URL), startProcess(t, "b", s.URL)
 	callee := routertest.JoinProcess(t, b, "callee", wamp.CBOR)
 	callee.Register("com.example.kept", wamp.RegisterOptions{})
 	callee.Register("com.example.taken", wamp.RegisterOptions{})
@@ -144,8 +145,8 @@ func TestNodeFrozen(t *testing.T) {
 
 // A node that was frozen for shorter than the lease loses nothing.
 func TestNodeFrozenShortly(t *testing.T) {
-	s := startNATS(t)
-	a, b := startProcess(t, "a", s.url), startProcess(t, "b", s.url)
+	s := natstest.Start(t)
+	a, b := startProcess(t, "a", s.URL), startProcess(t, "b", s.URL)
 	callee := routertest.JoinProcess(t, b, "callee", wamp.CBOR)
 	callee.Register("com.example.slow", wamp.RegisterOptions{})
 	caller := routertest.JoinProcess(t, a, "caller", wamp.CBOR)
@@ -166,8 +167,8 @@ func TestNodeFrozenShortly(t *testing.T) {
 // NATS is killed, and comes back with nothing of what it had: local traffic goes on,
 // what needs others is refused, and afterwards all is as before.
 func TestNATSKilled(t *testing.T) {
-	s := startNATS(t)
-	a, b := startNode(t, "a", []string{s.url}), startNode(t, "b", []string{s.url})
+	s := natstest.Start(t)
+	a, b := startNode(t, "a", []string{s.URL}), startNode(t, "b", []string{s.URL})
 	callee := b.Join("callee", "memory", wamp.CBOR)
 	callee.Register("com.example.far", wamp.RegisterOptions{})
 	near := a.Join("near", "memory", wamp.CBOR)
@@ -186,7 +187,7 @@ func TestNATSKilled(t *testing.T) {
 	inFlight := caller.Call("com.example.far", wamp.Attributes{}, wamp.Payload{})
 	interrupted := routertest.Expect[*wamp.Invocation](callee).Request
 
-	s.kill()
+	s.Kill()
 	caller.ExpectError(inFlight, wamp.ErrCanceled)
 	if i := routertest.Expect[*wamp.Interrupt](callee); i.Request != interrupted {
 		t.Errorf("INTERRUPT of %d", i.Request)
@@ -208,7 +209,7 @@ func TestNATSKilled(t *testing.T) {
 		t.Error("nothing is counted")
 	}
 
-	s.start()
+	s.Start()
 	for _, n := range []*node{a, b} {
 		waitFor(t, "a node to be part of the cluster again", func() bool { return n.node.Ready() == nil && len(n.node.Stats().Others) == 1 })
 	}
@@ -222,10 +223,10 @@ func TestNATSKilled(t *testing.T) {
 
 // Two clusters on one NATS server don't see each other; two nodes of one name do.
 func TestNamesOfNodesAndClusters(t *testing.T) {
-	s := startNATS(t)
+	s := natstest.Start(t)
 	subject := func(name string) func(*cluster.Options) { return func(o *cluster.Options) { o.Subject = name } }
-	one, two := startNode(t, "same", []string{s.url}, subject("one")), startNode(t, "same", []string{s.url}, subject("two"))
-	three := startNode(t, "same", []string{s.url}, subject("one"))
+	one, two := startNode(t, "same", []string{s.URL}, subject("one")), startNode(t, "same", []string{s.URL}, subject("two"))
+	three := startNode(t, "same", []string{s.URL}, subject("one"))
 	bob, carol := two.Join("bob", "memory", wamp.CBOR), three.Join("carol", "memory", wamp.CBOR)
 	bob.Subscribe("com.example.topic", wamp.MatchExact)
 	carol.Subscribe("com.example.topic", wamp.MatchExact)
@@ -257,9 +258,9 @@ func TestSlowSubscriberElsewhere(t *testing.T) {
 
 // The server's own command shows the nodes.
 func TestClusterStatus(t *testing.T) {
-	s := startNATS(t)
-	a := startProcess(t, "first", s.url)
-	startProcess(t, "second", s.url)
+	s := natstest.Start(t)
+	a := startProcess(t, "first", s.URL)
+	startProcess(t, "second", s.URL)
 	out, err := exec.Command(routertest.RouterBinary(t), "cluster", "status", "--url", a.URLs["admin"]).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "first") || !strings.Contains(string(out), "second") || !strings.Contains(string(out), "this node") {
 		t.Errorf("%v\n%s", err, out)
@@ -268,8 +269,8 @@ func TestClusterStatus(t *testing.T) {
 
 // With credentials that NATS refuses the server does not start, and says why.
 func TestWrongCredentials(t *testing.T) {
-	s := startNATS(t, "--user", "blindfold", "--pass", "a password")
-	_, err := cluster.New(cluster.Options{Servers: []string{s.url}})
+	s := natstest.Start(t, "--user", "blindfold", "--pass", "a password")
+	_, err := cluster.New(cluster.Options{Servers: []string{s.URL}})
 	if err == nil || !strings.Contains(err.Error(), "Authorization Violation") {
 		t.Errorf("%v", err)
 	}

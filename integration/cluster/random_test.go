@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/client"
+	"github.com/blindfold-wamp/blindfold/internal/natstest"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -54,11 +55,11 @@ func random(t *testing.T, failing bool) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-cluster.seed %d", *seed)
-	s := startNATS(t)
+	s := natstest.Start(t)
 	c := &chaos{t: t, failing: failing, sent: make(map[string]int), got: make(map[string]map[string]int), lost: make(map[string]bool),
 		answers: make(map[string]int)}
 	for i := range 3 {
-		c.nodes = append(c.nodes, startNode(t, string(rune('a'+i)), []string{s.url}))
+		c.nodes = append(c.nodes, startNode(t, string(rune('a'+i)), []string{s.URL}))
 	}
 	stop := make(chan struct{})
 	var failures sync.WaitGroup
@@ -70,8 +71,8 @@ func random(t *testing.T, failing bool) {
 					return
 				case <-time.After(300 * time.Millisecond): // how often it fails is what this is about
 				}
-				s.kill()
-				s.start()
+				s.Kill()
+				s.Start()
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/blindfold-wamp/blindfold/cluster"
+	"github.com/blindfold-wamp/blindfold/internal/natstest"
 	"github.com/blindfold-wamp/blindfold/internal/routertest"
 	"github.com/blindfold-wamp/blindfold/router"
 	"github.com/blindfold-wamp/blindfold/wamp"
@@ -60,10 +61,10 @@ func (n *node) retained(topic wamp.URI, role, want string) {
 // What is retained on one node is retained on all: on those that had no subscriber, and
 // on one that comes when nobody is left who has it.
 func TestRetainedAcrossNodes(t *testing.T) {
-	s := startNATS(t)
+	s := natstest.Start(t)
 	with := retaining(router.RetainedLimits{})
-	a := startNodeWith(t, "a", []string{s.url}, []routertest.Option{with})
-	b := startNodeWith(t, "b", []string{s.url}, []routertest.Option{with})
+	a := startNodeWith(t, "a", []string{s.URL}, []routertest.Option{with})
+	b := startNodeWith(t, "b", []string{s.URL}, []routertest.Option{with})
 	alice := a.Join("alice", "memory", wamp.CBOR)
 	retain(alice, "com.example.weather", wamp.FormNone, "rain")
 	retain(alice, "com.example.weather", wamp.FormNone, "sun")
@@ -95,7 +96,7 @@ func TestRetainedAcrossNodes(t *testing.T) {
 	if err := a.node.Close(); err != nil {
 		t.Error(err)
 	}
-	c := startNodeWith(t, "c", []string{s.url}, []routertest.Option{with})
+	c := startNodeWith(t, "c", []string{s.URL}, []routertest.Option{with})
 	c.retained("com.example.weather", "anonymous", "sun")
 	c.retained("com.example.weather", "staff", "snow")
 	c.retained("com.example.other", "anonymous", "else")
@@ -104,10 +105,10 @@ func TestRetainedAcrossNodes(t *testing.T) {
 // A node that was cut off takes over what was retained in between, and all nodes agree
 // on what was published last, also when several publish at the same time.
 func TestRetainedAgreed(t *testing.T) {
-	s := startNATS(t)
-	proxy := startProxy(t, s.url)
+	s := natstest.Start(t)
+	proxy := startProxy(t, s.URL)
 	with := []routertest.Option{retaining(router.RetainedLimits{})}
-	nodes := []*node{startNodeWith(t, "a", []string{s.url}, with), startNodeWith(t, "b", []string{s.url}, with),
+	nodes := []*node{startNodeWith(t, "a", []string{s.URL}, with), startNodeWith(t, "b", []string{s.URL}, with),
 		startNodeWith(t, "c", []string{proxy.url}, with)}
 	proxy.stop()
 	waitFor(t, "the node to know that it is cut off", func() bool { return nodes[2].node.Ready() != nil })
@@ -155,15 +156,15 @@ func TestRetainedAgreed(t *testing.T) {
 // The bounds of one node hold on all: what is over them is retained nowhere, and nobody
 // gets what it should have replaced.
 func TestRetainedBoundsAcrossNodes(t *testing.T) {
-	s := startNATS(t)
+	s := natstest.Start(t)
 	with := []routertest.Option{retaining(router.RetainedLimits{Topics: 2, Bytes: 4000})}
-	a, b := startNodeWith(t, "a", []string{s.url}, with), startNodeWith(t, "b", []string{s.url}, with)
+	a, b := startNodeWith(t, "a", []string{s.URL}, with), startNodeWith(t, "b", []string{s.URL}, with)
 	alice := a.Join("alice", "memory", wamp.CBOR)
 	retain(alice, "com.example.t0", wamp.FormNone, "small")
 	retain(alice, "com.example.t1", wamp.FormNone, "small")
 	retain(alice, "com.example.t2", wamp.FormNone, "over the number of topics")
 	retain(alice, "com.example.t1", wamp.FormNone, string(make([]byte, 5000)))
-	c := startNodeWith(t, "c", []string{s.url}, with, func(o *cluster.Options) {})
+	c := startNodeWith(t, "c", []string{s.URL}, with, func(o *cluster.Options) {})
 	for _, n := range []*node{a, b, c} {
 		n.retained("com.example.t0", "anonymous", "small")
 		n.retained("com.example.t1", "anonymous", "")

@@ -52,7 +52,15 @@ type World struct {
 	Router   *router.Router
 	registry *prometheus.Registry
 	URLs     map[string]string // by transport
+
+	next  *World // another node, see Nodes: a ring
+	joins *World // where the next peer goes; of the world that the test has
 }
+
+// Nodes, if it is set before tests run, makes every world two nodes of a cluster: peers
+// join one and the other by turns. The fields of a World are those of the first. start
+// is called with the router that the cluster was made for.
+var Nodes func(t testing.TB) (nodes [2]router.Cluster, start func(i int, r *router.Router))
 
 // Transports are the ways to a router; "memory" has no URL.
 var Transports = []string{"websocket", "rawsocket", "unix", "memory"}
@@ -73,6 +81,22 @@ func WithRouter(f func(*router.Config)) Option {
 // NewWorld starts a router with the passthrough interceptor, metrics and three
 // listeners. It ends with the test, and then checks the router's tables.
 func NewWorld(t testing.TB, options ...Option) *World {
+	t.Helper()
+	if Nodes == nil {
+		return newWorld(t, options)
+	}
+	nodes, start := Nodes(t)
+	var worlds [2]*World
+	for i, n := range nodes {
+		worlds[i] = newWorld(t, append([]Option{WithRouter(func(c *router.Config) { c.Cluster = n })}, options...))
+		start(i, worlds[i].Router)
+	}
+	worlds[0].next, worlds[1].next = worlds[1], worlds[0]
+	worlds[0].joins = worlds[0]
+	return worlds[0]
+}
+
+func newWorld(t testing.TB, options []Option) *World {
 	t.Helper()
 	w := &World{T: t, registry: prometheus.NewRegistry(), URLs: make(map[string]string)}
 	observer, err := metrics.New(w.registry, metrics.Options{Realms: []string{Realm}, Version: "test"})
@@ -134,6 +158,9 @@ func (w *World) listen(server *transport.Server, name, network, address string, 
 // Dial connects to the world's router.
 func (w *World) Dial(over string, s wamp.Serializer) transport.Conn {
 	w.T.Helper()
+	if w.joins != nil {
+		w, w.joins = w.joins, w.joins.next
+	}
 	if over == "memory" {
 		client, server := transport.Pipe(s)
 		go w.Router.Accept(server)
@@ -169,6 +196,9 @@ func (w *World) Scrape() string {
 func (w *World) WantMetric(line string) {
 	w.T.Helper()
 	text := w.Scrape()
+	if w.next != nil {
+		text += w.next.Scrape() // one of the nodes has it
+	}
 	if !strings.Contains(text, line+"\n") {
 		name, _, _ := strings.Cut(line, "{")
 		for l := range strings.Lines(text) {
@@ -183,9 +213,17 @@ func (w *World) WantMetric(line string) {
 // WaitSessions waits until the router has n sessions.
 func (w *World) WaitSessions(n int) {
 	w.T.Helper()
-	for deadline := time.Now().Add(Timeout); w.Router.Sessions() != n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(Timeout); w.sessions() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.T.Fatalf("the router has %d sessions, not %d", w.Router.Sessions(), n)
+			w.T.Fatalf("the router has %d sessions, not %d", w.sessions(), n)
 		}
 	}
+}
+
+func (w *World) sessions() int {
+	n := w.Router.Sessions()
+	if w.next != nil {
+		n += w.next.Router.Sessions()
+	}
+	return n
 }
