@@ -72,7 +72,7 @@ type limitsInForce struct {
 }
 
 func newLimits(l Limits) *limitsInForce {
-	l = l.withDefaults()
+	l = l.WithDefaults()
 	return &limitsInForce{
 		Limits:    l,
 		customURI: l.URIBytes < wamp.MaxURILength || l.URIComponents < wamp.MaxURIComponents,
@@ -100,7 +100,8 @@ func (l *limitsInForce) linger(deadline time.Time) time.Duration {
 	return max(0, min(l.CloseTimeout, time.Until(deadline)))
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults returns the limits with the defaults in place of zeros.
+func (l Limits) WithDefaults() Limits {
 	setDefault(&l.Hello, 5*time.Second)
 	setDefault(&l.FirstMessage, 16<<10)
 	setDefault(&l.Message, 1<<20)
@@ -133,4 +134,4 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 // DefaultLimits returns the limits that the zero Limits stands for.
-func DefaultLimits() Limits { return Limits{}.withDefaults() }
+func DefaultLimits() Limits { return Limits{}.WithDefaults() }

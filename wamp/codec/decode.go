@@ -75,8 +75,8 @@ type decoding struct {
 	memos   readMemos
 	kept    repeats
 	news    bool // of the options or the URI of this message, no memo knew
-	// payloadAt is where what precedes the payload ends, and toPayload what is
-	// left of the message there.
+	// payloadAt is where what precedes the payload ends, 0 if there can be none, and
+	// toPayload what is left of the message there.
 	payloadAt int
 	toPayload left
 	key       []byte              // of the option being read: one of our own vocabulary
@@ -126,7 +126,7 @@ func (s *messages) empty(t wamp.MessageType) wamp.Message {
 }
 
 func (d *decoding) message(s wamp.Serializer, frame []byte) wamp.Message {
-	d.s, d.frame, d.of, d.err, d.key = s, frame, 0, nil, d.key[:0]
+	d.s, d.frame, d.payloadAt, d.of, d.err, d.key = s, frame, 0, 0, nil, d.key[:0]
 	if d.r = d.readers.of(s); d.r == nil {
 		d.fail("serializer", "is unknown")
 		return nil

@@ -1,0 +1,282 @@
+package nexus
+
+import (
+	"maps"
+	"time"
+
+	nexus "github.com/gammazero/nexus/v3/wamp"
+
+	"github.com/blindfold-wamp/blindfold/adapter"
+	"github.com/blindfold-wamp/blindfold/router"
+	"github.com/blindfold-wamp/blindfold/transport"
+	"github.com/blindfold-wamp/blindfold/wamp"
+)
+
+// write brings the client what nexus sends, until Close.
+func (p *peer) write() {
+	p.each(p.deliver, p.client.Flush)
+	p.client.Close()
+}
+
+// deliver sends a message of nexus's, unless the client must not have it.
+func (p *peer) deliver(m nexus.Message) {
+	switch m := m.(type) {
+	case *nexus.Event:
+		p.event(m)
+	case *nexus.Invocation:
+		p.invocation(m)
+	case *nexus.Result:
+		p.result(m)
+	case *nexus.Error:
+		p.failure(m)
+	case *nexus.Welcome:
+		p.welcome(m)
+		p.answer()
+	case *nexus.Challenge, *nexus.Abort:
+		p.plain(m)
+		p.answer()
+	case *nexus.Subscribed:
+		p.held.Subscribed(wamp.ID(m.Request), wamp.ID(m.Subscription))
+		p.plain(m)
+	case *nexus.Interrupt:
+		if text(m.Options, "mode") != nexus.CancelModeKill {
+			p.held.Procedure(wamp.ID(m.Request), true) // nobody waits for an answer
+		}
+		p.plain(m)
+	default:
+		p.plain(m)
+	}
+}
+
+// answer lets read go on with the handshake.
+func (p *peer) answer() {
+	select {
+	case p.answered <- struct{}{}:
+	default:
+	}
+}
+
+// welcome adds the features that come with the interceptors to WELCOME. What nexus says
+// of its own is shared by all its sessions, and not to be changed.
+func (p *peer) welcome(m *nexus.Welcome) {
+	details := maps.Clone(m.Details)
+	roles, _ := nexus.AsDict(details["roles"])
+	roles = maps.Clone(roles)
+	for _, name := range []string{"broker", "dealer"} {
+		role := maps.Clone(nexus.DictChild(roles, name))
+		features := maps.Clone(nexus.DictChild(role, "features"))
+		for _, f := range p.router.adapter.Features() {
+			features[f.String()] = true
+		}
+		role["features"] = features
+		roles[name] = role
+	}
+	details["roles"] = roles
+	me := &p.client.Peer
+	me.Session = wamp.ID(m.ID)
+	me.AuthID, me.AuthRole = text(details, "authid"), text(details, "authrole")
+	me.AuthMethod, me.AuthProvider = text(details, "authmethod"), text(details, "authprovider")
+	p.client.Welcome()
+	p.plain(&nexus.Welcome{ID: m.ID, Details: details})
+}
+
+// plain sends what no client has sent.
+func (p *peer) plain(m nexus.Message) *wamp.Refusal {
+	frame, size, r := p.frame(m)
+	if r != nil {
+		return r
+	}
+	return p.client.SendFrame(frame, size, nil, nil)
+}
+
+// event sends an event. m.Details is not read: see item.
+func (p *peer) event(m *nexus.Event) {
+	it, payload := carried(m.Arguments, p.client.Peer.Serializer)
+	if it == nil { // nexus's broker itself: an event of its meta API, which it has done with
+		if r := p.plain(m); r != nil {
+			p.dropped(&wamp.RoutedMessage{}, r)
+		}
+		return
+	}
+	e := wamp.Event{Subscription: wamp.ID(m.Subscription), Publication: wamp.ID(m.Publication), Payload: payload,
+		Details: eventDetails(it, &p.client.Peer, p.held.IsPattern(wamp.ID(m.Subscription)))}
+	about := &wamp.RoutedMessage{From: it.from, URI: it.uri, Message: &e}
+	r := p.router.adapter.Deliver(about, &p.client.Peer)
+	if r == nil {
+		key := frameKey{m.Subscription, p.client.Peer.Serializer, p.client.Framing(), e.Details.Publisher != 0}
+		f := it.frames.get(key, func() ([]byte, int, *wamp.Refusal) {
+			if !it.values {
+				return adapter.Frame(nil, &e, key.serializer, key.framing)
+			}
+			return p.frame(&nexus.Event{Subscription: m.Subscription, Publication: m.Publication,
+				Details: detailsOf(&e.Details), Arguments: m.Arguments, ArgumentsKw: m.ArgumentsKw})
+		})
+		if r = f.refusal; r == nil {
+			r = p.client.SendFrame(f.frame, f.size, f.chunk, it.sender)
+		}
+	}
+	if r != nil {
+		p.dropped(about, r)
+	}
+}
+
+// eventDetails makes EVENT.Details anew.
+func eventDetails(it *item, to *wamp.Peer, pattern bool) wamp.EventDetails {
+	d := wamp.EventDetails{Attributes: it.attributes}
+	if pattern {
+		d.Topic = it.uri
+	}
+	if it.disclose && it.from != nil && to.Roles.Subscriber.Has(wamp.PublisherIdentification) {
+		d.Publisher, d.PublisherAuthID, d.PublisherAuthRole = it.from.Session, it.from.AuthID, it.from.AuthRole
+	}
+	return d
+}
+
+// detailsOf is eventDetails for nexus.
+func detailsOf(e *wamp.EventDetails) nexus.Dict {
+	d := nexus.Dict{}
+	if e.Topic != "" {
+		d["topic"] = string(e.Topic)
+	}
+	if e.Publisher != 0 {
+		d["publisher"], d["publisher_authid"], d["publisher_authrole"] = nexus.ID(e.Publisher), e.PublisherAuthID, e.PublisherAuthRole
+	}
+	for key, value := range map[string]string{"ppt_scheme": e.PPTScheme, "ppt_serializer": e.PPTSerializer, "ppt_cipher": e.PPTCipher, "ppt_keyid": e.PPTKeyID} {
+		if value != "" {
+			d[key] = value
+		}
+	}
+	return d
+}
+
+func (p *peer) dropped(about *wamp.RoutedMessage, r *wamp.Refusal) {
+	p.router.adapter.Observe(router.Observation{Kind: router.Dropped, Realm: p.client.Peer.Realm, Peer: &p.client.Peer, Routed: about, Refusal: r})
+}
+
+// invocation sends an INVOCATION. If the client can't have it, the call ends with the
+// reason, as if the client had answered.
+func (p *peer) invocation(m *nexus.Invocation) {
+	it, payload := carried(m.Arguments, p.client.Peer.Serializer)
+	uri := wamp.URI(text(m.Details, "procedure"))
+	if it != nil {
+		uri = it.uri
+	}
+	timeout, _ := nexus.AsInt64(m.Details["timeout"])
+	out := &wamp.Invocation{Request: wamp.ID(m.Request), Registration: wamp.ID(m.Registration), Payload: payload, Details: wamp.InvocationDetails{
+		Caller: id(m.Details, "caller"), CallerAuthID: text(m.Details, "caller_authid"), CallerAuthRole: text(m.Details, "caller_authrole"),
+		Procedure: wamp.URI(text(m.Details, "procedure")), ReceiveProgress: truth(m.Details, "receive_progress"),
+		Progress: truth(m.Details, "progress"), Timeout: uint64(timeout),
+	}}
+	r := p.held.Invoking(wamp.ID(m.Request), uri)
+	if r == nil {
+		r = p.forward(m, it, out, &out.Details.Attributes)
+	}
+	if r != nil {
+		p.held.Procedure(wamp.ID(m.Request), true)
+		p.inject(failure(nexus.INVOCATION, m.Request, r))
+	}
+}
+
+// result sends a RESULT, or the reason why the client can't have it. If that was a
+// progressive one, the call is over, for its caller and for its callee.
+func (p *peer) result(m *nexus.Result) {
+	progress := truth(m.Details, "progress")
+	if _, ended := p.held.Answered(wamp.ID(m.Request), !progress); ended {
+		return
+	}
+	it, payload := carried(m.Arguments, p.client.Peer.Serializer)
+	out := &wamp.Result{Request: wamp.ID(m.Request), Payload: payload, Details: wamp.ResultDetails{Progress: progress}}
+	r := p.forward(m, it, out, &out.Details.Attributes)
+	if r == nil {
+		return
+	}
+	if progress {
+		p.held.EndCall(wamp.ID(m.Request))
+		p.inject(&nexus.Cancel{Request: m.Request, Options: nexus.Dict{"mode": nexus.CancelModeKillNoWait}})
+	}
+	p.plain(failure(nexus.CALL, m.Request, r))
+}
+
+// failure sends an ERROR. One that nexus itself has made is its refusal.
+func (p *peer) failure(m *nexus.Error) {
+	var c *adapter.Call
+	switch m.Type {
+	case nexus.CALL:
+		var ended bool
+		if c, ended = p.held.Answered(wamp.ID(m.Request), true); ended {
+			return
+		}
+	case nexus.SUBSCRIBE:
+		p.held.Subscribed(wamp.ID(m.Request), 0)
+	}
+	it, payload := carried(m.Arguments, p.client.Peer.Serializer)
+	if r := refusalOf(m); it == nil && r != nil {
+		p.client.Refused(refusedRequest(m, c, &p.client.Peer), r)
+	}
+	out := &wamp.Error{RequestType: wamp.MessageType(m.Type), Request: wamp.ID(m.Request), Error: wamp.URI(m.Error), Payload: payload,
+		Details: wamp.ErrorDetails{Message: text(m.Details, "message")}}
+	if r := p.forward(m, it, out, &out.Details.Attributes); r != nil {
+		p.plain(failure(m.Type, m.Request, r))
+	}
+}
+
+// forward sends what another client has sent, with the attributes that it came with,
+// and counts it: it has one receiver, and that it has one at all is known only now.
+func (p *peer) forward(m nexus.Message, it *item, out wamp.Carrier, attributes *wamp.Attributes) *wamp.Refusal {
+	if it == nil || it.values {
+		return p.plain(m)
+	}
+	*attributes = it.attributes
+	about := &wamp.RoutedMessage{From: it.from, URI: it.uri, Message: out}
+	r := p.router.adapter.Deliver(about, &p.client.Peer)
+	if r == nil {
+		r = p.client.Send(out, it.sender)
+	}
+	o := router.Observation{Kind: router.Routed, Realm: p.client.Peer.Realm, Peer: it.from, Routed: about, Deliveries: 1, Elapsed: time.Since(it.arrived)}
+	if r != nil {
+		o = router.Observation{Kind: router.Refused, Realm: p.client.Peer.Realm, Peer: it.from, Routed: about, Refusal: r}
+	}
+	p.router.adapter.Observe(o)
+	return r
+}
+
+// refusalOf returns what an ERROR of nexus's own is counted as, or nil if it refuses
+// nothing.
+func refusalOf(m *nexus.Error) *wamp.Refusal {
+	reason, ok := map[nexus.URI]wamp.Reason{
+		nexus.ErrNoSuchProcedure: wamp.ReasonNoTarget, nexus.ErrInvalidURI: wamp.ReasonURI,
+		nexus.ErrNotAuthorized: wamp.ReasonUnauthorized, nexus.ErrAuthorizationFailed: wamp.ReasonUnauthorized,
+		nexus.ErrOptionDisallowedDiscloseMe: wamp.ReasonOption, nexus.ErrProcedureAlreadyExists: wamp.ReasonOption,
+		nexus.ErrNoSuchSubscription: wamp.ReasonNoTarget, nexus.ErrNoSuchRegistration: wamp.ReasonNoTarget,
+	}[m.Error]
+	if !ok {
+		return nil
+	}
+	return &wamp.Refusal{Reason: reason, URI: wamp.URI(m.Error), Text: "refused by nexus"}
+}
+
+// refusedRequest is what an ERROR of nexus's own is about.
+func refusedRequest(m *nexus.Error, c *adapter.Call, from *wamp.Peer) *wamp.RoutedMessage {
+	about := &wamp.RoutedMessage{From: from}
+	switch {
+	case c != nil:
+		about.URI, about.Message = c.First.Procedure, &c.First
+	default:
+		about.Message = wamp.New(wamp.MessageType(m.Type))
+	}
+	return about
+}
+
+// frame makes a frame of what nexus's codec writes.
+func (p *peer) frame(m nexus.Message) ([]byte, int, *wamp.Refusal) {
+	body, err := serialized(p.client.Peer.Serializer, m)
+	if err != nil {
+		return nil, 0, &wamp.Refusal{Reason: wamp.ReasonInconvertible, URI: wamp.ErrInvalidArgument,
+			Text: "the payload has no counterpart in " + p.client.Peer.Serializer.String()}
+	}
+	frame := p.client.Framing().AppendFrame(nil, transport.OpMessage, body)
+	if frame == nil {
+		return nil, 0, router.MessageTooLarge
+	}
+	return frame, len(body), nil
+}
