@@ -14,7 +14,7 @@ import (
 
 // write brings the client what nexus sends, until Close.
 func (p *peer) write() {
-	p.each(p.deliver, p.client.Flush)
+	p.Each(p.deliver, p.client.Flush)
 	p.client.Close()
 }
 
@@ -167,13 +167,10 @@ func (p *peer) invocation(m *nexus.Invocation) {
 		Procedure: wamp.URI(text(m.Details, "procedure")), ReceiveProgress: truth(m.Details, "receive_progress"),
 		Progress: truth(m.Details, "progress"), Timeout: uint64(timeout),
 	}}
-	r := p.held.Invoking(wamp.ID(m.Request), uri)
-	if r == nil {
-		r = p.forward(m, it, out, &out.Details.Attributes)
-	}
+	r := p.forward(m, it, out, p.held.Invoking(wamp.ID(m.Request), uri))
 	if r != nil {
 		p.held.Procedure(wamp.ID(m.Request), true)
-		p.inject(failure(nexus.INVOCATION, m.Request, r))
+		p.Inject(failure(nexus.INVOCATION, m.Request, r))
 	}
 }
 
@@ -186,13 +183,13 @@ func (p *peer) result(m *nexus.Result) {
 	}
 	it, payload := carried(m.Arguments, p.client.Peer.Serializer)
 	out := &wamp.Result{Request: wamp.ID(m.Request), Payload: payload, Details: wamp.ResultDetails{Progress: progress}}
-	r := p.forward(m, it, out, &out.Details.Attributes)
+	r := p.forward(m, it, out, nil)
 	if r == nil {
 		return
 	}
 	if progress {
 		p.held.EndCall(wamp.ID(m.Request))
-		p.inject(&nexus.Cancel{Request: m.Request, Options: nexus.Dict{"mode": nexus.CancelModeKillNoWait}})
+		p.Inject(&nexus.Cancel{Request: m.Request, Options: nexus.Dict{"mode": nexus.CancelModeKillNoWait}})
 	}
 	p.plain(failure(nexus.CALL, m.Request, r))
 }
@@ -215,29 +212,44 @@ func (p *peer) failure(m *nexus.Error) {
 	}
 	out := &wamp.Error{RequestType: wamp.MessageType(m.Type), Request: wamp.ID(m.Request), Error: wamp.URI(m.Error), Payload: payload,
 		Details: wamp.ErrorDetails{Message: text(m.Details, "message")}}
-	if r := p.forward(m, it, out, &out.Details.Attributes); r != nil {
+	if r := p.forward(m, it, out, nil); r != nil {
 		p.plain(failure(m.Type, m.Request, r))
 	}
 }
 
 // forward sends what another client has sent, with the attributes that it came with,
-// and counts it: it has one receiver, and that it has one at all is known only now.
-func (p *peer) forward(m nexus.Message, it *item, out wamp.Carrier, attributes *wamp.Attributes) *wamp.Refusal {
-	if it == nil || it.values {
-		return p.plain(m)
+// unless there is a refusal already, and counts it: it has one receiver, and that it has
+// one at all is known only now.
+func (p *peer) forward(m nexus.Message, it *item, out wamp.Carrier, r *wamp.Refusal) *wamp.Refusal {
+	if it == nil || it.from == nil {
+		if r == nil {
+			r = p.plain(m)
+		}
+		return r
 	}
+	_, attributes := out.Carried()
 	*attributes = it.attributes
 	about := &wamp.RoutedMessage{From: it.from, URI: it.uri, Message: out}
-	r := p.router.adapter.Deliver(about, &p.client.Peer)
-	if r == nil {
-		r = p.client.Send(out, it.sender)
+	switch {
+	case r != nil:
+	case it.values:
+		r = p.plain(m)
+	default:
+		if r = p.router.adapter.Deliver(about, &p.client.Peer); r == nil {
+			r = p.client.Send(out, it.sender)
+		}
 	}
-	o := router.Observation{Kind: router.Routed, Realm: p.client.Peer.Realm, Peer: it.from, Routed: about, Deliveries: 1, Elapsed: time.Since(it.arrived)}
-	if r != nil {
-		o = router.Observation{Kind: router.Refused, Realm: p.client.Peer.Realm, Peer: it.from, Routed: about, Refusal: r}
-	}
-	p.router.adapter.Observe(o)
+	p.router.count(it, about, r)
 	return r
+}
+
+// count tells the observers what became of a message that has one receiver.
+func (r *Router) count(it *item, about *wamp.RoutedMessage, refusal *wamp.Refusal) {
+	o := router.Observation{Kind: router.Routed, Realm: it.from.Realm, Peer: it.from, Routed: about, Deliveries: 1, Elapsed: time.Since(it.arrived)}
+	if refusal != nil {
+		o = router.Observation{Kind: router.Refused, Realm: it.from.Realm, Peer: it.from, Routed: about, Refusal: refusal}
+	}
+	r.adapter.Observe(o)
 }
 
 // refusalOf returns what an ERROR of nexus's own is counted as, or nil if it refuses

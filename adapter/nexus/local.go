@@ -17,8 +17,8 @@ type local struct {
 	client nexus.Peer
 	router *Router
 	held   *adapter.Held
-	*inbox
-	*mailbox
+	*adapter.Inbox[nexus.Message]
+	*adapter.Mailbox[nexus.Message]
 
 	decoder  *codec.Decoder // read's
 	welcomed chan struct{}  // closed by write when who is complete
@@ -26,8 +26,8 @@ type local struct {
 }
 
 func newLocal(r *Router, client nexus.Peer) *local {
-	out := newMailbox()
-	return &local{client: client, router: r, held: adapter.NewHeld(r.adapter.Limits()), inbox: newInbox(out.stop), mailbox: out,
+	out := adapter.NewMailbox[nexus.Message]()
+	return &local{client: client, router: r, held: adapter.NewHeld(r.adapter.Limits()), Inbox: adapter.NewInbox[nexus.Message](out.Closed()), Mailbox: out,
 		decoder: codec.NewDecoder(), welcomed: make(chan struct{}),
 		who: wamp.Peer{Serializer: wamp.CBOR, Transport: "other", Address: "other"}}
 }
@@ -36,11 +36,11 @@ func (l *local) IsLocal() bool { return l.client.IsLocal() }
 
 // Send does not wait, as nexus's own peers don't: what a client does not take is dropped.
 // Its handlers are part of this process, and may wait for the router.
-func (l *local) Send() chan<- nexus.Message { return l.send }
+func (l *local) Send() chan<- nexus.Message { return l.SendAnyway() }
 
 // read polices what the client sends, and hands it to nexus.
 func (l *local) read() {
-	defer l.inbox.end()
+	defer l.End()
 	for {
 		select {
 		case m, open := <-l.client.Recv():
@@ -48,9 +48,9 @@ func (l *local) read() {
 				return
 			}
 			if m = l.receive(m); m != nil {
-				l.hand(m)
+				l.Hand(m)
 			}
-		case <-l.mailbox.stop:
+		case <-l.Closed():
 			return
 		}
 	}
@@ -64,7 +64,7 @@ func (l *local) receive(m nexus.Message) nexus.Message {
 		return m
 	case *nexus.Subscribe:
 		if r := l.held.Subscribing(wamp.ID(m.Request), text(m.Options, "match")); r != nil {
-			l.put(failure(nexus.SUBSCRIBE, m.Request, r))
+			l.Put(failure(nexus.SUBSCRIBE, m.Request, r))
 			return nil
 		}
 	case *nexus.Unsubscribe:
@@ -108,7 +108,7 @@ func (l *local) hello(m *nexus.Hello) {
 func (l *local) carrier(m nexus.Message, request nexus.ID, told bool) nexus.Message {
 	select {
 	case <-l.welcomed:
-	case <-l.mailbox.stop:
+	case <-l.Closed():
 		return nil
 	}
 	it := &item{from: &l.who, values: true, arrived: time.Now()}
@@ -135,8 +135,9 @@ func (l *local) carrier(m nexus.Message, request nexus.ID, told bool) nexus.Mess
 		}
 		payload, attributes := sent.Carried()
 		it.attributes = *attributes
-		if opaque || attributes.Declared() == wamp.FormNone {
-			it.payload, it.values = payload.Clone(), false
+		it.payload, it.values = adapter.Hollow(payload), !opaque
+		if opaque && sealed.data == nil { // another client's, sent on
+			it.payload = sealed.payload
 		}
 	}
 	switch {
@@ -193,14 +194,14 @@ func (l *local) refuse(m nexus.Message, about *wamp.RoutedMessage, request nexus
 		return failure(nexus.INVOCATION, request, r)
 	}
 	if told {
-		l.put(failure(m.MessageType(), request, r))
+		l.Put(failure(m.MessageType(), request, r))
 	}
 	return nil
 }
 
 // write brings the client what nexus sends, until Close.
 func (l *local) write() {
-	l.each(l.deliver, func() {})
+	l.Each(l.deliver, func() {})
 	l.client.Close()
 }
 
@@ -220,13 +221,10 @@ func (l *local) deliver(m nexus.Message) {
 			return
 		}
 	case *nexus.Invocation:
-		r := l.held.Invoking(wamp.ID(n.Request), l.invokedURI(n))
-		if r == nil {
-			r = l.forwarded(&n.Arguments, &wamp.Invocation{})
-		}
+		r := l.forwarded(&n.Arguments, &wamp.Invocation{}, l.held.Invoking(wamp.ID(n.Request), l.invokedURI(n)))
 		if r != nil {
 			l.held.Procedure(wamp.ID(n.Request), true)
-			l.inject(failure(nexus.INVOCATION, n.Request, r))
+			l.Inject(failure(nexus.INVOCATION, n.Request, r))
 			return
 		}
 	case *nexus.Interrupt:
@@ -234,9 +232,9 @@ func (l *local) deliver(m nexus.Message) {
 			l.held.Procedure(wamp.ID(n.Request), true)
 		}
 	case *nexus.Result:
-		if r := l.forwarded(&n.Arguments, &wamp.Result{}); r != nil {
+		if r := l.forwarded(&n.Arguments, &wamp.Result{}, nil); r != nil {
 			if truth(n.Details, "progress") {
-				l.inject(&nexus.Cancel{Request: n.Request, Options: nexus.Dict{"mode": nexus.CancelModeKillNoWait}})
+				l.Inject(&nexus.Cancel{Request: n.Request, Options: nexus.Dict{"mode": nexus.CancelModeKillNoWait}})
 			}
 			m = failure(nexus.CALL, n.Request, r)
 		}
@@ -244,13 +242,13 @@ func (l *local) deliver(m nexus.Message) {
 		if n.Type == nexus.SUBSCRIBE {
 			l.held.Subscribed(wamp.ID(n.Request), 0)
 		}
-		if r := l.forwarded(&n.Arguments, &wamp.Error{}); r != nil {
+		if r := l.forwarded(&n.Arguments, &wamp.Error{}, nil); r != nil {
 			m = failure(nexus.CALL, n.Request, r)
 		}
 	}
 	select {
 	case l.client.Send() <- m:
-	case <-l.mailbox.stop:
+	case <-l.Closed():
 		select { // the last words
 		case l.client.Send() <- m:
 		default:
@@ -283,21 +281,18 @@ func (l *local) event(m *nexus.Event) nexus.Message {
 		Arguments: m.Arguments, ArgumentsKw: m.ArgumentsKw}
 }
 
-// forwarded says why the client can't have what another one has sent, and counts it.
-func (l *local) forwarded(args *nexus.List, out wamp.Carrier) *wamp.Refusal {
+// forwarded counts what another client has sent, and says why this one can't have it, if
+// r does not say so already.
+func (l *local) forwarded(args *nexus.List, out wamp.Carrier, r *wamp.Refusal) *wamp.Refusal {
 	it := itemOf(*args)
-	_, opaque := PayloadOf(*args)
+	if _, opaque := PayloadOf(*args); r == nil && opaque && !l.IsLocal() {
+		r = foreign
+	}
 	*args = (*args)[:len(*args):len(*args)] // the client may append to it
-	if it == nil || it.from == nil {
-		return nil
+	if it != nil && it.from != nil {
+		payload, attributes := out.Carried()
+		*payload, *attributes = adapter.Hollow(&it.payload), it.attributes
+		l.router.count(it, &wamp.RoutedMessage{From: it.from, URI: it.uri, Message: out}, r)
 	}
-	payload, attributes := out.Carried()
-	*payload, *attributes = adapter.Hollow(&it.payload), it.attributes
-	o := router.Observation{Kind: router.Routed, Realm: l.who.Realm, Peer: it.from, Deliveries: 1, Elapsed: time.Since(it.arrived),
-		Routed: &wamp.RoutedMessage{From: it.from, URI: it.uri, Message: out}}
-	if opaque && !l.IsLocal() {
-		o.Kind, o.Refusal = router.Refused, foreign
-	}
-	l.router.adapter.Observe(o)
-	return o.Refusal
+	return r
 }

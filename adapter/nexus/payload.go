@@ -94,7 +94,7 @@ func (*Payload) UnmarshalBinary([]byte) error   { return errForeign }
 // the process.
 type item struct {
 	payload    wamp.Payload
-	values     bool // only Arguments have the payload: values of nexus, or of a local client
+	values     bool // only Arguments have the payload, as values; what is in payload is to be counted
 	attributes wamp.Attributes
 	from       *wamp.Peer      // nil: nexus itself
 	sender     *adapter.Client // nil: did not come by Accept

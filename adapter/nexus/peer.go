@@ -18,18 +18,18 @@ type peer struct {
 	router *Router
 	client *adapter.Client
 	held   *adapter.Held
-	*inbox
-	*mailbox
+	*adapter.Inbox[nexus.Message]
+	*adapter.Mailbox[nexus.Message]
 
 	answered chan struct{} // a step of the handshake was answered
 	attached bool          // nexus has it, and will close it; only read uses it
 }
 
 func newPeer(r *Router, conn transport.Conn) *peer {
-	out := newMailbox()
+	out := adapter.NewMailbox[nexus.Message]()
 	return &peer{
 		router: r, client: r.adapter.Client(conn), held: adapter.NewHeld(r.adapter.Limits()),
-		inbox: newInbox(out.stop), mailbox: out, answered: make(chan struct{}, 1),
+		Inbox: adapter.NewInbox[nexus.Message](out.Closed()), Mailbox: out, answered: make(chan struct{}, 1),
 	}
 }
 
@@ -39,7 +39,7 @@ func (p *peer) IsLocal() bool { return false }
 // read reads what the client sends, until its connection or nexus ends the session.
 func (p *peer) read() {
 	defer func() {
-		p.inbox.end()
+		p.End()
 		if !p.attached {
 			p.Close()
 		}
@@ -84,13 +84,13 @@ func (p *peer) receive(m wamp.Message) {
 		about.URI = m.Topic
 		if r := p.held.Subscribing(m.Request, m.Options.Match); r != nil {
 			p.client.Refused(about, r)
-			p.put(failure(nexus.SUBSCRIBE, nexus.ID(m.Request), r))
+			p.Put(failure(nexus.SUBSCRIBE, nexus.ID(m.Request), r))
 			return
 		}
 	case *wamp.Unsubscribe:
 		p.held.Unsubscribing(m.Subscription)
 	case *wamp.Abort:
-		p.hand(&nexus.Goodbye{Reason: nexus.URI(m.Reason), Details: nexus.Dict{}})
+		p.Hand(&nexus.Goodbye{Reason: nexus.URI(m.Reason), Details: nexus.Dict{}})
 		return
 	case *wamp.Register, *wamp.Unregister, *wamp.Cancel, *wamp.Goodbye:
 	default:
@@ -119,7 +119,7 @@ func (p *peer) step(body []byte) {
 	p.pass(body, &wamp.RoutedMessage{From: &p.client.Peer}, nil)
 	select {
 	case <-p.answered:
-	case <-p.mailbox.stop:
+	case <-p.Closed():
 	}
 }
 
@@ -134,7 +134,7 @@ func (p *peer) pass(body []byte, about *wamp.RoutedMessage, change func(parts)) 
 	if change != nil {
 		change(partsOf(m))
 	}
-	p.hand(m)
+	p.Hand(m)
 }
 
 var unreadable = wamp.Violation("nexus cannot read this message")
@@ -189,8 +189,8 @@ func (p *peer) refuse(about *wamp.RoutedMessage, request nexus.ID, told bool, r 
 	p.client.Refused(about, r)
 	switch t := about.Message.Type(); {
 	case t == wamp.TypeYield || t == wamp.TypeError:
-		p.hand(failure(nexus.INVOCATION, request, r)) // the caller gets it
+		p.Hand(failure(nexus.INVOCATION, request, r)) // the caller gets it
 	case told:
-		p.put(failure(nexus.MessageType(t), request, r))
+		p.Put(failure(nexus.MessageType(t), request, r))
 	}
 }

@@ -78,26 +78,40 @@ func (w *world) listen() map[string]string {
 	return map[string]string{"websocket": "ws://" + l.Addr().String() + "/", "rawsocket": "rs://" + l.Addr().String()}
 }
 
-// join opens a session in memory.
-func (w *world) join(name string, s wamp.Serializer, change ...func(*wamp.Hello)) *routertest.Peer {
+// dial connects in memory.
+func (w *world) dial(s wamp.Serializer) *routertest.Peer {
 	w.t.Helper()
 	client, server := transport.Pipe(s)
 	go w.router.Accept(server)
-	p := &routertest.Peer{T: w.t, Name: name, Conn: client}
 	w.t.Cleanup(func() { _ = client.Close() })
+	return &routertest.Peer{T: w.t, Name: "stranger", Conn: client}
+}
+
+// join opens a session in memory.
+func (w *world) join(name string, s wamp.Serializer, change ...func(*wamp.Hello)) *routertest.Peer {
+	w.t.Helper()
+	p := w.dial(s)
+	p.Name = name
 	p.Hello(change...)
 	return p
 }
 
-// joinOver opens a session over a listener.
-func (w *world) joinOver(url, name string, s wamp.Serializer) *routertest.Peer {
+// dialOver connects to a listener.
+func (w *world) dialOver(url string, s wamp.Serializer) *routertest.Peer {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	conn, err := transport.Dial(ctx, url, transport.DialOptions{Serializer: s})
 	routertest.NoError(w.t, err)
-	p := &routertest.Peer{T: w.t, Name: name, Conn: conn}
 	w.t.Cleanup(func() { _ = conn.Close() })
+	return &routertest.Peer{T: w.t, Name: "stranger", Conn: conn}
+}
+
+// joinOver opens a session with a listener.
+func (w *world) joinOver(url, name string, s wamp.Serializer) *routertest.Peer {
+	w.t.Helper()
+	p := w.dialOver(url, s)
+	p.Name = name
 	p.Hello()
 	return p
 }
