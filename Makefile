@@ -57,6 +57,28 @@ test-all: ## every test, with the race detector, and none skipped (.ci/install i
 clients: ## build the Python and JavaScript packages, and install them and their clients for integration/clients
 	integration/clients/install
 
+# The Go proxy does not serve nexus, so CI can't build this module: see docs/nexus.md.
+NEXUS ?=
+TESTED = adapter/nexus/TESTED.md
+.PHONY: nexus
+nexus: export BLINDFOLD_TESTS = all
+nexus: ## build and test adapter/nexus with the checkout of nexus in NEXUS; the result goes into adapter/nexus/TESTED.md
+	@grep -qs '^module github.com/gammazero/nexus/v3$$' "$(NEXUS)/go.mod" || { echo "make nexus NEXUS=DIR: DIR must be a checkout of github.com/gammazero/nexus, version 3"; exit 2; }
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	cp adapter/nexus/go.mod go.sum "$$work"; \
+	$(GO) mod edit -replace "github.com/gammazero/nexus/v3=$(abspath $(NEXUS))" -replace "github.com/blindfold-wamp/blindfold=$(CURDIR)" "$$work/go.mod"; \
+	export GOFLAGS="-mod=mod -modfile=$$work/go.mod"; \
+	(cd adapter/nexus && $(GO) vet ./... && $(GO) test -race -count 1 -v -timeout 10m ./... >"$$work/out") 2>&1; status=$$?; \
+	[ $$status = 0 ] && ! grep -q -e '--- SKIP' "$$work/out" && result="passed: go vet, and go test -race, $$(grep -c '^--- PASS' "$$work/out") tests, none skipped" || { cat "$$work/out"; result=failed; status=1; }; \
+	{ echo "# What this module was last tested with"; echo; \
+	echo "\`make nexus\` writes this file. CI can't build the module: see [docs/nexus.md](../../docs/nexus.md)."; echo; \
+	echo "- nexus: $$(git -C "$(NEXUS)" describe --tags --always --dirty), commit $$(git -C "$(NEXUS)" log -1 --format='%H of %cs')"; \
+	echo "- these sources: $$(LC_ALL=C; cat adapter/nexus/*.go adapter/nexus/go.mod | sha256sum | cut -c -64)"; \
+	echo "- with: $$($(GO) env GOVERSION), Autobahn|Python $$($${BLINDFOLD_PYTHON:-/usr/bin/python3} -c 'import autobahn; print(autobahn.__version__)')"; \
+	echo "- date: $$(date -u +%F)"; \
+	echo "- result: $$result"; } >$(TESTED); \
+	cat $(TESTED); exit $$status
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for package in $$($(GO) list ./...); do \

@@ -23,8 +23,6 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-func TestMain(m *testing.M) { routertest.Main(m) }
-
 // world is a nexus router with what the adapter adds, and the ways to it.
 type world struct {
 	t        testing.TB

@@ -41,7 +41,7 @@ func TestRouterDecodesWithinLimits(t *testing.T) {
 	if len(unbounded("../../client")) == 0 {
 		t.Fatal("clients decode payloads: the test doesn't see it")
 	}
-	for _, dir := range []string{"router", "auth", "passthrough", "transport", "metrics", "cmd/router"} {
+	for _, dir := range []string{"router", "adapter", "auth", "passthrough", "transport", "metrics", "cmd/router"} {
 		for _, call := range unbounded("../../" + dir) {
 			t.Errorf("%s decodes a payload without limits", call)
 		}
