@@ -31,6 +31,7 @@ func TestSlowClientEndsWithAReason(t *testing.T) {
 		routertest.Expect[*wamp.Event](bob)
 	}
 	w.wantMetric(`blindfold_sessions_closed_total{realm="realm1",reason="queue_full"} 1`)
+	w.wantMetric(`blindfold_limits_total{limit="queue"} 1`)
 	received := 0
 	for {
 		m := slow.Receive()
