@@ -29,6 +29,9 @@ func (o *observer) Observe(e *router.Observation) {
 	defer o.mu.Unlock()
 	what := map[router.Kind]string{router.SessionOpened: "opened", router.SessionClosed: "closed", router.Refused: "refused",
 		router.Rejected: "rejected", router.Dropped: "dropped", router.Slowed: "slowed"}[e.Kind]
+	if e.Kind == router.SessionClosed && e.End != router.EndRefused {
+		what += " " + string(e.End)
+	}
 	if e.Refusal != nil {
 		what += " " + string(e.Refusal.Reason) + " " + string(e.Refusal.Limit)
 	}
@@ -102,7 +105,7 @@ func TestClientExchangesMessages(t *testing.T) {
 	}
 	_ = peer.Conn.Close()
 	<-done
-	o.want(t, "opened", "closed")
+	o.want(t, "opened", "closed connection_lost")
 }
 
 func TestClientEndsForAViolation(t *testing.T) {

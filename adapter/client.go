@@ -28,7 +28,7 @@ type Client struct {
 
 	welcomed atomic.Bool
 	ending   atomic.Bool // the client has been told the end: nothing else goes out
-	ended    atomic.Pointer[wamp.Refusal]
+	ended    atomic.Pointer[ended]
 	behind   atomic.Pointer[Client] // a receiver of what this client sent, to be waited for
 
 	// Of the goroutine that reads.
@@ -43,6 +43,12 @@ type Client struct {
 	// Of the goroutine that sends.
 	buffer  []byte
 	scratch sendqueue.Scratch
+}
+
+// ended is how a session ended, and why, if it was refused.
+type ended struct {
+	how     router.End
+	refusal *wamp.Refusal
 }
 
 // Client returns the client of a connection, which is the Client's from now on.
@@ -125,6 +131,7 @@ func (c *Client) read() (wamp.Message, error) {
 			c.control(transport.OpPong, frame.Body)
 		case transport.OpClose:
 			c.control(transport.OpClose, frame.Body)
+			c.ended.CompareAndSwap(nil, &ended{how: router.EndConnectionLost})
 			c.ending.Store(true)
 			return nil, io.EOF
 		case transport.OpMessage:
@@ -133,9 +140,22 @@ func (c *Client) read() (wamp.Message, error) {
 			if err != nil {
 				return nil, c.Violation(&wamp.RoutedMessage{From: &c.Peer}, inconvertible(err))
 			}
+			switch m.(type) {
+			case *wamp.Goodbye, *wamp.Abort:
+				c.ended.CompareAndSwap(nil, &ended{how: router.EndGoodbye})
+			}
 			return m, nil
 		}
 	}
+}
+
+// Ends notes how the router ends the session, before the client is told: a refusal, if
+// how is router.EndRefused, says why. What ended it first counts.
+func (c *Client) Ends(how router.End, r *wamp.Refusal) {
+	if !c.welcomed.Load() && r != nil {
+		c.Refused(nil, r)
+	}
+	c.ended.CompareAndSwap(nil, &ended{how, r})
 }
 
 // Body returns the encoded message that Read returned last. It is valid until the next
@@ -188,7 +208,7 @@ func (c *Client) broken(err error) error {
 	case errors.As(err, &protocol):
 		r := router.BrokenFrame(protocol, c.welcomed.Load())
 		c.Refused(&wamp.RoutedMessage{From: &c.Peer}, r)
-		c.ended.CompareAndSwap(nil, r)
+		c.ended.CompareAndSwap(nil, &ended{router.EndRefused, r})
 		c.ending.Store(true)
 		if protocol.CloseCode != 0 {
 			c.control(transport.OpClose, transport.CloseBody(protocol.CloseCode, protocol.Text))
@@ -199,6 +219,7 @@ func (c *Client) broken(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return c.Violation(&wamp.RoutedMessage{From: &c.Peer}, router.PingTimedOut)
 	default:
+		c.ended.CompareAndSwap(nil, &ended{how: router.EndConnectionLost})
 		c.ending.Store(true)
 		c.out.Close()
 	}
@@ -212,7 +233,7 @@ func (c *Client) Violation(t *wamp.RoutedMessage, r *wamp.Refusal) error {
 	if c.ending.Swap(true) {
 		return r
 	}
-	c.ended.CompareAndSwap(nil, r)
+	c.ended.CompareAndSwap(nil, &ended{router.EndRefused, r})
 	if frame, _, refusal := Frame(nil, abortFor(r), c.Peer.Serializer, c.conn.Framing()); refusal == nil {
 		c.out.PutLast(frame)
 	}
@@ -289,7 +310,7 @@ func (c *Client) disconnect(why *wamp.Refusal) {
 	if c.ending.Swap(true) {
 		return
 	}
-	c.ended.CompareAndSwap(nil, why)
+	c.ended.CompareAndSwap(nil, &ended{router.EndRefused, why})
 	c.adapter.Observe(router.Observation{Kind: router.Dropped, Realm: c.Peer.Realm, Peer: &c.Peer, Refusal: why})
 	if frame, _, refusal := Frame(nil, abortFor(why), c.Peer.Serializer, c.conn.Framing()); refusal == nil {
 		c.out.Cut(c.conn.Framing().AppendFrame(frame, transport.OpClose, closeNormal))
@@ -310,7 +331,9 @@ func (c *Client) Close() {
 	<-c.reading
 	_ = c.conn.SetReadDeadline(time.Time{})
 	if c.welcomed.Load() {
-		c.adapter.Observe(router.Observation{Kind: router.SessionClosed, Realm: c.Peer.Realm, Peer: &c.Peer, Refusal: c.ended.Load()})
+		c.Ends(router.EndShutdown, nil) // if nothing else did
+		end := c.ended.Load()
+		c.adapter.Observe(router.Observation{Kind: router.SessionClosed, Realm: c.Peer.Realm, Peer: &c.Peer, End: end.how, Refusal: end.refusal})
 	}
 	c.out.Linger(c.adapter.queue.CloseTimeout)
 }

@@ -32,9 +32,20 @@ func (p *peer) deliver(m nexus.Message) {
 	case *nexus.Welcome:
 		p.welcome(m)
 		p.answer()
-	case *nexus.Challenge, *nexus.Abort:
+	case *nexus.Challenge:
 		p.plain(m)
 		p.answer()
+	case *nexus.Abort:
+		p.client.Ends(router.EndRefused, refusalOf(m.Reason))
+		p.plain(m)
+		p.answer()
+	case *nexus.Goodbye:
+		how := router.EndKilled
+		if m.Reason == nexus.ErrSystemShutdown {
+			how = router.EndShutdown
+		}
+		p.client.Ends(how, nil)
+		p.plain(m)
 	case *nexus.Subscribed:
 		p.held.Subscribed(wamp.ID(m.Request), wamp.ID(m.Subscription))
 		p.plain(m)
@@ -207,8 +218,12 @@ func (p *peer) failure(m *nexus.Error) {
 		p.held.Subscribed(wamp.ID(m.Request), 0)
 	}
 	it, payload := carried(m.Arguments, p.client.Peer.Serializer)
-	if r := refusalOf(m); it == nil && r != nil {
-		p.client.Refused(refusedRequest(m, c, &p.client.Peer), r)
+	if _, refused := reasons[m.Error]; it == nil && refused {
+		about := &wamp.RoutedMessage{From: &p.client.Peer, Message: wamp.New(wamp.MessageType(m.Type))}
+		if c != nil {
+			about.URI, about.Message = c.First.Procedure, &c.First
+		}
+		p.client.Refused(about, refusalOf(m.Error))
 	}
 	out := &wamp.Error{RequestType: wamp.MessageType(m.Type), Request: wamp.ID(m.Request), Error: wamp.URI(m.Error), Payload: payload,
 		Details: wamp.ErrorDetails{Message: text(m.Details, "message")}}
@@ -252,31 +267,22 @@ func (r *Router) count(it *item, about *wamp.RoutedMessage, refusal *wamp.Refusa
 	r.adapter.Observe(o)
 }
 
-// refusalOf returns what an ERROR of nexus's own is counted as, or nil if it refuses
-// nothing.
-func refusalOf(m *nexus.Error) *wamp.Refusal {
-	reason, ok := map[nexus.URI]wamp.Reason{
-		nexus.ErrNoSuchProcedure: wamp.ReasonNoTarget, nexus.ErrInvalidURI: wamp.ReasonURI,
-		nexus.ErrNotAuthorized: wamp.ReasonUnauthorized, nexus.ErrAuthorizationFailed: wamp.ReasonUnauthorized,
-		nexus.ErrOptionDisallowedDiscloseMe: wamp.ReasonOption, nexus.ErrProcedureAlreadyExists: wamp.ReasonOption,
-		nexus.ErrNoSuchSubscription: wamp.ReasonNoTarget, nexus.ErrNoSuchRegistration: wamp.ReasonNoTarget,
-	}[m.Error]
+// refusalOf returns what an ERROR or ABORT of nexus's own is counted as.
+func refusalOf(uri nexus.URI) *wamp.Refusal {
+	reason, ok := reasons[uri]
 	if !ok {
-		return nil
+		reason = wamp.ReasonProtocol
 	}
-	return &wamp.Refusal{Reason: reason, URI: wamp.URI(m.Error), Text: "refused by nexus"}
+	return &wamp.Refusal{Reason: reason, URI: wamp.URI(uri), Text: "refused by nexus"}
 }
 
-// refusedRequest is what an ERROR of nexus's own is about.
-func refusedRequest(m *nexus.Error, c *adapter.Call, from *wamp.Peer) *wamp.RoutedMessage {
-	about := &wamp.RoutedMessage{From: from}
-	switch {
-	case c != nil:
-		about.URI, about.Message = c.First.Procedure, &c.First
-	default:
-		about.Message = wamp.New(wamp.MessageType(m.Type))
-	}
-	return about
+var reasons = map[nexus.URI]wamp.Reason{
+	nexus.ErrNoSuchProcedure: wamp.ReasonNoTarget, nexus.ErrNoSuchSubscription: wamp.ReasonNoTarget,
+	nexus.ErrNoSuchRegistration: wamp.ReasonNoTarget, nexus.ErrNoSuchRealm: wamp.ReasonNoTarget,
+	nexus.ErrInvalidURI: wamp.ReasonURI, nexus.ErrProcedureAlreadyExists: wamp.ReasonRegistered,
+	nexus.ErrNotAuthorized: wamp.ReasonUnauthorized, nexus.ErrAuthorizationFailed: wamp.ReasonUnauthorized,
+	nexus.ErrAuthenticationFailed: wamp.ReasonUnauthorized, nexus.ErrOptionDisallowedDiscloseMe: wamp.ReasonOption,
+	nexus.ErrSystemShutdown: wamp.ReasonShutdown,
 }
 
 // frame makes a frame of what nexus's codec writes.

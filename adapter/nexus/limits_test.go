@@ -171,6 +171,8 @@ func TestLateClients(t *testing.T) {
 	hello := &wamp.Hello{Realm: routertest.Realm}
 	routertest.AllFeatures(hello)
 	late.Send(hello)
+	w.wantMetric(`blindfold_sessions_closed_total{realm="realm1",reason="shutdown"} 1`)
+	w.wantMetric(`blindfold_turned_away_total{reason="shutdown"} 1`)
 	if a := routertest.Expect[*wamp.Abort](late); a.Reason != wamp.CloseSystemShutdown {
 		t.Errorf("%+v", a)
 	}

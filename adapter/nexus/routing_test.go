@@ -210,7 +210,7 @@ func TestGoodbyeArrives(t *testing.T) {
 			alice.Leave()
 		}
 	}
-	w.wantMetric(`blindfold_sessions_closed_total{realm="realm1",reason="none"} 40`)
+	w.wantMetric(`blindfold_sessions_closed_total{realm="realm1",reason="goodbye"} 40`)
 }
 
 // The router's opaque metrics, its refusals among them, are those of our own router for
