@@ -8,16 +8,16 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// HistoryRule says which events a realm remembers (WAMP, "Event History").
+// HistoryRule says which events a realm stores (WAMP, "Event History").
 type HistoryRule = eventstore.Rule
 
-// history is the events of one rule. It belongs to the subscription of the same
-// URI and match, which exists as long as the realm does, with or without members.
+// history is the log of one rule. It belongs to the subscription of the same URI and
+// match, which exists as long as the realm, with or without members.
 type history struct {
 	log eventstore.Log
 }
 
-// openHistories makes the subscriptions that the rules are about.
+// openHistories opens the logs and makes the subscriptions of the rules.
 func (m *realm) openHistories(rules []HistoryRule) error {
 	if len(rules) == 0 {
 		return nil

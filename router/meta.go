@@ -8,37 +8,37 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// metaAPI is the procedures and events of the router's own (WAMP, "Meta API").
-// A CALL to one of them is answered inline, on the caller's goroutine, and is
-// authorized like any other.
+// metaAPI is the router's own procedures and events (WAMP, "Meta API"). A CALL of such
+// a procedure is authorized like any other, and answered inline, on the caller's
+// goroutine.
 type metaAPI struct {
 	realm      *realm
 	procedures map[wamp.URI]metaProcedure
 	events     *metaEvents // nil: none are published
-	// service stands for the router where a session is asked for. It is in no
-	// table, and nothing is ever sent to it.
+	// service stands for the router as the sender of its events. It is in no table, and
+	// nothing is ever sent to it.
 	service *session
 
 	subscriptionIDs, registrationIDs idLists
 }
 
-// metaProcedure is one procedure of the router's own.
+// metaProcedure is one of the router's own procedures.
 type metaProcedure struct {
-	// privileged procedures act on other sessions. A permission for everything
-	// does not include them: see Decision.Explicit.
+	// privileged procedures act on other sessions. They need an explicit permission:
+	// see Decision.Explicit.
 	privileged bool
-	merge      merge // with the answers of other nodes; nil: they have nothing to add
+	merge      merge // merges the answers of other nodes; nil: they are not asked
 	answer     func(c *metaCall) *wamp.Refusal
 }
 
-// metaCall is a CALL to the router itself.
+// metaCall is a CALL of one of the router's own procedures.
 type metaCall struct {
 	batch  *batch
 	from   *session
 	realm  *realm
 	args   []any
 	kwargs map[string]any
-	// The answer's arguments.
+	// Arguments of the RESULT.
 	result   []any
 	resultKw map[string]any
 }
@@ -110,8 +110,8 @@ func (api *metaAPI) answer(b *batch, from *session, m *wamp.Call) *wamp.Refusal 
 	return b.enqueue(&wamp.Result{Request: m.Request, Payload: payload}, nil, from, nil)
 }
 
-// grantsReserved reports whether an authorizer grants the action by a permission that
-// is about the router's own procedures.
+// grantsReserved reports whether an authorizer grants the action by an explicit
+// permission.
 func (b *batch) grantsReserved(s *session, action Action, uri wamp.URI) bool {
 	for _, a := range s.realm.hooks.Load().authorizers {
 		if d, err := a.Authorize(context.Background(), &s.peer, action, uri, wamp.MatchExact); err == nil && d.Allow && d.Explicit {
@@ -121,8 +121,8 @@ func (b *batch) grantsReserved(s *session, action Action, uri wamp.URI) bool {
 	return false
 }
 
-// id returns the i-th argument as an id. JavaScript encoders write large
-// integers as floats.
+// id returns the i-th argument as an id. JavaScript encoders write large integers as
+// floats.
 func (c *metaCall) id(i int) (wamp.ID, *wamp.Refusal) {
 	if i < len(c.args) {
 		if n, ok := number(c.args[i]); ok && wamp.ID(n).Valid() {
@@ -132,7 +132,7 @@ func (c *metaCall) id(i int) (wamp.ID, *wamp.Refusal) {
 	return 0, needID
 }
 
-// number returns v as an integer that is not negative.
+// number returns v as an integer, if it is one and not negative.
 func number(v any) (uint64, bool) {
 	switch v := v.(type) {
 	case int64:
@@ -153,7 +153,7 @@ func (c *metaCall) text(i int) (string, *wamp.Refusal) {
 	return "", needString
 }
 
-// option returns a keyword argument that is a string, or "".
+// option returns a keyword argument that is a string, or "" if there is none.
 func (c *metaCall) option(key string) (string, *wamp.Refusal) {
 	v, ok := c.kwargs[key]
 	if !ok || v == nil {
@@ -165,7 +165,7 @@ func (c *metaCall) option(key string) (string, *wamp.Refusal) {
 	return "", needString
 }
 
-// match returns the matching policy in the options that stand at argument i.
+// match returns the matching policy in the options, which are the i-th argument.
 func (c *metaCall) match(i int) (wamp.Match, *wamp.Refusal) {
 	if i >= len(c.args) || c.args[i] == nil {
 		return wamp.MatchExact, nil
@@ -185,7 +185,7 @@ func (c *metaCall) match(i int) (wamp.Match, *wamp.Refusal) {
 	return match, nil
 }
 
-// values is the wamp.DictWriter that makes a dict of values.
+// values is a wamp.DictWriter that builds a dict.
 type values map[string]any
 
 func valuesOf(d interface{ Write(wamp.DictWriter) }) values {
@@ -234,20 +234,20 @@ func (m values) Roles(string, *wamp.Roles) {}
 
 func (m values) Value(key string, v any) { m[key] = v }
 
-// invalidArgument is the refusal of arguments that a meta procedure can't take.
+// invalidArgument returns the refusal of a meta procedure's arguments.
 func invalidArgument(text string) *wamp.Refusal {
 	return &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrInvalidArgument, Text: text}
 }
 
 var (
-	needID         = invalidArgument("the procedure takes an id, an integer from 1 to 2^53")
-	needString     = invalidArgument("the procedure takes a string there")
-	needDict       = invalidArgument("the procedure takes a dict there")
-	needStrings    = invalidArgument("the procedure takes a list of strings there")
-	opaqueToRouter = invalidArgument("this procedure is the router's own, which can't read opaque arguments: call it with clear ones")
+	needID         = invalidArgument("argument of the wrong type: the procedure takes an id there, an integer from 1 to 2^53")
+	needString     = invalidArgument("argument of the wrong type: the procedure takes a string there")
+	needDict       = invalidArgument("argument of the wrong type: the procedure takes a dict there")
+	needStrings    = invalidArgument("argument of the wrong type: the procedure takes a list of strings there")
+	opaqueToRouter = invalidArgument("the router answers this procedure and can't read opaque arguments: call it with clear ones")
 
 	progressToRouter = &wamp.Refusal{Reason: wamp.ReasonOption, URI: wamp.ErrFeatureNotSupported,
-		Text: "the router's own procedures take all their arguments in one CALL"}
+		Text: "the router's own procedures take no progressive calls: send all arguments in one CALL"}
 	needsReservedPermission = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNotAuthorized,
-		Text: "this procedure acts on other sessions: it needs a permission whose uri begins with \"wamp.\""}
+		Text: "this procedure acts on other sessions: add a permission whose uri begins with \"wamp.\""}
 )

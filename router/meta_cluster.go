@@ -6,21 +6,22 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// In a cluster the meta API speaks of the sessions and subscriptions of all nodes: what
-// this node answers is merged with what the others do. Registrations are the same on
+// In a cluster the meta API covers the sessions and subscriptions of all nodes: the answer
+// of this node is merged with those of the others. Registrations are the same on
 // all nodes.
 
-// merge makes one answer, in c, of this node's, which is in c or refused, and those of
-// the others.
+// merge merges the answers of other nodes into c. refused is this node's refusal, or
+// nil if its answer is in c.
 type merge func(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Refusal
 
-// askOthers completes the answer to a procedure, if other nodes may have to add to it.
+// askOthers completes the answer of a procedure with those of other nodes, if it has a
+// merge function.
 func (c *metaCall) askOthers(procedure wamp.URI, merge merge, refused *wamp.Refusal) *wamp.Refusal {
 	link := c.realm.link
 	if link == nil || merge == nil || refused != nil && refused.Reason != wamp.ReasonNoTarget {
 		return refused
 	}
-	c.batch.flush() // what follows takes a while
+	c.batch.flush() // as Ask blocks for a while
 	others, refusal := link.Ask(procedure, c.args, c.kwargs)
 	if refusal != nil {
 		return refusal
@@ -29,7 +30,7 @@ func (c *metaCall) askOthers(procedure wamp.URI, merge merge, refused *wamp.Refu
 }
 
 // Answer answers a procedure of the meta API for another node, which has authorized it.
-// It says nothing of the other nodes.
+// The answer covers this node only.
 func (cr *ClusterRealm) Answer(procedure wamp.URI, args []any, kwargs map[string]any) RemoteAnswer {
 	api := cr.realm.meta
 	p, ok := api.procedures[procedure]
@@ -46,7 +47,7 @@ func (cr *ClusterRealm) Answer(procedure wamp.URI, args []any, kwargs map[string
 	return RemoteAnswer{Args: c.result, Kwargs: c.resultKw}
 }
 
-// firstAnswer is for what is about one session or subscription: the node that has it
+// firstAnswer is for procedures about one session or subscription: the node that has it
 // answers.
 func firstAnswer(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Refusal {
 	if refused == nil && !(len(c.result) == 1 && c.result[0] == nil) {
@@ -61,7 +62,7 @@ func firstAnswer(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wam
 	return refused
 }
 
-// sumOf adds numbers.
+// sumOf adds counts.
 func sumOf(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Refusal {
 	sum, found := uint64(0), refused == nil
 	if n, ok := firstOf(c.result).(int); ok {
@@ -102,7 +103,7 @@ func unionOf(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Re
 	return nil
 }
 
-// listsOf joins the lists of a dict, as unionOf does.
+// listsOf joins the lists in a dict, as unionOf does.
 func listsOf(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Refusal {
 	if refused != nil {
 		return refused
@@ -122,7 +123,8 @@ func listsOf(c *metaCall, refused *wamp.Refusal, others []RemoteAnswer) *wamp.Re
 	return nil
 }
 
-// idsIn returns a copy of a list of ids, as this node makes it or as another sent it.
+// idsIn returns a copy of a list of ids, as made by this node or as received from
+// another.
 func idsIn(v any) (ids []wamp.ID, ok bool) {
 	switch list := v.(type) {
 	case []wamp.ID:

@@ -25,12 +25,12 @@ const (
 	onRegistrationDelete wamp.URI = "wamp.registration.on_delete"
 )
 
-// metaEvents are events of the router's own that wait to be published. They are noted
-// under the lock of the table that changed, so that their order is that of the changes.
-// One goroutine publishes them, which exists only while some wait: no session pays with
-// its own time for what others do. Where more than Limits.MetaEvents bytes wait, the
-// sessions that make the changes wait: whoever watches and reads gets every event. A
-// nil *metaEvents notes and publishes nothing.
+// metaEvents are the router's own events that wait to be published. They are queued
+// under the lock of the table that changed, so their order is that of the changes. One
+// goroutine publishes them; it exists only while events wait, so no session spends its
+// own time on publishing. If more than Limits.MetaEvents bytes wait, the sessions that
+// cause the changes wait: a subscriber that keeps reading gets every event. A nil
+// *metaEvents queues and publishes nothing.
 type metaEvents struct {
 	api     *metaAPI
 	pending atomic.Int64 // bytes
@@ -39,7 +39,7 @@ type metaEvents struct {
 	mu         sync.Mutex
 	queue      []metaEvent
 	publishing bool          // the goroutine exists
-	room       chan struct{} // closed when there is room again; nil if nobody waits for it
+	room       chan struct{} // closed when there is room again; nil if no session waits
 }
 
 type metaEvent struct {
@@ -47,13 +47,13 @@ type metaEvent struct {
 	payload wamp.Payload
 }
 
-// bytes is what the event takes while it waits, about.
+// bytes is about what the event takes while it waits.
 func (e *metaEvent) bytes() int64 { return 128 + int64(e.payload.WireSize()) }
 
-// ifSubscribed returns e, or nil if nobody is subscribed to any of the topics. It must
-// not be called under a lock of the broker's index.
+// ifSubscribed returns e, or nil if none of the topics has a subscriber. It must not be
+// called under a lock of the broker's index.
 func (e *metaEvents) ifSubscribed(topics ...wamp.URI) *metaEvents {
-	if e == nil || e.api.realm.link != nil { // who is subscribed on other nodes isn't known here
+	if e == nil || e.api.realm.link != nil { // the subscribers on other nodes are not known here
 		return e
 	}
 	for _, topic := range topics {
@@ -64,8 +64,9 @@ func (e *metaEvents) ifSubscribed(topics ...wamp.URI) *metaEvents {
 	return nil
 }
 
-// forURI is ifSubscribed for events about a URI. Those about the router's own topics
-// are left out, or whoever watches subscriptions would see himself watch.
+// forURI is ifSubscribed for events about uri. There are none about the router's own
+// topics: otherwise a client that subscribes to subscription events would get events
+// about its own subscription.
 func (e *metaEvents) forURI(uri wamp.URI, topics ...wamp.URI) *metaEvents {
 	if uri.Reserved() {
 		return nil
@@ -73,7 +74,7 @@ func (e *metaEvents) forURI(uri wamp.URI, topics ...wamp.URI) *metaEvents {
 	return e.ifSubscribed(topics...)
 }
 
-// enqueue adds an event. publish must follow.
+// enqueue adds an event. The caller must call publish afterwards.
 func (e *metaEvents) enqueue(topic wamp.URI, args ...any) {
 	if e == nil {
 		return
@@ -90,9 +91,9 @@ func (e *metaEvents) enqueue(topic wamp.URI, args ...any) {
 	e.mu.Unlock()
 }
 
-// publish sees to it that what was noted is published. The session by, whose doing it
-// was, waits if too much of that is left to do. No lock is held, and the batch's inbound
-// message has been dealt with.
+// publish makes sure that queued events are published. by is the session that caused
+// them; it waits if too many bytes are queued. The caller holds no lock, and has
+// finished with the batch's inbound message.
 func (e *metaEvents) publish(b *batch, by *session) {
 	if e == nil || e.pending.Load() == 0 {
 		return
@@ -111,7 +112,7 @@ func (e *metaEvents) publish(b *batch, by *session) {
 	}
 }
 
-// awaitRoom waits until at most limit bytes wait.
+// awaitRoom blocks until at most limit bytes wait.
 func (e *metaEvents) awaitRoom(limit int64) {
 	for {
 		e.mu.Lock()
@@ -131,7 +132,7 @@ func (e *metaEvents) awaitRoom(limit int64) {
 // metaBatch is how many events are published between two flushes.
 const metaBatch = 64
 
-// run publishes until nothing waits.
+// run publishes until the queue is empty.
 func (e *metaEvents) run(r *Router) {
 	b := r.newBatch()
 	b.mayWait = true
@@ -165,21 +166,21 @@ func (e *metaEvents) run(r *Router) {
 	}
 }
 
-// publish delivers one event of the router's own.
+// publish delivers one event.
 func (api *metaAPI) publish(b *batch, e *metaEvent) {
 	m := &wamp.Publish{Topic: e.topic, Payload: e.payload}
 	b.begin(api.service, e.topic, m)
 	b.event = wamp.Event{Publication: wamp.RandomID(), Payload: e.payload}
 	b.lastPublish.routeKey = routeKey{}
 	api.realm.broker.find(b, e.topic)
-	_ = b.publishToCluster(api.service, m, b.event.Publication, false, nil) // what can't be sent is counted by the link
+	_ = b.publishToCluster(api.service, m, b.event.Publication, false, nil) // the link counts what it can't send
 	for _, sub := range b.lastPublish.matched {
 		b.makeRoom()
 		sub.deliver(b, api.service, m)
 	}
 }
 
-// check looks for events that nobody publishes.
+// check reports whether a goroutine publishes what is queued.
 func (e *metaEvents) check() bool {
 	if e == nil {
 		return true
@@ -189,7 +190,7 @@ func (e *metaEvents) check() bool {
 	return len(e.queue) == 0 || e.publishing
 }
 
-// close waits until nothing is published any more.
+// close waits until the goroutine has ended.
 func (e *metaEvents) close() {
 	if e != nil {
 		e.running.Wait()
@@ -197,7 +198,7 @@ func (e *metaEvents) close() {
 }
 
 var tooManyChanges = &wamp.Refusal{Reason: wamp.ReasonLimit, URI: wamp.ErrLimitExceeded, Limit: wamp.LimitMetaEvents,
-	Text: "the session waits: it and others change more than the meta API has told its subscribers of"}
+	Text: "too many meta events are waiting (limits.meta_events): the session waits until subscribers have got them"}
 
-// timestamp is a moment as the meta API writes it: ISO 8601, to the millisecond.
+// timestamp formats a time as the meta API does: ISO 8601, in milliseconds.
 func timestamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

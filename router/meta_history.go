@@ -13,7 +13,7 @@ var historyProcedures = map[wamp.URI]metaProcedure{
 	"wamp.subscription.get_events": {answer: getEvents},
 }
 
-// query is what get_events is asked for. Zero fields ask for nothing special.
+// query is the parsed arguments of get_events. Zero fields select nothing special.
 type query struct {
 	reverse                            bool
 	limit                              int
@@ -22,11 +22,10 @@ type query struct {
 	fromID, afterID, beforeID, untilID wamp.ID
 }
 
-// getEvents answers with the events of a subscription that has a history, or
-// that is covered by a pattern that has one. The caller must be allowed to
-// subscribe, and gets what it would have got as a subscriber. The answer ends
-// early where it would be too large; is_limit_reached, by keyword, says whether
-// there is more.
+// getEvents returns the events of a subscription that has a history, or whose topic is
+// covered by a pattern that has one. The caller must be allowed to subscribe, and gets
+// the events that it would have got as a subscriber. The result is cut where it would
+// be too large; is_limit_reached, by keyword, says whether there is more.
 func getEvents(c *metaCall) *wamp.Refusal {
 	sub, refusal := subscriptions.one(c)
 	if refusal != nil {
@@ -58,8 +57,8 @@ func getEvents(c *metaCall) *wamp.Refusal {
 	return nil
 }
 
-// events makes the answer. An event that a publication id of the query stands
-// for must be there still, or nothing can be said to be before or after it.
+// events builds the result. If the query names an event by its publication id, that
+// event must still be stored; otherwise the result is empty.
 func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 	limitReached := false
 	c.result, c.resultKw = []any{}, map[string]any{}
@@ -68,13 +67,13 @@ func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 		return err
 	}
 	room := c.from.router.limits().Message / 2 // a payload takes more room as JSON
-	if most := c.from.peer.MaxMessage; most > 0 {
-		room = min(room, most/2)
+	if limit := c.from.peer.MaxMessage; limit > 0 {
+		room = min(room, limit/2)
 	}
 	w := newWindow(q)
 	return h.log.Scan(q.reverse, func(e *eventstore.Event) bool {
 		in, on := w.admits(e)
-		if !in || !e.Admits(&c.from.peer) { // exclude_me was for the event's own time
+		if !in || !e.Admits(&c.from.peer) { // exclude_me applied only when the event was published
 			return on
 		}
 		if q.limit > 0 && len(c.result) >= q.limit || len(c.result) > 0 && room < e.Size() {
@@ -89,7 +88,7 @@ func (c *metaCall) events(h *history, sub *subscription, q *query) error {
 	})
 }
 
-// knows reports whether there is an event of each publication id that is not 0.
+// knows reports whether an event of each publication id that is not 0 is stored.
 func (h *history) knows(ids ...wamp.ID) (known bool, err error) {
 	missing := make(map[wamp.ID]bool)
 	for _, id := range ids {
@@ -106,12 +105,12 @@ func (h *history) knows(ids ...wamp.ID) (known bool, err error) {
 	return len(missing) == 0 && err == nil, err
 }
 
-// window follows the events that a query selects along a scan, which passes
-// its bounds in this order whether it goes forward or backward.
+// window tracks, along a scan, which events a query selects. A scan passes the bounds in
+// the same order whether it goes forward or backward.
 type window struct {
 	q *query
-	// The scan is within the bounds from the first and behind the second, and
-	// until the third or up to the fourth. 0 is no bound, or one that is passed.
+	// Publication ids that bound the selection: it starts at or after one, and ends before
+	// or at one. 0 is no bound, or one that has been passed.
 	startAt, startAfter, endBefore, endAt wamp.ID
 }
 
@@ -123,8 +122,7 @@ func newWindow(q *query) *window {
 	return w
 }
 
-// admits reports whether an event is selected, and whether those that follow can
-// be.
+// admits reports whether an event is selected, and whether later ones can be.
 func (w *window) admits(e *eventstore.Event) (in, on bool) {
 	id, q := e.Event.Publication, w.q
 	if id == w.endBefore {
@@ -145,8 +143,8 @@ func (w *window) admits(e *eventstore.Event) (in, on bool) {
 	return in, id != w.endAt
 }
 
-// query reads the arguments behind the subscription: the limit, as Crossbar.io takes it,
-// and keywords.
+// query parses the arguments after the subscription: the limit, as Crossbar.io takes
+// it, and keywords.
 func (c *metaCall) query() (q query, refusal *wamp.Refusal) {
 	if len(c.args) > 2 {
 		return q, wrongQuery
@@ -166,7 +164,7 @@ func (c *metaCall) query() (q query, refusal *wamp.Refusal) {
 	return q, nil
 }
 
-// field returns where a keyword argument goes, or nil.
+// field returns the field that a keyword argument sets, or nil.
 func (q *query) field(key string) any {
 	switch key {
 	case "reverse":
@@ -195,8 +193,8 @@ func (q *query) field(key string) any {
 	return nil
 }
 
-// setField reads an argument into a field, and reports whether it is what the field
-// takes.
+// setField sets a field to an argument, and reports whether the argument is valid for
+// it.
 func setField(field, v any) (ok bool) {
 	switch field := field.(type) {
 	case *bool:
@@ -224,12 +222,12 @@ func setField(field, v any) (ok bool) {
 	return ok
 }
 
-// eventDict makes the dict that get_events has for an event, or nil if the caller
-// may not have it. Clear arguments stand in args and kwargs. Of an opaque
-// payload, args has the list of the passthru form, and payload the bare binary of
-// the transparency form, byte for byte; how it was made is in the details.
-// Where an event's arguments have no counterpart in the caller's serializer, or may not
-// be converted by the rules of now, error has the reason instead.
+// eventDict returns the dict that describes an event in the result, or nil if the
+// caller may not get it. Clear arguments are in args and kwargs. An opaque payload is
+// in args, as the list of the passthru form, or in payload, as the bare binary of the
+// transparency form, byte for byte; its attributes are in the details. If an event's
+// arguments can't be converted to the caller's serializer, or the current rules forbid
+// it, error has the reason instead.
 func (c *metaCall) eventDict(e *eventstore.Event, sub *subscription) map[string]any {
 	event := e.Event
 	event.Subscription = sub.id
@@ -278,9 +276,9 @@ func addArguments(dict map[string]any, p *wamp.Payload, s wamp.Serializer) error
 }
 
 var (
-	wrongQuery = invalidArgument("the arguments are a subscription and a limit, or limit by keyword; limit and publications are integers from 1, times RFC 3339, topic a string, reverse a boolean; there are no others")
+	wrongQuery = invalidArgument("invalid arguments: give a subscription and, if wanted, a limit; keywords are limit and *_publication (integers from 1), *_time (RFC 3339), topic (a string), reverse (a boolean)")
 	noHistory  = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription,
-		Text: "no history is configured for this subscription's topics"}
+		Text: "no history is configured for this subscription: add a rule to the realm's history"}
 	historyUnreadable = &wamp.Refusal{Reason: wamp.ReasonInterceptor, URI: wamp.ErrRuntime,
-		Text: "the history can't be read"}
+		Text: "cannot read the history: see the router's log"}
 )

@@ -28,7 +28,7 @@ var registrations = metaTable[*registration]{
 		}
 		return nil
 	},
-	// Invocations that the callee has already got go on.
+	// Invocations that the callee has received go on.
 	revoke: func(c *metaCall, reg *registration, s *session, reason string) bool {
 		return s.endRegistration(c.batch, reg, reason)
 	},
@@ -53,8 +53,8 @@ func (reg *registration) describe() map[string]any {
 
 func (reg *registration) sessions() []*session { return *reg.callees.Load() }
 
-// sendRevocation tells a callee that it is none any more, if it announced that it
-// understands (WAMP, "Registration Revocation").
+// sendRevocation notifies a callee that it has lost its registration, if it announced
+// support (WAMP, "Registration Revocation").
 func (s *session) sendRevocation(b *batch, reg *registration, reason string) {
 	if s.peer.Roles.Callee.Has(wamp.RegistrationRevocation) {
 		b.send(s, &wamp.Unregistered{Details: wamp.Revocation{Registration: reg.id, Reason: reason}})

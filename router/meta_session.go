@@ -21,8 +21,8 @@ var sessionProcedures = map[wamp.URI]metaProcedure{
 	"wamp.session.modify_details":   {answer: modifyDetails, privileged: true, merge: firstAnswer},
 }
 
-// describe is what the meta API tells of a session. Where it comes from is not
-// told: an address is nobody's business but the operator's.
+// describe returns what the meta API shows of a session. The client's address is not
+// included: it is for the operator only.
 func (s *session) describe() map[string]any {
 	d := map[string]any{
 		"session": uint64(s.peer.Session), "authid": s.peer.AuthID, "authrole": s.peer.AuthRole,
@@ -37,7 +37,7 @@ func (s *session) describe() map[string]any {
 	return d
 }
 
-// joined tells that a session has joined.
+// joined publishes that a session has joined.
 func (api *metaAPI) joined(b *batch, s *session) {
 	if e := api.events.ifSubscribed(onJoin); e != nil {
 		e.enqueue(onJoin, s.describe())
@@ -45,7 +45,7 @@ func (api *metaAPI) joined(b *batch, s *session) {
 	}
 }
 
-// left tells that a session has left.
+// left publishes that a session has left.
 func (api *metaAPI) left(b *batch, s *session) {
 	if e := api.events.ifSubscribed(onLeave); e != nil {
 		e.enqueue(onLeave, uint64(s.peer.Session), s.peer.AuthID, s.peer.AuthRole)
@@ -53,14 +53,13 @@ func (api *metaAPI) left(b *batch, s *session) {
 	api.events.publish(b, s)
 }
 
-// activeSessions returns the sessions of the realm that the router has not told GOODBYE.
-// One that has been told is none any more, whenever it answers.
+// activeSessions returns the realm's sessions that the router is not ending.
 func (c *metaCall) activeSessions() []*session {
 	return slices.DeleteFunc(c.realm.allSessions(), func(s *session) bool { return s.ending.Load() })
 }
 
-// filtered returns the sessions whose authrole is in the list that is argument
-// 0, or all.
+// filtered returns the sessions whose authrole is in the list that is argument 0, or
+// all.
 func (c *metaCall) filtered() ([]*session, *wamp.Refusal) {
 	all := c.activeSessions()
 	if len(c.args) == 0 || c.args[0] == nil {
@@ -110,7 +109,7 @@ func getSession(c *metaCall) *wamp.Refusal {
 	return nil
 }
 
-// session returns the session whose id is argument i.
+// session returns the session whose id is the i-th argument.
 func (c *metaCall) session(i int) (*session, *wamp.Refusal) {
 	id, refusal := c.id(i)
 	if refusal != nil {
@@ -154,7 +153,7 @@ func killByAuthRole(c *metaCall) *wamp.Refusal {
 	return refusal
 }
 
-// killAll ends all other sessions, without events of it.
+// killAll ends all other sessions, without meta events.
 func killAll(c *metaCall) *wamp.Refusal {
 	others := c.others(func(*wamp.Peer) bool { return true })
 	if _, _, refusal := c.goodbyeArguments(); refusal != nil {
@@ -168,13 +167,12 @@ func killAll(c *metaCall) *wamp.Refusal {
 	return refusal
 }
 
-// others returns the sessions that f selects, without the caller's own.
+// others returns the sessions that f selects, except the caller's.
 func (c *metaCall) others(f func(p *wamp.Peer) bool) []*session {
 	return slices.DeleteFunc(c.activeSessions(), func(s *session) bool { return s == c.from || !f(&s.peer) })
 }
 
-// kill ends sessions with the reason and message that are given as keyword
-// arguments.
+// kill ends sessions, with the reason and message from the keyword arguments.
 func (c *metaCall) kill(sessions []*session) ([]*session, *wamp.Refusal) {
 	reason, message, refusal := c.goodbyeArguments()
 	if refusal != nil {
@@ -205,13 +203,13 @@ func (c *metaCall) goodbyeArguments() (reason wamp.URI, message string, refusal 
 
 const (
 	// maxDetails is how many details modify_details may add to a session, and
-	// maxDetailBytes what they may have in all as CBOR.
+	// maxDetailBytes their size in all, as CBOR.
 	maxDetails     = 64
 	maxDetailBytes = 64 << 10
 )
 
-// modifyDetails changes what the meta API tells of a session: argument 1 has
-// the details to set; null removes one. Who a session is can't be changed.
+// modifyDetails changes the details that the meta API shows of a session: argument 1
+// has the details to set; null removes one. The identity can't be changed.
 func modifyDetails(c *metaCall) *wamp.Refusal {
 	s, refusal := c.session(0)
 	if refusal != nil {
@@ -253,7 +251,7 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 		return tooManyDetails
 	}
 	if _, details, err = encoded.DecodeWithin(s.router.limits().values()); err != nil {
-		return tooManyDetails // for they hold too many values
+		return tooManyDetails // too deep, or too many values
 	}
 	s.details = details
 	return nil
@@ -261,7 +259,7 @@ func modifyDetails(c *metaCall) *wamp.Refusal {
 
 var (
 	noSuchSession = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSession,
-		Text: "there is no other session of that id in this realm"}
-	tooManyDetails  = limitReached("", "this session has as many details of its own, or bytes or values in them, as it may")
-	identityIsFixed = invalidArgument("who a session is, and how it came, can't be modified")
+		Text: "no other session in this realm has this id"}
+	tooManyDetails  = limitReached("", "the session's limit of details is reached: at most 64, of 64 KiB in all, within limits.nesting and limits.elements")
+	identityIsFixed = invalidArgument("session, authid, authrole, authmethod, authprovider and transport can't be modified")
 )

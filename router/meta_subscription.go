@@ -38,9 +38,9 @@ var subscriptions = metaTable[*subscription]{
 	unknown: &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchSubscription, Text: "there is no such subscription"},
 }
 
-// endSubscription ends a session's part in a subscription, and tells it if it announced
-// that it understands (WAMP, "Subscription Revocation"). It reports false if the session
-// has no part. It notes events; the caller publishes them.
+// endSubscription removes a session from a subscription, and notifies it if it
+// announced support (WAMP, "Subscription Revocation"). It reports false if the session
+// is not subscribed. It queues meta events; the caller publishes them.
 func (s *session) endSubscription(b *batch, sub *subscription, reason string) bool {
 	s.mu.Lock()
 	me := s.subscriptions.get(sub.id)

@@ -7,34 +7,34 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// metaTable answers what the meta API is asked about the subscriptions of a
-// realm, or about its registrations: the questions are the same (WAMP,
-// "Subscription Meta API" and "Registration Meta API").
+// metaTable answers the procedures about the subscriptions of a realm, or about its
+// registrations, which are the same (WAMP, "Subscription Meta API" and "Registration
+// Meta API").
 type metaTable[T listable] struct {
 	tables func(m *realm) (*uriindex.Index[T], *sync.Map) // by URI or pattern, and by id
 	ids    func(m *realm) *idLists
-	// match answers which of them match a URI: nil, an id, or a list.
+	// match returns the ids of those that match a URI: nil, an id, or a list.
 	match func(m *realm, uri wamp.URI) any
-	// revoke revokes a session's part, and tells it of that if it understands. It
-	// reports false if the session has no part.
+	// revoke removes a session, and notifies it if it supports that. It reports false if
+	// the session is no subscriber or callee.
 	revoke  func(c *metaCall, one T, s *session, reason string) bool
 	unknown *wamp.Refusal
 }
 
-// idLists are the ids of all subscriptions or registrations of a realm, by match, as they
-// were after so many changes. A CALL of a few bytes asks for them: so nobody lists
-// what has been listed already, nor while somebody else does.
+// idLists caches the ids of all subscriptions or registrations of a realm, by match. A
+// CALL of a few bytes asks for them, so they are listed once for each change, by one
+// goroutine at a time.
 type idLists struct {
 	mu      sync.Mutex
 	changes uint64
-	lists   map[string]any // of []wamp.ID; nil: not asked for yet. Replaced, not changed
+	lists   map[string]any // of []wamp.ID; nil: not listed yet. Replaced, never changed
 }
 
 // listable is a subscription or a registration.
 type listable interface {
 	key() (wamp.Match, wamp.ID)
 	describe() map[string]any
-	sessions() []*session // that have a part in it, the first one first
+	sessions() []*session // subscribers or callees, the first one first
 }
 
 func (table *metaTable[T]) list(c *metaCall) *wamp.Refusal {
@@ -84,7 +84,7 @@ func (table *metaTable[T]) matches(c *metaCall) *wamp.Refusal {
 	return nil
 }
 
-// one returns that whose id is argument 0.
+// one returns the subscription or registration whose id is argument 0.
 func (table *metaTable[T]) one(c *metaCall) (one T, refusal *wamp.Refusal) {
 	id, refusal := c.id(0)
 	if refusal != nil {
@@ -97,14 +97,15 @@ func (table *metaTable[T]) one(c *metaCall) (one T, refusal *wamp.Refusal) {
 	return one, table.unknown
 }
 
-// property makes a procedure of what it says of the one whose id is argument 0.
-func (table *metaTable[T]) property(say func(one T) any) func(*metaCall) *wamp.Refusal {
+// property makes a procedure that returns value of the subscription or registration
+// whose id is argument 0.
+func (table *metaTable[T]) property(value func(one T) any) func(*metaCall) *wamp.Refusal {
 	return func(c *metaCall) *wamp.Refusal {
 		one, refusal := table.one(c)
 		if refusal != nil {
 			return refusal
 		}
-		c.result = []any{say(one)}
+		c.result = []any{value(one)}
 		return nil
 	}
 }
@@ -120,8 +121,8 @@ func idOf[T listable](one T) any {
 	return uint64(id)
 }
 
-// remove revokes one session's part: its arguments are the id, the session, and,
-// by keyword, a reason.
+// remove removes one session. Its arguments are the id, the session, and, by keyword, a
+// reason.
 func (table *metaTable[T]) remove(c *metaCall) *wamp.Refusal {
 	one, refusal := table.one(c)
 	if refusal != nil {

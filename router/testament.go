@@ -7,12 +7,12 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// TestamentLimits bound what one session may leave behind (WAMP, "Session
-// Testament"). A zero field stands for its default.
+// TestamentLimits bound the testaments of one session (WAMP, "Session Testament"). A
+// zero field stands for its default.
 type TestamentLimits struct {
-	// Count of testaments. Default 16.
+	// Count is the number of testaments. Default 16.
 	Count int
-	// Bytes that they take, with their topics, options and lists of receivers. Default
+	// Bytes is their size, with topics, options and lists of receivers. Default
 	// 64 KiB.
 	Bytes int
 }
@@ -23,8 +23,8 @@ var testamentProcedures = map[wamp.URI]metaProcedure{
 	"wamp.session.flush_testaments": {answer: flushTestaments},
 }
 
-// testaments are what a session leaves behind, by scope. Only the goroutine that
-// reads from the session uses them.
+// testaments are a session's testaments, by scope. Only the goroutine that reads from
+// the session uses them.
 type testaments struct {
 	detached, destroyed []*wamp.Publish
 }
@@ -39,7 +39,7 @@ func (w *testaments) scope(name string) *[]*wamp.Publish {
 	return nil
 }
 
-// total returns how many there are, and the bytes that they take.
+// total returns their number and size.
 func (w *testaments) total() (count, bytes int) {
 	for _, m := range slices.Concat(w.detached, w.destroyed) {
 		count++
@@ -48,19 +48,19 @@ func (w *testaments) total() (count, bytes int) {
 	return count, bytes
 }
 
-// testamentSize returns about how many bytes of memory a testament takes, but for
-// what every one takes.
+// testamentSize returns about how many bytes a testament takes, without the constant
+// part.
 func testamentSize(m *wamp.Publish) int {
 	return len(m.Topic) + m.Payload.WireSize() + m.Options.Size()
 }
 
-// addTestament keeps a PUBLISH for the session's end. It must be one that the
-// session may send now; it is checked again, by what is configured then, when it
-// is sent.
+// addTestament stores a PUBLISH for the session's end. The session must be allowed to
+// send it now; it is checked again when it is published, by the configuration of that
+// time.
 //
-// An opaque payload is handed over as its binary: in the list of arguments,
-// alone, or in place of the list; publish_options has the enc_* or ppt_* to go
-// with it, which say in which form it is published.
+// An opaque payload is passed as its binary: in the list of arguments, alone, or
+// instead of the list. publish_options has its enc_* or ppt_* attributes, which select
+// the form that it is published in.
 func addTestament(c *metaCall) *wamp.Refusal {
 	m, refusal := c.testament()
 	if refusal != nil {
@@ -75,18 +75,18 @@ func addTestament(c *metaCall) *wamp.Refusal {
 	if count >= limits.Count || bytes+testamentSize(m) > limits.Bytes {
 		return tooManyTestaments
 	}
-	now := *m // what interceptors permit is permitted now
+	now := *m // a copy, as interceptors may permit reframing
 	c.batch.begin(c.from, m.Topic, &now)
 	if _, refusal := c.realm.broker.admit(c.batch, c.from, &now); refusal != nil {
-		told := *refusal
-		told.Fatal = false // the CALL around it broke no rule
-		return &told
+		answer := *refusal
+		answer.Fatal = false // the CALL itself violates no rule
+		return &answer
 	}
 	*list = append(*list, m)
 	return nil
 }
 
-// testaments returns the caller's of the scope that is asked for.
+// testaments returns the caller's testaments of the requested scope.
 func (c *metaCall) testaments() (*[]*wamp.Publish, *wamp.Refusal) {
 	scope, refusal := c.option("scope")
 	if refusal != nil {
@@ -101,7 +101,7 @@ func (c *metaCall) testaments() (*[]*wamp.Publish, *wamp.Refusal) {
 	return nil, unknownScope
 }
 
-// testament makes the PUBLISH that the arguments are about.
+// testament makes the PUBLISH that the arguments describe.
 func (c *metaCall) testament() (*wamp.Publish, *wamp.Refusal) {
 	topic, refusal := c.text(0)
 	if refusal != nil {
@@ -142,7 +142,7 @@ func (c *metaCall) testament() (*wamp.Publish, *wamp.Refusal) {
 	case form != wamp.FormNone:
 		m.Payload = wamp.NewPayload(nil, nil, wamp.PayloadFacts{Opaque: true})
 	case args != nil && !isList:
-		return nil, invalidArgument("a testament's arguments are a list, or one binary")
+		return nil, invalidArgument("a testament's arguments must be a list, or one binary")
 	default:
 		var err error
 		if m.Payload, err = codec.EncodePayload(s, list, kwargs); err != nil {
@@ -152,8 +152,8 @@ func (c *metaCall) testament() (*wamp.Publish, *wamp.Refusal) {
 	return m, nil
 }
 
-// setOptions sets the fields of options from values, and reports whether they are of
-// the right types. What is unknown is skipped, as in a message.
+// setOptions sets the fields of options from a dict, and reports whether all values
+// have the right types. Unknown keys are skipped, as in a message.
 func setOptions(options wamp.Dict, from map[string]any) bool {
 	for key, v := range from {
 		if v == nil {
@@ -171,7 +171,7 @@ func setOptions(options wamp.Dict, from map[string]any) bool {
 			}
 		case *string:
 			*field, ok = v.(string)
-			ok = ok && *field != "" // an attribute that is there is not empty
+			ok = ok && *field != "" // an attribute must not be empty
 		case *[]wamp.ID:
 			*field, ok = listOf(v, func(v any) (wamp.ID, bool) {
 				n, ok := number(v)
@@ -190,15 +190,15 @@ func setOptions(options wamp.Dict, from map[string]any) bool {
 	return true
 }
 
-// listOf returns v as a list, of which is makes the elements.
-func listOf[T any](v any, is func(any) (T, bool)) ([]T, bool) {
+// listOf converts each element of v, which must be a list.
+func listOf[T any](v any, convert func(any) (T, bool)) ([]T, bool) {
 	in, ok := v.([]any)
 	if !ok {
 		return nil, false
 	}
 	out := make([]T, len(in))
 	for i := range in {
-		if out[i], ok = is(in[i]); !ok {
+		if out[i], ok = convert(in[i]); !ok {
 			return nil, false
 		}
 	}
@@ -214,7 +214,7 @@ func flushTestaments(c *metaCall) *wamp.Refusal {
 }
 
 // publishTestaments publishes a session's testaments. Without session resumption both
-// scopes end together, "detached" first.
+// scopes end at the same time, "detached" first.
 func (s *session) publishTestaments(b *batch) {
 	w := s.testaments
 	if w == nil {
@@ -222,14 +222,14 @@ func (s *session) publishTestaments(b *batch) {
 	}
 	s.testaments = nil
 	for _, m := range slices.Concat(w.detached, w.destroyed) {
-		_ = s.realm.broker.publish(b, s, m) // a refusal is counted; nobody is left to tell
+		_ = s.realm.broker.publish(b, s, m) // a refusal is counted; there is no client left to answer
 	}
 }
 
 var (
-	tooManyTestaments = limitReached(wamp.LimitTestaments, "this session leaves as many testaments, or bytes of them, as it may")
+	tooManyTestaments = limitReached(wamp.LimitTestaments, "the session's limit of testaments is reached, in number or bytes (testaments): flush some first")
 
-	unknownScope = invalidArgument("scope must be detached or destroyed")
-	wrongOptions = invalidArgument("publish_options must be options of PUBLISH, of their right types")
+	unknownScope = invalidArgument("scope must be \"detached\" or \"destroyed\"")
+	wrongOptions = invalidArgument("publish_options must be a dict of PUBLISH options of the right types")
 	wantBinary   = invalidArgument("with enc_* or ppt_* in publish_options, a testament's only argument is one binary")
 )
