@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -161,6 +162,23 @@ func (e *RestoreError) Error() string {
 
 // Unwrap returns e.Err.
 func (e *RestoreError) Unwrap() error { return e.Err }
+
+// PanicError says that a handler panicked. The call that it was to answer ended with
+// wamp.error.runtime_error; an event counts as handled.
+type PanicError struct {
+	URI   wamp.URI // the topic or procedure
+	Value any      // what it panicked with
+	Stack []byte   // of its goroutine
+}
+
+// Error returns the URI and what the handler panicked with.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("client: the handler of %s panicked: %v\n%s", e.URI, e.Value, e.Stack)
+}
+
+func panicked(uri wamp.URI, v any) *PanicError {
+	return &PanicError{URI: uri, Value: v, Stack: debug.Stack()}
+}
 
 // uriOf returns the error URI of err, or def if it has none.
 func uriOf(err error, def wamp.URI) wamp.URI {

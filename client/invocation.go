@@ -188,7 +188,7 @@ func (inv *Invocation) run(m *wamp.Invocation) {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(m.Details.Timeout)*time.Millisecond)
 		defer cancel()
 	}
-	result, err := inv.reg.handler(ctx, inv)
+	result, err := inv.handle(ctx)
 	if err != nil {
 		inv.fail(ctx, err)
 		return
@@ -199,6 +199,16 @@ func (inv *Invocation) run(m *wamp.Invocation) {
 	if err := inv.yield(result, false); err != nil {
 		inv.fail(ctx, err)
 	}
+}
+
+// handle calls the handler. If it panics, the call ends with an error.
+func (inv *Invocation) handle(ctx context.Context) (r *Result, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked(inv.Procedure, v)
+		}
+	}()
+	return inv.reg.handler(ctx, inv)
 }
 
 // maxTimeout is the longest timeout of a call that has an effect, in milliseconds.
@@ -322,8 +332,12 @@ func (inv *Invocation) fail(ctx context.Context, err error) {
 	var own *Error
 	var sealing *SealError
 	var gone *DisconnectedError
+	var bug *PanicError
 	e := &Error{URI: wamp.ErrRuntime}
 	switch {
+	case errors.As(err, &bug):
+		inv.l.s.report(bug)
+		e.Args = []any{"the handler failed"} // what it panicked with may be secret
 	case errors.As(err, &sealing):
 		inv.l.s.report(err)
 		e.URI = sealing.Reason

@@ -30,8 +30,9 @@ type RegisterOptions struct {
 // The returned Result is the result of the call; nil is an empty result. An *Error
 // answers with its URI, Args and Kwargs. Any other error answers with
 // wamp.error.runtime_error and its text. If ctx has ended and the handler returns the
-// error of ctx, the answer is wamp.error.canceled or wamp.error.timeout. A panic is not
-// recovered: it ends the process.
+// error of ctx, the answer is wamp.error.canceled or wamp.error.timeout. If it
+// panics, the answer is wamp.error.runtime_error without what it panicked with, and
+// Config.OnError gets a *PanicError.
 type Handler func(ctx context.Context, inv *Invocation) (*Result, error)
 
 // Registration is a procedure, or a pattern of procedures, that a handler serves.

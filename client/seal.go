@@ -61,10 +61,8 @@ func (l *link) seal(on sealContext, args []any, kwargs map[string]any) (p wamp.P
 	if on.sealed {
 		return p, wamp.Attributes{}, false, &SealError{URI: on.URI, Reason: wamp.ErrNoPayloadCodec, Err: ErrNotSealed}
 	}
-	if p, err = codec.EncodePayload(l.serializer(), args, kwargs); err != nil {
-		return p, wamp.Attributes{}, false, invalid(uriOf(err, wamp.ErrInvalidArgument), "the arguments cannot be encoded", err)
-	}
-	return p, wamp.Attributes{}, false, nil
+	p, err = encodeClear(l.serializer(), args, kwargs)
+	return p, wamp.Attributes{}, false, err
 }
 
 // carries reports whether the router announces the form. A router that does not may

@@ -335,8 +335,18 @@ func (sub *Subscription) drain() {
 			sub.s.report(err)
 			continue
 		}
-		sub.handler(sub.s.ctx, e)
+		sub.handle(e)
 	}
+}
+
+// handle calls the handler. If it panics, that is reported, and the next event comes.
+func (sub *Subscription) handle(e *Event) {
+	defer func() {
+		if v := recover(); v != nil {
+			sub.s.report(panicked(e.Topic, v))
+		}
+	}()
+	sub.handler(sub.s.ctx, e)
 }
 
 // openEvent returns the Event for the handler.

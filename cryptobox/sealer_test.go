@@ -281,7 +281,7 @@ func TestValues(t *testing.T) {
 		}
 		cyclic := make([]any, 1)
 		cyclic[0] = cyclic
-		for name, v := range map[string]any{"deep": deep, "cyclic": cyclic, "struct": struct{ A int }{}, "int keys": map[int]int{1: 1}, "complex": 1i} {
+		for name, v := range map[string]any{"deep": deep, "cyclic": cyclic, "struct": struct{ A chan int }{}, "int keys": map[int]int{1: 1}, "complex": 1i} {
 			if _, _, _, err := s.Seal(&wamp.Subject{URI: "com.x", Originator: true}, []any{v}, nil); !errors.Is(err, ErrValue) {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -37,6 +37,16 @@ type Handshake interface {
 // Secret is a password, ticket or key that never prints itself.
 type Secret = proof.Secret
 
+// NewSecret returns text as a Secret; "" is the zero Secret.
+func NewSecret(text string) Secret { return proof.NewSecret(text) }
+
+// SecretFromFile reads a secret from a file, without the line end after the last line. An
+// empty file is an error.
+func SecretFromFile(name string) (Secret, error) { return proof.SecretFromFile(name) }
+
+// SecretFromEnv reads a secret from an environment variable, which must not be empty.
+func SecretFromEnv(name string) (Secret, error) { return proof.SecretFromEnv(name) }
+
 // Anonymous asks for a session without an identity.
 func Anonymous() Method { return withoutChallenge("anonymous") }
 

@@ -33,10 +33,12 @@ func TestDurationsAreMonotonic(t *testing.T) {
 		"router/eventstore/event.go Read UTC":         "the same",
 		"router/slow.go disconnectSlow Unix":          "a deadline that has passed, whatever the clock says",
 		"router/meta_events.go timestamp UTC":         "shown by the meta API",
-		"router/meta_history.go read Parse":           "a time that a client asks for",
+		"router/meta_history.go setField Parse":       "a time that a client asks for",
 		"transport/dial.go dialed Unix":               "a deadline that has passed",
 		"auth/cra.go Authenticate UTC":                "shown to the client in the challenge, and not looked at again",
 		"dashboard/recorder.go envelope UnixMilli":    "shown on the page",
+		"cmd/router/configmetrics.go inForce Unix":    "when a certificate expires, which is by the wall clock",
+		"cmd/router/debug.go printEnvelope UnixMilli": "shown to the operator",
 	}
 	seen := map[string]bool{}
 	for _, folder := range []string{"router", "transport", "auth", "client", "cmd/router", "metrics", "passthrough", "dashboard", "wamp"} {

@@ -20,7 +20,8 @@ const notUTF8 = Error("a string is not UTF-8 (bytes are []byte)")
 
 // Normal returns v as one of nil, bool, int64, uint64 (only above 2^63-1),
 // float64, string, []byte, []any and map[string]any, or an Error. It copies
-// containers and never changes v. A nil pointer is nil; a nil slice or map is an
+// containers and never changes v. A struct is a dict of its exported fields, under the
+// names of their tags "wamp" or "json", or a string if it has a text. A nil pointer is nil; a nil slice or map is an
 // empty one. Containers may be nested up to depth.
 func Normal(v any, depth int) (any, error) {
 	switch v := v.(type) { // the usual ones, without reflection
@@ -65,6 +66,8 @@ func Normal(v any, depth int) (any, error) {
 		if r.Type().Key().Kind() == reflect.String {
 			return dict(r, depth)
 		}
+	case reflect.Struct:
+		return structured(r, depth)
 	}
 	return nil, Error("a " + r.Type().String() + " has no counterpart in WAMP")
 }
