@@ -44,7 +44,7 @@ func readCluster(v value) *clusterConfig {
 		integerTo("replicas", &c.options.Replicas, 1, 5),
 		size("inbox", &c.options.InboxBytes, 1<<40),
 		field{"tls", func(v value) {
-			v.mapping(filePath("ca", &c.ca), filePath("cert", &c.cert), filePath("key", &c.key))
+			v.mapping(certificatePath("ca", &c.ca), certificatePath("cert", &c.cert), filePath("key", &c.key))
 			if (c.cert == "") != (c.key == "") {
 				v.fail("needs both cert and key, or neither")
 			}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth"
 	"github.com/blindfold-wamp/blindfold/passthrough"
@@ -174,12 +175,20 @@ func readAdmin(v value, c *config) {
 		address.read(v)
 		return
 	}
-	v.mapping(address, hostNames(&c.adminHosts), filePath("web_config", &c.webConfig), boolean("pprof", &c.pprof))
-	if c.webConfig != "" {
-		if err := web.Validate(c.webConfig); err != nil {
-			v.fail("web_config: %v", err)
+	webConfig := field{"web_config", func(v value) {
+		filePath("", &c.webConfig).read(v)
+		if err := web.Validate(c.webConfig); c.webConfig != "" && err != nil {
+			v.fail("%v", err)
+			return
 		}
-	}
+		tls, _ := readWebTLS(c.webConfig)
+		certificate := []byte(tls.Inline)
+		if tls.File != "" {
+			certificate, _ = os.ReadFile(v.track(tls.File))
+		}
+		v.checkCertificates(certificate, time.Now())
+	}}
+	v.mapping(address, hostNames(&c.adminHosts), webConfig, boolean("pprof", &c.pprof))
 }
 
 // transportLimits are the limits of a connection before it has a session.

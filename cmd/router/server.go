@@ -24,7 +24,6 @@ import (
 	"github.com/blindfold-wamp/blindfold/transport"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/exporter-toolkit/web"
-	"go.yaml.in/yaml/v3"
 )
 
 // server is everything that runs.
@@ -273,8 +272,8 @@ func (s *server) listenAdmin(c *config, handler http.Handler) error {
 		handler = withPprof(handler, c.adminHosts)
 	}
 	scheme := "http://"
-	if c.webConfig != "" {
-		scheme = webScheme(c.webConfig)
+	if _, set := readWebTLS(c.webConfig); set {
+		scheme = "https://"
 	}
 	s.addresses = append(s.addresses, "admin      "+scheme+l.Addr().String()+"  (/metrics /healthz /readyz)")
 	s.admin = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -305,19 +304,6 @@ func withPprof(handler http.Handler, hosts []string) http.Handler {
 	mux.Handle("/", handler)
 	mux.Handle("/debug/pprof/", dashboard.OwnHost(profiles, hosts))
 	return mux
-}
-
-// webScheme returns the URL scheme of an admin address with a web configuration:
-// the file may set up users without TLS.
-func webScheme(file string) string {
-	text, _ := os.ReadFile(file)
-	var c struct {
-		TLS map[string]any `yaml:"tls_server_config"`
-	}
-	if yaml.Unmarshal(text, &c) == nil && len(c.TLS) > 0 {
-		return "https://"
-	}
-	return "http://"
 }
 
 func (s *server) markFailed(listener string) {

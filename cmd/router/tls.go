@@ -15,9 +15,9 @@ func readTLS(v value) *tls.Config {
 	ask := tls.NoClientCert
 	given := false
 	v.mapping(
-		filePath("cert", &cert),
+		certificatePath("cert", &cert),
 		filePath("key", &key),
-		filePath("client_ca", &clientCA),
+		certificatePath("client_ca", &clientCA),
 		field{"client_certificates", func(v value) {
 			given = true
 			// "any" needs no authority: principals name the certificates.

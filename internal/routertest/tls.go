@@ -97,6 +97,13 @@ admin: 127.0.0.1:0
 // returns it parsed.
 func SelfSigned(t *testing.T, certFile, keyFile, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
+	return SelfSignedFor(t, certFile, keyFile, name, -time.Hour, time.Hour)
+}
+
+// SelfSignedFor is like SelfSigned. The certificate is valid between two times relative
+// to now.
+func SelfSignedFor(t testing.TB, certFile, keyFile, name string, from, until time.Duration) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +113,7 @@ func SelfSigned(t *testing.T, certFile, keyFile, name string) (*x509.Certificate
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(until), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
