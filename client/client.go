@@ -19,8 +19,8 @@
 //   - A clear payload is refused in the same way. Otherwise anyone between the two
 //     clients could replace a sealed payload by a clear one.
 //
-// Config.AllowClear gives this up for the URIs below its prefixes: without a key they
-// are sent in the clear, and clear payloads are accepted.
+// Config.AllowClear gives this up for URIs that have no key and begin with one of its
+// prefixes: they are sent and accepted in the clear. A key takes precedence.
 //
 // Messages between this session and the router cannot be sealed. Topics and
 // procedures that begin with "wamp." belong to the router: they are never sealed,
@@ -80,9 +80,8 @@ type Config struct {
 	// of opaque payload is announced.
 	Sealer Sealer
 	// AllowClear lists prefixes of URIs, by characters ("" is all). Beside a Sealer,
-	// payloads on these URIs are sent in the clear if there is no key, and accepted in
-	// the clear: anyone between the clients can then replace sealed payloads by their
-	// own. On all other URIs, nothing is sent or accepted that is not sealed.
+	// payloads on these URIs are sent and accepted in the clear if the sealer has no key
+	// for them. Whatever has a key, and all other URIs, are sealed or refused.
 	AllowClear []wamp.URI
 	// Scrambler hides topics, procedures and error URIs from the router. With nil they
 	// are sent as they are.

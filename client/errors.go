@@ -69,7 +69,7 @@ type SealError struct {
 // Values of SealError.Err, besides a Sealer's error.
 var (
 	ErrNoSealer     = errors.New("client: the payload is sealed, and Config.Sealer is not set")
-	ErrClear        = errors.New("client: the payload is in the clear, and AllowClear does not list the URI")
+	ErrClear        = errors.New("client: the payload is in the clear, and the URI has a key or is not listed by AllowClear")
 	ErrNoKey        = errors.New("client: the sealer has no key for the URI, and AllowClear does not list it")
 	ErrNotOneBinary = errors.New("client: the payload is not one binary")
 	ErrNotSealed    = errors.New("client: the call was sealed, but there is no key to seal the answer")

@@ -115,11 +115,13 @@ func (s *Session) unseal(on sealContext, a *wamp.Attributes, p *wamp.Payload) (p
 }
 
 // acceptClear decides on a payload that came in the clear: anybody on the way may have
-// put it in. An ERROR without arguments is accepted if its URI has no key, since the
-// other side sends it so; see sendError.
+// put it in. What has a key, or is the RESULT of a sealed call, is never accepted. An
+// ERROR without arguments is accepted if its URI has no key, since the other side sends
+// it so; see sendError.
 func (s *Session) acceptClear(on sealContext, p *wamp.Payload) error {
 	switch {
-	case s.config.Sealer == nil && !on.sealed, s.allowsClear(on.URI), on.neverSealed(), on.failure() && isRouterURI(on.URI),
+	case s.config.Sealer == nil && !on.sealed, on.neverSealed(), on.failure() && isRouterURI(on.URI),
+		!on.sealed && s.allowsClear(on.URI) && !s.hasKey(on),
 		on.failure() && (on.clear || p.WireSize() == 0) && !s.hasKey(on):
 		return nil
 	}

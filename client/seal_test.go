@@ -269,16 +269,28 @@ func TestAllowClear(t *testing.T) {
 	if _, err := s.Publish(within(t), "com.opened", nil, nil, client.PublishOptions{}); !errors.Is(err, client.ErrNoKey) {
 		t.Errorf("PUBLISH to what is not listed: %v", err)
 	}
-	// A clear answer is accepted of a sealed call, too: whoever lists its URI wants that.
-	o := async(func() (*client.Result, error) {
-		return s.Call(within(t), "com.open.secret.procedure", nil, nil, client.CallOptions{})
-	})
-	r.send(&wamp.Result{Request: expect[*wamp.Call](r).Request, Payload: values("clear")})
-	if res := o.good(t); res.Sealed || res.Args[0] != "clear" {
-		t.Errorf("%+v", res)
+	// And what has a key is only accepted sealed: AllowClear opens no door to it.
+	r.subscribe(s, 5, "com.open.secret.topic", func(_ context.Context, e *client.Event) { t.Errorf("EVENT %+v", e) }, client.SubscribeOptions{})
+	r.send(&wamp.Event{Subscription: 5, Publication: 1, Payload: values("forged")})
+	if err := next(t, reported); !errors.Is(err, client.ErrClear) {
+		t.Errorf("a clear EVENT where there is a key: %v", err)
+	}
+	for _, answer := range []wamp.Message{&wamp.Result{Payload: values("forged")}, &wamp.Error{Error: "com.open.secret.error", Payload: values("forged")}} {
+		o := async(func() (*client.Result, error) {
+			return s.Call(within(t), "com.open.secret.procedure", nil, nil, client.CallOptions{})
+		})
+		request := expect[*wamp.Call](r).Request
+		switch m := answer.(type) {
+		case *wamp.Result:
+			m.Request = request
+		case *wamp.Error:
+			m.RequestType, m.Request = wamp.TypeCall, request
+		}
+		r.send(answer)
+		o.bad(t, client.ErrClear)
 	}
 	// The error of a clear call is as clear as its result.
-	o = async(func() (*client.Result, error) {
+	o := async(func() (*client.Result, error) {
 		return s.Call(within(t), "com.open.procedure", nil, nil, client.CallOptions{})
 	})
 	r.send(&wamp.Error{RequestType: wamp.TypeCall, Request: expect[*wamp.Call](r).Request, Error: "com.other.error", Payload: values("why")})

@@ -468,3 +468,27 @@ func TestPrintingShowsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// A sealer has a key for its scopes and for their topics of bundles, and for nothing
+// else: what to do about the rest is the client's decision, not an error of the sealer.
+func TestSealerOutsideItsScopes(t *testing.T) {
+	c := newClub(t)
+	sealer := good[*Sealer](t)(NewSealer(realm, c.hers))
+	for _, at := range []struct {
+		on   wamp.Subject
+		args []any
+		want bool
+	}{
+		{wamp.Subject{Type: wamp.TypePublish, URI: topic}, []any{"hush"}, true},
+		{wamp.Subject{Type: wamp.TypePublish, URI: c.hers.Topic()}, []any{c.bundles[0]}, true},
+		{wamp.Subject{Type: wamp.TypePublish, URI: "com.other"}, []any{"hello"}, false},
+		{wamp.Subject{Type: wamp.TypeCall, URI: "com.other"}, nil, false},
+		{wamp.Subject{Type: wamp.TypeError, URI: topic, Call: &wamp.SealedCall{Procedure: "com.other"}}, nil, false},
+	} {
+		at.on.Originator = true
+		_, _, sealed, err := sealer.Seal(&at.on, at.args, nil)
+		if keyed := sealer.Keyed(&at.on); keyed != at.want || sealed != at.want || err != nil {
+			t.Errorf("%v %s: keyed %v, sealed %v, %v", at.on.Type, at.on.URI, keyed, sealed, err)
+		}
+	}
+}

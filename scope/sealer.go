@@ -11,12 +11,10 @@ import (
 
 // Sealer seals and opens what belongs to some scopes of one realm, and lets their bundles
 // pass: what is published to the topic of a scope is one argument of bytes, a
-// bundle that its owner has signed, for Scope.Accept. It is a client.Sealer and may be used concurrently.
+// bundle that its owner has signed, for Scope.Accept. It is a client.Sealer and may be
+// used concurrently. For what belongs to no scope it has no key:
+// client.Config.AllowClear decides about that.
 type Sealer struct {
-	// AllowClear sends and takes what belongs to no scope in the clear. Without it,
-	// that is ErrNoScope.
-	AllowClear bool
-
 	realm  wamp.URI
 	mu     sync.RWMutex
 	scopes []*Scope
@@ -98,12 +96,13 @@ func (s *Sealer) checkBundle(topic wamp.URI, data []byte) error {
 	return nil
 }
 
-// Keyed reports whether the subject is in a scope, or has to be.
+// Keyed reports whether the subject is in a scope, or a scope's own topic.
 func (s *Sealer) Keyed(on *wamp.Subject) bool {
-	return !s.AllowClear || bundles(on) || s.find(on) != nil
+	return bundles(on) || s.find(on) != nil
 }
 
-// Seal is that of client.Sealer.
+// Seal is that of client.Sealer. sealed is false without an error for what belongs to
+// no scope.
 func (s *Sealer) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attrs wamp.Attributes, payload []byte, sealed bool, err error) {
 	if bundles(on) {
 		data, ok := onlyBytes(args, kwargs)
@@ -116,11 +115,8 @@ func (s *Sealer) Seal(on *wamp.Subject, args []any, kwargs map[string]any) (attr
 		return bundleAttributes, data, true, nil
 	}
 	one := s.find(on)
-	switch {
-	case one == nil && s.AllowClear:
+	if one == nil {
 		return attrs, nil, false, nil
-	case one == nil:
-		return attrs, nil, false, ErrNoScope
 	}
 	attrs, payload, err = one.seal(on, args, kwargs)
 	return attrs, payload, err == nil, err

@@ -132,7 +132,7 @@ func sealMessage(e *client.SealError) string {
 	var box *cryptobox.Error
 	switch {
 	case errors.Is(e.Err, client.ErrClear):
-		return fmt.Sprintf("message on %s refused: it came in the clear; --clear accepts it", e.URI)
+		return fmt.Sprintf("message on %s refused: it came in the clear, which --clear accepts only where there is no key", e.URI)
 	case errors.Is(e.Err, client.ErrNoKey):
 		why = "there is no key for this URI: add one with seal keygen, or give --clear if the message is not secret"
 	case errors.Is(e.Err, client.ErrNoSealer):

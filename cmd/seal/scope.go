@@ -332,7 +332,7 @@ func (o *scopeCommand) join(ctx context.Context, s *scope.Scope) (*client.Sessio
 			panic(err) // one scope, of its own realm
 		}
 		o.e.reportErrors(c)
-		c.Sealer, c.AllowClear = sealer, nil
+		c.Sealer, c.AllowClear = sealer, nil // nothing but bundles passes
 	})
 }
 

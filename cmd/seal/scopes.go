@@ -119,7 +119,6 @@ func (o *options) useScopes(c *client.Config) error {
 	if err != nil {
 		return err
 	}
-	sealer.AllowClear = o.clear
 	x := &scopeSession{e: o.cli}
 	for _, k := range known {
 		if k.Realm != c.Realm || !strings.HasPrefix(string(o.uri), string(k.Prefix)) && !strings.HasPrefix(string(k.Prefix), string(o.uri)) {

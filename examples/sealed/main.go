@@ -19,7 +19,9 @@ func main() {
 	}
 	ctx := context.Background()
 
-	// One key for everything below com.app, which only the two peers have.
+	// One key for everything below com.app, which only the two peers have. On a URI
+	// that has no key, a client with a sealer sends and accepts nothing, unless
+	// Config.AllowClear lists a prefix of it, like []wamp.URI{"com.public."}.
 	ring := new(cryptobox.KeyRing)
 	check(ring.Add("com.app.", must(cryptobox.NewSharedKey(cryptobox.GenerateKey()))))
 	config := client.Config{URL: url, Realm: "realm1", Sealer: &cryptobox.Box{Keys: ring}}

@@ -237,7 +237,6 @@ func sealerFor(t *testing.T, s setup) (client.Sealer, *scope.Scope) {
 		member := memberOf(t, s.file)
 		sealer, err := scope.NewSealer(routertest.Realm, member)
 		routertest.NoError(t, err)
-		sealer.AllowClear = true
 		return sealer, member
 	}
 	ring, err := cryptobox.LoadKeyRing(s.file)
