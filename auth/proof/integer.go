@@ -9,10 +9,7 @@ func Integer(v any) (int, bool) {
 	case int64:
 		n = v
 	case uint64:
-		if v > 1<<53 {
-			return 0, false
-		}
-		n = int64(v)
+		n = int64(v) // negative from 2^63 on
 	case float64:
 		if n = int64(v); float64(n) != v {
 			return 0, false
