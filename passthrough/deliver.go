@@ -8,21 +8,8 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 // instead. The error is a *wamp.Refusal, which is shared and must not be changed.
 // Messages other than EVENT, INVOCATION, RESULT and ERROR are accepted.
 func (i *Interceptor) Deliver(t *wamp.RoutedMessage, to *wamp.Peer) error {
-	var (
-		p    *wamp.Payload
-		a    *wamp.Attributes
-		role role
-	)
-	switch m := t.Message.(type) {
-	case *wamp.Event:
-		p, a, role = &m.Payload, &m.Details.Attributes, subscriber
-	case *wamp.Invocation:
-		p, a, role = &m.Payload, &m.Details.Attributes, callee
-	case *wamp.Result:
-		p, a, role = &m.Payload, &m.Details.Attributes, caller
-	case *wamp.Error:
-		p, a, role = &m.Payload, &m.Details.Attributes, caller
-	default:
+	p, a, _, role := partsOf(t.Message)
+	if role == noRole {
 		return nil
 	}
 

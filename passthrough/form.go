@@ -81,6 +81,8 @@ const (
 	caller
 	callee
 	roles
+
+	noRole = roles
 )
 
 var roleNames = [roles]string{"publisher", "subscriber", "caller", "callee"}
@@ -95,6 +97,28 @@ func (r role) of(p *wamp.Peer) *wamp.Role {
 		return &p.Roles.Caller
 	}
 	return &p.Roles.Callee
+}
+
+// partsOf returns a message's payload and attributes, and the roles in which a client
+// sends it to the router and receives it from the router: noRole if clients don't.
+func partsOf(m wamp.Message) (p *wamp.Payload, a *wamp.Attributes, sender, receiver role) {
+	switch m := m.(type) {
+	case *wamp.Publish:
+		return &m.Payload, &m.Options.Attributes, publisher, noRole
+	case *wamp.Event:
+		return &m.Payload, &m.Details.Attributes, noRole, subscriber
+	case *wamp.Call:
+		return &m.Payload, &m.Options.Attributes, caller, noRole
+	case *wamp.Invocation:
+		return &m.Payload, &m.Details.Attributes, noRole, callee
+	case *wamp.Yield:
+		return &m.Payload, &m.Options.Attributes, callee, noRole
+	case *wamp.Result:
+		return &m.Payload, &m.Details.Attributes, noRole, caller
+	case *wamp.Error:
+		return &m.Payload, &m.Details.Attributes, callee, caller
+	}
+	return nil, nil, noRole, noRole
 }
 
 // announced reports whether a role has announced a form.

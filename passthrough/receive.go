@@ -6,24 +6,11 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 // *wamp.Refusal, which is shared and must not be changed. Messages other than PUBLISH,
 // CALL, YIELD and ERROR are accepted.
 func (i *Interceptor) Receive(t *wamp.RoutedMessage) error {
-	var (
-		p       *wamp.Payload
-		a       *wamp.Attributes
-		role    role
-		request bool
-	)
-	switch m := t.Message.(type) {
-	case *wamp.Publish:
-		p, a, role, request = &m.Payload, &m.Options.Attributes, publisher, true
-	case *wamp.Call:
-		p, a, role, request = &m.Payload, &m.Options.Attributes, caller, true
-	case *wamp.Yield:
-		p, a, role = &m.Payload, &m.Options.Attributes, callee
-	case *wamp.Error:
-		p, a, role = &m.Payload, &m.Details.Attributes, callee
-	default:
+	p, a, role, _ := partsOf(t.Message)
+	if role == noRole {
 		return nil
 	}
+	request := role == publisher || role == caller
 
 	form := wamp.FormOf(a, p)
 	opaque := form != wamp.FormNone || p.Opaque()
