@@ -152,12 +152,17 @@ func detailsOf(e *wamp.EventDetails) nexus.Dict {
 	if e.Publisher != 0 {
 		d["publisher"], d["publisher_authid"], d["publisher_authrole"] = nexus.ID(e.Publisher), e.PublisherAuthID, e.PublisherAuthRole
 	}
-	for key, value := range map[string]string{"ppt_scheme": e.PPTScheme, "ppt_serializer": e.PPTSerializer, "ppt_cipher": e.PPTCipher, "ppt_keyid": e.PPTKeyID} {
+	addPPT(d, &e.Attributes)
+	return d
+}
+
+// addPPT adds the attributes that nexus carries itself. It panics on any but strings.
+func addPPT(d nexus.Dict, a *wamp.Attributes) {
+	for key, value := range map[string]string{"ppt_scheme": a.PPTScheme, "ppt_serializer": a.PPTSerializer, "ppt_cipher": a.PPTCipher, "ppt_keyid": a.PPTKeyID} {
 		if value != "" {
 			d[key] = value
 		}
 	}
-	return d
 }
 
 func (p *peer) dropped(about *wamp.RoutedMessage, r *wamp.Refusal) {
@@ -168,21 +173,24 @@ func (p *peer) dropped(about *wamp.RoutedMessage, r *wamp.Refusal) {
 // reason, as if the client had answered.
 func (p *peer) invocation(m *nexus.Invocation) {
 	it, payload := carried(m.Arguments, p.client.Peer.Serializer)
-	uri := wamp.URI(text(m.Details, "procedure"))
-	if it != nil {
-		uri = it.uri
-	}
 	timeout, _ := nexus.AsInt64(m.Details["timeout"])
 	out := &wamp.Invocation{Request: wamp.ID(m.Request), Registration: wamp.ID(m.Registration), Payload: payload, Details: wamp.InvocationDetails{
 		Caller: id(m.Details, "caller"), CallerAuthID: text(m.Details, "caller_authid"), CallerAuthRole: text(m.Details, "caller_authrole"),
 		Procedure: wamp.URI(text(m.Details, "procedure")), ReceiveProgress: truth(m.Details, "receive_progress"),
 		Progress: truth(m.Details, "progress"), Timeout: uint64(timeout),
 	}}
-	r := p.forward(m, it, out, p.held.Invoking(wamp.ID(m.Request), uri))
-	if r != nil {
+	if r := p.forward(m, it, out, p.held.Invoking(wamp.ID(m.Request), procedureOf(m))); r != nil {
 		p.held.Procedure(wamp.ID(m.Request), true)
 		p.Inject(failure(nexus.INVOCATION, m.Request, r))
 	}
+}
+
+// procedureOf returns what was called.
+func procedureOf(m *nexus.Invocation) wamp.URI {
+	if it := itemOf(m.Arguments); it != nil {
+		return it.uri
+	}
+	return wamp.URI(text(m.Details, "procedure"))
 }
 
 // result sends a RESULT, or the reason why the client can't have it. If that was a

@@ -53,6 +53,25 @@ func TestHostileMessages(t *testing.T) {
 	alive(w)
 }
 
+// The same, from a client of nexus's own server.
+func TestHostileClientsOfNexus(t *testing.T) {
+	w := newWorld(t)
+	url := w.nexusServer()
+	bob := w.join("Bob", wamp.JSON)
+	bob.Register("com.p", wamp.RegisterOptions{})
+	for _, body := range []string{
+		`[16,1,{"acknowledge":true,"ppt_scheme":"x_own","ppt_serializer":5},"com.t",["x"]]`,
+		`[16,1,{"acknowledge":true,"ppt_scheme":"x_own","ppt_serializer":null},"com.t",["x"]]`,
+		`[48,1,{"ppt_scheme":"x_own","ppt_keyid":{}},"com.p",["x"]]`,
+		`[48,1,{"ppt_scheme":"x_own","ppt_keyid":null},"com.nobody",["x"]]`,
+	} {
+		mallory := w.joinOver(url, "Mallory", wamp.JSON)
+		mallory.SendRaw([]byte(body))
+		mallory.Receive()
+	}
+	alive(w)
+}
+
 // Messages with some bytes that are others.
 func TestMutatedMessages(t *testing.T) {
 	w := newWorld(t)

@@ -140,14 +140,12 @@ func (l *local) carrier(m nexus.Message, request nexus.ID, told bool) nexus.Mess
 			it.payload = sealed.payload
 		}
 	}
-	switch {
-	case opaque:
+	if opaque {
 		p.carry(nexus.List{&Payload{item: it, form: sealed.form, data: sealed.data}})
-	case it.attributes.Declared() != wamp.FormNone:
-		*p.args = beside(*p.args, it) // ppt_* of a client of nexus's own are nexus's to carry
-	default:
-		p.carry(beside(*p.args, it))
+		return m
 	}
+	p.carry(beside(*p.args, it))
+	addPPT(*p.options, &it.attributes) // of a client of nexus's own: nexus's to carry
 	return m
 }
 
@@ -221,8 +219,7 @@ func (l *local) deliver(m nexus.Message) {
 			return
 		}
 	case *nexus.Invocation:
-		r := l.forwarded(&n.Arguments, &wamp.Invocation{}, l.held.Invoking(wamp.ID(n.Request), l.invokedURI(n)))
-		if r != nil {
+		if r := l.forwarded(&n.Arguments, &wamp.Invocation{}, l.held.Invoking(wamp.ID(n.Request), procedureOf(n))); r != nil {
 			l.held.Procedure(wamp.ID(n.Request), true)
 			l.Inject(failure(nexus.INVOCATION, n.Request, r))
 			return
@@ -254,13 +251,6 @@ func (l *local) deliver(m nexus.Message) {
 		default:
 		}
 	}
-}
-
-func (l *local) invokedURI(m *nexus.Invocation) wamp.URI {
-	if it := itemOf(m.Arguments); it != nil {
-		return it.uri
-	}
-	return wamp.URI(text(m.Details, "procedure"))
 }
 
 // event returns the event that the client gets, or nil. Nexus copies what it gives to

@@ -30,13 +30,19 @@ func (w *world) local() *nclient.Client {
 	return c
 }
 
-// network connects a nexus client to a server of nexus's own.
-func (w *world) network() *nclient.Client {
+// nexusServer starts a server of nexus's own, and returns its URL.
+func (w *world) nexusServer() string {
 	w.t.Helper()
 	server, err := nexusrouter.NewWebsocketServer(w.router).ListenAndServe("127.0.0.1:0")
 	routertest.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = server.Close() })
-	c, err := nclient.ConnectNet(context.Background(), "ws://"+server.(net.Listener).Addr().String()+"/", nexusClient)
+	return "ws://" + server.(net.Listener).Addr().String() + "/"
+}
+
+// network connects a nexus client to a server of nexus's own.
+func (w *world) network() *nclient.Client {
+	w.t.Helper()
+	c, err := nclient.ConnectNet(context.Background(), w.nexusServer(), nexusClient)
 	routertest.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = c.Close() })
 	return c

@@ -35,8 +35,9 @@ type Router struct {
 	nexusrouter.Router
 	adapter *adapter.Adapter
 
-	mu     sync.RWMutex // held for reading while a client is attached: nexus can't be closed meanwhile
-	closed bool
+	mu        sync.Mutex
+	closed    bool
+	attaching sync.WaitGroup // clients that nexus is about to take: it can't be closed meanwhile
 }
 
 // NewRouter creates a nexus router as nexus's NewRouter does. The configurations of
@@ -122,9 +123,14 @@ func (r *Router) AttachClient(p nexus.Peer, details nexus.Dict) error {
 
 // attach gives nexus a peer. Nexus would panic if it was closed by then.
 func (r *Router) attach(p nexus.Peer, details nexus.Dict) error {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if r.closed {
+	r.mu.Lock()
+	closed := r.closed
+	if !closed {
+		r.attaching.Add(1)
+		defer r.attaching.Done()
+	}
+	r.mu.Unlock()
+	if closed {
 		p.Send() <- &nexus.Abort{Reason: nexus.ErrSystemShutdown, Details: nexus.Dict{}}
 		p.Close()
 		return errClosed
@@ -135,7 +141,8 @@ func (r *Router) attach(p nexus.Peer, details nexus.Dict) error {
 // Close closes nexus and ends all sessions. It waits for logins that are under way.
 func (r *Router) Close() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.closed = true
+	r.mu.Unlock()
+	r.attaching.Wait()
 	r.Router.Close()
 }

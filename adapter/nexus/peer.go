@@ -106,10 +106,8 @@ func (p *peer) hello(m *wamp.Hello) {
 	me.Roles, me.Agent, me.Realm = m.Details.Roles, m.Details.Agent, string(m.Realm)
 	p.attached = true
 	info := p.client.Info()
-	go func() {
-		// What comes of it nexus tells the client, and logs.
-		_ = p.router.attach(p, nexus.Dict{"type": info.Transport, "peer": info.Address, "protocol": "wamp.2." + info.Serializer.String()})
-	}()
+	// What comes of it nexus tells the client, and logs.
+	go p.router.attach(p, nexus.Dict{"type": info.Transport, "peer": info.Address, "protocol": "wamp.2." + info.Serializer.String()})
 	p.step(p.client.Body())
 }
 
