@@ -215,10 +215,9 @@ func (p *peer) result(m *nexus.Result) {
 
 // failure sends an ERROR. One that nexus itself has made is its refusal.
 func (p *peer) failure(m *nexus.Error) {
-	var c *adapter.Call
+	c, ended := (*adapter.Call)(nil), false
 	switch m.Type {
 	case nexus.CALL:
-		var ended bool
 		if c, ended = p.held.Answered(wamp.ID(m.Request), true); ended {
 			return
 		}
