@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
@@ -55,12 +54,11 @@ func (s *session) decision(ctx context.Context, action Action, uri wamp.URI, mat
 }
 
 func (r *Router) interceptorRefusal(err error) *wamp.Refusal {
-	var refusal *wamp.Refusal
-	if errors.As(err, &refusal) {
-		return refusal
+	refusal, meant := InterceptorRefusal(err)
+	if !meant {
+		r.log.Warn("interceptor failed", "error", err)
 	}
-	r.log.Warn("interceptor failed", "error", err)
-	return refusedByInterceptor
+	return refusal
 }
 
 var (
