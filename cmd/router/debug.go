@@ -145,6 +145,33 @@ func serveTrace(w http.ResponseWriter, q *http.Request, tracer *dashboard.Tracer
 	}
 }
 
+// runReady is the command "blindfold ready", which a container runs as its health check.
+func runReady(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("blindfold ready", flag.ContinueOnError)
+	base := flags.String("url", "http://127.0.0.1:8082", "")
+	if err := cmdline.Parse(flags, args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(stdout, "Asks the admin address whether the router accepts sessions.\n\nusage: blindfold ready [--url URL]\n\nexit status: 0 yes, 1 no, 2 the command line is wrong")
+		return 0
+	} else if err != nil || flags.NArg() > 0 {
+		fmt.Fprintln(stderr, "blindfold: the command is: blindfold ready [--url URL]")
+		return 2
+	}
+	hasty := http.Client{Timeout: 5 * time.Second}
+	answer, err := hasty.Get(strings.TrimSuffix(*base, "/") + "/readyz")
+	if err != nil {
+		fmt.Fprintln(stderr, "blindfold: the admin address does not answer")
+		return 1
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
+		fmt.Fprintf(stderr, "blindfold: not ready: %s\n", strings.TrimSpace(string(text)))
+		return 1
+	}
+	fmt.Fprintln(stdout, "ready")
+	return 0
+}
+
 const debugUsage = `Shows what clients of a running router do: sessions, what one of them holds, and
 why messages were refused. It asks the admin address.
 

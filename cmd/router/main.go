@@ -27,6 +27,7 @@ usage: blindfold [--config FILE] [--check]
        blindfold --print-config | --version
        blindfold credentials METHOD --authid ID
        blindfold debug sessions | session ID | refusals | trace
+       blindfold ready [--url URL]
        blindfold cluster status [--url URL]
 
 options:
@@ -69,6 +70,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runCluster(args[1:], stdout, stderr)
 		case "credentials":
 			return runCredentials(args[1:], stdout, stderr)
+		case "ready":
+			return runReady(args[1:], stdout, stderr)
 		case "debug":
 			return runDebug(args[1:], stdout, stderr)
 		}

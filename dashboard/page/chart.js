@@ -16,9 +16,10 @@ function element(name, className, text) {
   return e;
 }
 
-// ceiling returns a round number that is not below n.
+// ceiling returns a round number that is not below n, and not below 2: the label of half
+// of it must not be the same, rounded.
 function ceiling(n) {
-  if (n <= 0) return 1;
+  if (n <= 2) return 2;
   const unit = 10 ** Math.floor(Math.log10(n));
   return [1, 1.5, 2, 3, 5, 8, 10].map((f) => f * unit).find((c) => c >= n * 0.999);
 }

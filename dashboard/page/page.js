@@ -63,7 +63,8 @@ function show(families, at) {
   const refused = sum(families, "blindfold_refused_total", here);
   $("refused").textContent = count(refused);
   const skipped = sum(families, "blindfold_dropped_total", here);
-  $("refused-note").textContent = `${count(plain)} clear where opaque is required; events skipped: ${count(skipped)}, slow receivers cut off: ${count(slow)}`;
+  const turned = sum(families, "blindfold_turned_away_total"); // of all realms
+  $("refused-note").textContent = `messages, ${count(plain)} of them clear where opaque is required; not counted here: ${count(skipped)} events skipped (${count(slow)} for slow receivers), ${count(turned)} connections turned away`;
   $("refused-note").classList.toggle("alarm", plain > 0);
 
   const reasons = new Map(by(families, "blindfold_refused_total", (l) => words(l.reason), here));

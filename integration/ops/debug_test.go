@@ -82,3 +82,19 @@ func TestDebugFindsWhyEventsDoNotArrive(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// blindfold ready is what a container's health check runs.
+func TestReady(t *testing.T) {
+	p := routertest.StartProcess(t, routertest.Config)
+	ready := func() (string, error) {
+		out, err := exec.Command(routertest.RouterBinary(t), "ready", "--url", p.URLs["admin"]).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := ready(); err != nil || out != "ready\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+	p.Stop()
+	if out, err := ready(); err == nil || !strings.Contains(out, "does not answer") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
