@@ -94,7 +94,7 @@ func (br *broker) publish(b *batch, from *session, m *wamp.Publish) *wamp.Refusa
 	}
 	publication := wamp.RandomID()
 	br.fillEvent(b, from, m, publication, disclose)
-	var keep *keeping
+	var keep *retainRequest
 	if m.Options.Retain == wamp.True && from.realm.retained != nil {
 		k := from.realm.retained.prepare(&b.event, m, from.peer.Session)
 		keep = &k
@@ -130,7 +130,7 @@ func (br *broker) fillEvent(b *batch, from *session, m *wamp.Publish, publicatio
 // deliverEvent delivers the batch's EVENT to all subscriptions of its topic, stores it
 // in their histories, retains it (keep may be nil), and returns how many sessions got
 // it.
-func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish, keep *keeping) (deliveries int) {
+func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish, keep *retainRequest) (deliveries int) {
 	event := &b.event
 	b.retention = 0
 	if keep != nil {
@@ -158,7 +158,7 @@ func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish, keep *k
 }
 
 // retain retains an event, and tells if there was no room.
-func (b *batch) retain(m *realm, keep *keeping) {
+func (b *batch) retain(m *realm, keep *retainRequest) {
 	var room bool
 	if b.retention, room = m.retained.set(keep); !room {
 		b.dropped(m.meta.service, notRetained)

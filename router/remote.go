@@ -183,9 +183,9 @@ func (br *broker) publishRemote(b *batch, m *realm, p *Publication, deliver bool
 		return
 	}
 	br.fillEvent(b, from, p.Message, p.ID, p.Disclose)
-	var keep *keeping
+	var keep *retainRequest
 	if keeps {
-		keep = &keeping{p.Retain, retainedEvent{event: eventstore.New(&b.event, p.Message, p.Publisher.Session), stamp: p.Stamp}}
+		keep = &retainRequest{p.Retain, retainedEvent{event: eventstore.New(&b.event, p.Message, p.Publisher.Session), stamp: p.Stamp}}
 	}
 	if deliver {
 		b.routed(from, br.deliverEvent(b, from, p.Message, keep))
@@ -195,7 +195,7 @@ func (br *broker) publishRemote(b *batch, m *realm, p *Publication, deliver bool
 }
 
 // publishToCluster sends a publication of this node to the others. keep may be nil.
-func (b *batch) publishToCluster(from *session, m *wamp.Publish, publication wamp.ID, disclose bool, keep *keeping) *wamp.Refusal {
+func (b *batch) publishToCluster(from *session, m *wamp.Publish, publication wamp.ID, disclose bool, keep *retainRequest) *wamp.Refusal {
 	link := from.realm.link
 	if link == nil {
 		return nil

@@ -68,8 +68,8 @@ const (
 	RetainNoMore
 )
 
-// keeping is a publication that is to be retained.
-type keeping struct {
+// retainRequest is a publication that is to be retained.
+type retainRequest struct {
 	action Retention
 	retainedEvent
 }
@@ -86,15 +86,15 @@ func newRetained(l *RetainedLimits) *retained {
 
 // prepare makes what is to be retained of a publication of this node. Its stamp is
 // higher than all that this node has seen: what the publisher may know of came before.
-func (r *retained) prepare(event *wamp.Event, m *wamp.Publish, from wamp.ID) keeping {
-	k := keeping{RetainThis, retainedEvent{event: eventstore.New(event, m, from)}}
+func (r *retained) prepare(event *wamp.Event, m *wamp.Publish, from wamp.ID) retainRequest {
+	k := retainRequest{RetainThis, retainedEvent{event: eventstore.New(event, m, from)}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stamp = max(r.stamp+1, uint64(k.event.At.UnixMilli())<<stampBits)
 	k.stamp = r.stamp
-	next, old := r.with(&k)
+	next, old := r.withLocked(&k)
 	switch {
-	case r.room(next, old):
+	case r.hasRoomLocked(next, old):
 	case old == nil:
 		k.action = RetainNothing
 	default:
@@ -106,8 +106,8 @@ func (r *retained) prepare(event *wamp.Event, m *wamp.Publish, from wamp.ID) kee
 // stampBits is how many bits of a stamp stand behind the milliseconds.
 const stampBits = 16
 
-// with is what becomes of a topic when an event is retained. r.mu is held.
-func (r *retained) with(k *keeping) (next, old *retainedTopic) {
+// withLocked is what becomes of a topic when an event is retained. r.mu is held.
+func (r *retained) withLocked(k *retainRequest) (next, old *retainedTopic) {
 	old = r.topics[k.event.Event.Details.Topic]
 	next = new(retainedTopic)
 	if old != nil {
@@ -125,27 +125,27 @@ func (r *retained) with(k *keeping) (next, old *retainedTopic) {
 	return next, old
 }
 
-// room reports whether a topic may become another. r.mu is held.
-func (r *retained) room(next, old *retainedTopic) bool {
+// hasRoomLocked reports whether a topic may become another. r.mu is held.
+func (r *retained) hasRoomLocked(next, old *retainedTopic) bool {
 	return (old != nil || len(r.topics) < r.limits.Topics) && r.size+next.bytes()-old.bytes() <= r.limits.Bytes
 }
 
 // set retains an event, or forgets what is retained of its topic. It returns the number
 // of the retention: 0 if the event is not retained, because another node has published
 // a later one. There may be no room.
-func (r *retained) set(k *keeping) (retention uint64, room bool) {
+func (r *retained) set(k *retainRequest) (retention uint64, room bool) {
 	topic := k.event.Event.Details.Topic
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stamp = max(r.stamp, k.stamp)
 	k.retention = r.last + 1
-	next, old := r.with(k)
+	next, old := r.withLocked(k)
 	switch {
 	case k.action == RetainNothing:
 		return 0, false
 	case next.unrestricted.retention != k.retention && next.restricted.retention != k.retention:
 		return 0, true
-	case k.action == RetainNoMore, !r.room(next, old):
+	case k.action == RetainNoMore, !r.hasRoomLocked(next, old):
 		r.size -= old.bytes()
 		delete(r.topics, topic)
 		return 0, false

@@ -1,7 +1,7 @@
 // Package wamp is the vocabulary of WAMP, the Web Application Messaging
 // Protocol: its messages and their options, URIs, ids, features, errors, and
 // the payload that stays closed. It knows neither bytes on a wire (package
-// codec) nor who gets what (package router). Sections of the WAMP specification
+// codec) nor routing (package router). Sections of the WAMP specification
 // are cited by their titles, as in draft-oberstet-hybi-crossbar-wamp
 // (https://wamp-proto.org/wamp_latest_ietf.html).
 package wamp

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Shape is how a payload stands on the wire.
+// Shape is the form of a payload on the wire.
 type Shape uint8
 
 // The shapes of a payload.
@@ -22,12 +22,12 @@ const (
 	ShapeBinary
 )
 
-// ErrOpaque is what every attempt to decode an opaque payload returns.
+// ErrOpaque is the error of every attempt to decode an opaque payload.
 var ErrOpaque = errors.New("payload is opaque: it can be forwarded, not decoded")
 
 // A Transcoder turns the clear payload bytes of one serializer into values.
 // Package codec implements it; a Payload carries the one of its own serializer
-// so that whoever holds the payload need not know the serializer.
+// so that code that holds the payload need not know the serializer.
 type Transcoder interface {
 	Serializer() Serializer
 	// DecodePayload decodes the elements of a ShapeList payload. What exceeds max is
@@ -133,14 +133,14 @@ func (p *Payload) DeclareOpaque() { p.opaque = true }
 
 // Decode returns the values of a clear payload: nil, bool, int64, uint64 (only
 // above 2^63-1), float64, string, []byte, []any and map[string]any. It returns
-// ErrOpaque for an opaque one. It is for the receiver whom the payload is for; who
-// decodes what anybody may send uses DecodeWithin.
+// ErrOpaque for an opaque one. It is for the payload's receiver; code that
+// decodes payloads of untrusted senders uses DecodeWithin.
 func (p *Payload) Decode() (args []any, kwargs map[string]any, err error) {
 	return p.DecodeWithin(ValueLimits{})
 }
 
-// DecodeWithin is Decode of a payload that must keep to max. What it makes takes as much
-// memory as the payload, and at most 256 bytes for each of max.Elements.
+// DecodeWithin is Decode for a payload that must not exceed max. The values take at
+// most as much memory as the payload, plus 256 bytes for each of max.Elements.
 func (p *Payload) DecodeWithin(max ValueLimits) (args []any, kwargs map[string]any, err error) {
 	if p.opaque {
 		return nil, nil, ErrOpaque
@@ -160,8 +160,8 @@ func (p *Payload) PermitReframing() { p.reframe = true }
 // MayReframe reports whether PermitReframing was called.
 func (p *Payload) MayReframe() bool { return p.reframe }
 
-// Clone returns a payload that refers to a copy of the bytes. Permission to reframe is
-// not copied: whoever delivers the clone asks for it then.
+// Clone returns a payload that refers to a copy of the bytes. The permission to reframe
+// is not copied: it is asked for again when the clone is delivered.
 func (p *Payload) Clone() Payload {
 	c := *p
 	c.reframe = false

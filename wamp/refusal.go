@@ -1,7 +1,7 @@
 package wamp
 
-// Reason says in one word why a message or a delivery was refused. It is a
-// metrics label, so the set is closed.
+// Reason says in one word why a message or a delivery was refused. It is a metrics
+// label, so the set is fixed.
 type Reason string
 
 // The reasons. Reasons lists them all, so that every counter can exist at zero
@@ -12,19 +12,19 @@ const (
 	ReasonUnannounced   Reason = "form_not_announced"  // the sender did not announce the form
 	ReasonUnsupported   Reason = "receiver_lacks_form" // the receiver did not announce the form
 	ReasonConversion    Reason = "conversion"          // opaque, and the serializers differ
-	ReasonInconvertible Reason = "inconvertible"       // clear, but without counterpart in the receiver's serializer
+	ReasonInconvertible Reason = "inconvertible"       // clear, but not representable in the receiver's serializer
 	ReasonValidation    Reason = "validation_opaque"   // opaque, on a URI with a validation rule
-	ReasonInvalid       Reason = "validation_failed"   // clear, and the rule says no
+	ReasonInvalid       Reason = "validation_failed"   // clear, and the schema does not match
 	ReasonCleartext     Reason = "cleartext"           // clear, on a URI that requires opaque
 	ReasonUnauthorized  Reason = "not_authorized"      // no permission
 	ReasonURI           Reason = "invalid_uri"         // not a URI, or a reserved one
 	ReasonSize          Reason = "size"                // over the receiver's or the router's limit
-	ReasonLimit         Reason = "limit"               // a quota of the session is used up
+	ReasonLimit         Reason = "limit"               // a limit of the session, the realm or the router is reached
 	ReasonOption        Reason = "option"              // an option that is not allowed or not known
 	ReasonRegistered    Reason = "already_registered"  // another callee has the procedure
-	ReasonNoTarget      Reason = "no_target"           // nothing is registered there, or it is gone
+	ReasonNoTarget      Reason = "no_target"           // there is no such session, subscription or registration, or it has ended
 	ReasonQueueFull     Reason = "queue_full"          // the receiver does not read
-	ReasonInterceptor   Reason = "interceptor"         // an interceptor of the embedding program said no
+	ReasonInterceptor   Reason = "interceptor"         // refused by an interceptor of the embedding program
 	ReasonShutdown      Reason = "shutdown"            // the router is shutting down
 )
 
@@ -37,10 +37,10 @@ var Reasons = [...]Reason{
 	ReasonShutdown,
 }
 
-// Refusal is the router saying no to a message or to one delivery of it. It is
-// told to the sender as an ERROR with URI and Text, or, if Fatal, as an ABORT
-// that ends the session. Text is for people; it names fields and what to do,
-// and never repeats what a client sent.
+// Refusal is why the router refuses a message or one delivery of it. The sender gets an
+// ERROR with URI and Text or, if it is Fatal, an ABORT that ends the session. Text is
+// for people: it names the field or limit and says what to do, and never repeats what a
+// client sent.
 type Refusal struct {
 	Reason Reason
 	URI    URI

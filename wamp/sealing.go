@@ -2,8 +2,8 @@ package wamp
 
 import "time"
 
-// Subject is what a sealed payload belongs to: what both ends know of it, and
-// a seal can bind. It is made by the client and given to its Sealer.
+// Subject is the context of a sealed payload: what both ends know about it and a seal
+// can bind. The client makes it and passes it to its Sealer.
 type Subject struct {
 	// Type is the message on the sender's side of the router: TypePublish (for
 	// EVENT too), TypeCall (INVOCATION), TypeYield (RESULT) or TypeError.
@@ -11,7 +11,7 @@ type Subject struct {
 	// URI is the topic, the procedure (of YIELD and RESULT too), or the error URI
 	// of an ERROR.
 	URI URI
-	// Originator tells the side that the sealing or opening peer is on: true for
+	// Originator is the side of the sealing or opening peer: true for
 	// a publisher or caller, which seals PUBLISH and CALL and opens RESULT and
 	// ERROR; false for a subscriber or callee.
 	Originator bool
@@ -19,11 +19,11 @@ type Subject struct {
 	Progress bool
 	// Call is the call that the message belongs to, and nil for events.
 	Call *SealedCall
-	// Listed tells that lists of receivers (exclude, eligible …) keep an event
-	// from some subscribers, ToSelf that its publisher gets it, too (exclude_me).
+	// Listed says that lists of receivers (exclude, eligible …) keep an event from some
+	// subscribers; ToSelf says that its publisher gets it, too (exclude_me).
 	Listed, ToSelf bool
-	// Stored tells that the router says of an event that it was retained, or is
-	// of the history.
+	// Stored says that, according to the router, the event was retained or is from the
+	// history.
 	Stored bool
 	// Origin is set by Open, where the Sealer knows it.
 	Origin *Origin
@@ -36,24 +36,24 @@ type SealedCall struct {
 	State any
 }
 
-// Origin is what the seal of a payload tells of it. It holds if the Sealer says
-// so: it does not come from the router.
+// Origin is what a payload's seal proves about it. It comes from the Sealer, not from
+// the router.
 type Origin struct {
-	// Sender is the name of who sealed it, and Key the public key (base64url). Known
-	// tells that the name is one of the receiver's own contacts; otherwise it is the
-	// one that the scope's owner gave.
+	// Sender is the name of the sealing peer, and Key its public key (base64url). Known
+	// says that the name is one of the receiver's own contacts; otherwise it is the one
+	// that the scope's owner gave.
 	Sender, Key string
 	Known       bool
 	// Time is when it was sealed, by the sender's clock.
 	Time time.Time
-	// Missing is how many messages of the sender on this URI are missing
-	// directly before it. First tells that it is the first that this receiver has of the sender on
-	// this URI: what is missing may be from before it began.
+	// Missing is how many messages of the sender on this URI are missing directly
+	// before it. First says that it is the first message of the sender on this URI that
+	// this receiver has: the missing ones may be from before the receiver joined.
 	Missing uint64
 	First   bool
-	// Late tells that later ones came before it, which reported it as missing.
+	// Late says that later messages arrived before it, which reported it as missing.
 	Late bool
-	// Stored tells that it was retained or is of the history, by the router's word: it may
-	// be a repetition.
+	// Stored says that it was retained or is from the history, according to the router:
+	// it may be a repetition.
 	Stored bool
 }

@@ -18,14 +18,14 @@ func Binary(p *wamp.Payload) (data []byte, ok bool) {
 	if !first(r, &t, l) {
 		return nil, false
 	}
-	if p.Shape() == wamp.ShapeList && (p.Args() != 1 || !first(r, &t, t.left)) {
+	if p.Shape() == wamp.ShapeList && (p.Args() != 1 || !first(r, &t, t.remaining)) {
 		return nil, false
 	}
 	return t.text, t.kind == kindBinary
 }
 
 // first reads the first value of a container.
-func first(r reader, t *token, l left) bool {
+func first(r reader, t *token, l remaining) bool {
 	_, ok := step(r, l)
 	return ok && r.read(t, true)
 }

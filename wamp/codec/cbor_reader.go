@@ -30,9 +30,9 @@ const (
 	cborTagUint8 = 64
 )
 
-func (r *cborReader) open(buf []byte, n int) left {
+func (r *cborReader) open(buf []byte, n int) remaining {
 	r.buf, r.at, r.bad, r.joint = buf, 0, "", keepSmall(r.joint)
-	return left(n)
+	return remaining(n)
 }
 
 func (r *cborReader) jump(to int)   { r.at = to }
@@ -45,12 +45,12 @@ func (r *cborReader) fail(what string) bool {
 	return false
 }
 
-func (r *cborReader) more(l left) (left, bool) {
+func (r *cborReader) more(l remaining) (remaining, bool) {
 	if l == mapValue { // no break between a key and its value
 		return mapFirst, true
 	}
 	if r.at >= len(r.buf) {
-		return 0, r.fail(faultShort)
+		return 0, r.fail(faultTruncated)
 	}
 	if r.buf[r.at] == cborBreak {
 		r.at++
@@ -76,7 +76,7 @@ func (r *cborReader) read(t *token, contents bool) bool {
 	case cborNegative:
 		t.kind, t.num = kindInt, ^n
 		if n > math.MaxInt64 {
-			t.kind, t.left, t.what = kindOther, 0, "an integer below -2^63"
+			t.kind, t.remaining, t.what = kindOther, 0, "an integer below -2^63"
 		}
 	case cborBytes, cborText:
 		return r.bytes(t, major, n)
@@ -87,15 +87,15 @@ func (r *cborReader) read(t *token, contents bool) bool {
 		if n > rest || major == cborMap && 2*n > rest {
 			return r.fail(faultLength)
 		}
-		t.kind, t.left = kindArray, left(n)
+		t.kind, t.remaining = kindArray, remaining(n)
 		if major == cborMap {
-			t.kind, t.left = kindMap, left(2*n)
+			t.kind, t.remaining = kindMap, remaining(2*n)
 		}
 	case cborTag:
 		if n == cborTagUint8 && r.at < len(r.buf) && r.buf[r.at]>>5 == cborBytes {
 			return r.read(t, contents)
 		}
-		t.kind, t.left, t.what = kindOther, 1, "a CBOR tag"
+		t.kind, t.remaining, t.what = kindOther, 1, "a CBOR tag"
 	default:
 		return r.simple(t, info, n)
 	}
@@ -106,7 +106,7 @@ func (r *cborReader) read(t *token, contents bool) bool {
 // is legal, as RFC 8949 leaves preferred serialization to encoders.
 func (r *cborReader) head() (major, info byte, n uint64, ok bool) {
 	if r.at >= len(r.buf) {
-		return 0, 0, 0, r.fail(faultShort)
+		return 0, 0, 0, r.fail(faultTruncated)
 	}
 	c := r.buf[r.at]
 	r.at++
@@ -117,7 +117,7 @@ func (r *cborReader) head() (major, info byte, n uint64, ok bool) {
 	case info < 28:
 		size := 1 << (info - 24)
 		if len(r.buf)-r.at < size {
-			return 0, 0, 0, r.fail(faultShort)
+			return 0, 0, 0, r.fail(faultTruncated)
 		}
 		n = bigEndian(r.buf[r.at:], size)
 		r.at += size
@@ -149,10 +149,10 @@ func (r *cborReader) bytes(t *token, major byte, n uint64) bool {
 func (r *cborReader) indefinite(t *token, major byte, contents bool) bool {
 	switch major {
 	case cborArray:
-		t.kind, t.left = kindArray, arrayFirst
+		t.kind, t.remaining = kindArray, arrayFirst
 		return true
 	case cborMap:
-		t.kind, t.left = kindMap, mapFirst
+		t.kind, t.remaining = kindMap, mapFirst
 		return true
 	}
 	r.joint = r.joint[:0]
@@ -202,7 +202,7 @@ func (r *cborReader) simple(t *token, info byte, n uint64) bool {
 		}
 		fallthrough
 	default:
-		t.kind, t.left, t.what = kindOther, 0, "a CBOR simple value"
+		t.kind, t.remaining, t.what = kindOther, 0, "a CBOR simple value"
 	}
 	return true
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Convert returns the payload in serializer to. A payload that is in it
-// already, or has no elements, is returned as it is. An opaque one is refused,
-// unless p.MayReframe: then the framing of the binary changes, and its content
-// does not. A clear one is written anew, token by token. The error is a
-// *wamp.Refusal. It may be called concurrently.
+// Convert returns the payload in serializer to. A payload that is already in it, or has
+// no elements, is returned unchanged. An opaque payload is refused unless p.MayReframe:
+// then the framing of the binary changes, and its content does not. A clear payload is
+// re-encoded token by token. The error is a *wamp.Refusal. It may be called
+// concurrently.
 func Convert(p *wamp.Payload, to wamp.Serializer) (wamp.Payload, error) {
 	from := p.Serializer()
 	if from == to || p.Elements() == 0 {
@@ -30,7 +30,7 @@ func Convert(p *wamp.Payload, to wamp.Serializer) (wamp.Payload, error) {
 		Size: p.Size(), Opaque: p.Opaque(),
 	}
 	if p.Kwargs() == 0 {
-		facts.Elements = 1 // what was {} is left out
+		facts.Elements = 1 // an empty dict is left out
 	}
 	c := conversions.Get().(*conversion)
 	defer conversions.Put(c)
@@ -57,7 +57,7 @@ func conversionRefused(from, to wamp.Serializer, mayReframe bool) *wamp.Refusal 
 	return &wamp.Refusal{
 		Reason: wamp.ReasonConversion,
 		URI:    wamp.ErrConversionRefused,
-		Text:   "the payload is opaque and would have to be converted from " + from.String() + " to " + to.String() + ": " + wayOut,
+		Text:   "an opaque payload can't be converted from " + from.String() + " to " + to.String() + ": " + wayOut,
 	}
 }
 
@@ -92,7 +92,7 @@ func (c *conversion) payload(p *wamp.Payload, elements int, to wamp.Serializer, 
 	return c.e.dst, ""
 }
 
-// release lets go of everything large.
+// release drops large buffers.
 func (c *conversion) release() {
 	c.source = keepSmall(c.source)
 	c.r.open(nil, 0)
@@ -137,14 +137,14 @@ func (c *conversion) value(depth int, key bool) (problem string) {
 		if depth == 0 {
 			return "data that is " + faultDepth
 		}
-		return c.container(t.kind, t.left, depth-1)
+		return c.container(t.kind, t.remaining, depth-1)
 	default:
 		return t.what
 	}
 	return ""
 }
 
-func (c *conversion) container(k kind, l left, depth int) (problem string) {
+func (c *conversion) container(k kind, l remaining, depth int) (problem string) {
 	outer, at := c.e.open(k)
 	for i := 0; ; i++ {
 		var ok bool

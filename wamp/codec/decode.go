@@ -8,17 +8,17 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Decoder decodes messages. It owns the storage of the messages that carry
-// payloads, and uses it again: a message is valid until the next Decode, its
-// payload as long as the frame is left alone. Strings and other values outlive
-// both. A Decoder is not for concurrent use.
+// Decoder decodes messages. It owns the memory of the messages that carry payloads, and
+// uses it again: a message is valid until the next Decode, its payload as long as the
+// frame is unchanged. Strings and other values outlive both. A Decoder is not for
+// concurrent use.
 type Decoder struct {
 	in decoding
 }
 
-// Bound sets how deep containers may stand in each other in an envelope, and how
-// many elements may be passed over in one of its options. Zeros, and what is
-// more, stand for the most: 32 and 4,096.
+// Bound sets how deeply containers may be nested in an envelope, and how many elements
+// may be skipped in one of its options. Zero and larger values stand for the maximum:
+// 32 and 4,096.
 func (d *Decoder) Bound(nesting, elements int) {
 	depth, items := maxEnvelopeDepth, maxEnvelopeItems
 	if nesting > 0 {
@@ -28,7 +28,7 @@ func (d *Decoder) Bound(nesting, elements int) {
 		items = min(elements, items)
 	}
 	if depth < d.in.maxDepth || items < d.in.maxItems {
-		d.in.memos, d.in.kept = readMemos{}, repeats{} // they may hold what is too much now
+		d.in.dicts, d.in.cache = readDicts{}, readCache{} // they may exceed the new bounds
 	}
 	d.in.maxDepth, d.in.maxItems = depth, items
 }
@@ -40,15 +40,15 @@ func NewDecoder() *Decoder {
 	return d
 }
 
-// Forget makes the decoder as new: it keeps nothing of what it has decoded. Messages
-// that carry payloads are lost with that.
+// Forget drops all that the decoder has cached. Messages that it returned become
+// invalid.
 func (d *Decoder) Forget() {
 	*d = Decoder{}
 	d.Bound(0, 0)
 }
 
-// Decode decodes the one message that frame is. The error is always a
-// *wamp.Refusal made by wamp.Violation; it names the field that is wrong.
+// Decode decodes the message in frame. The error is always a *wamp.Refusal made by
+// wamp.Violation; it names the field that is wrong.
 func (d *Decoder) Decode(s wamp.Serializer, frame []byte) (wamp.Message, error) {
 	if m := d.in.message(s, frame); d.in.err == nil {
 		return m, nil
@@ -58,28 +58,28 @@ func (d *Decoder) Decode(s wamp.Serializer, frame []byte) (wamp.Message, error) 
 
 // decoding is the state of a Decoder. It is the wamp.Elements that reads.
 type decoding struct {
-	readers readers
-	r       reader
-	s       wamp.Serializer
-	frame   []byte
-	left    left // of the message array
-	of      wamp.MessageType
-	tok     token
-	err     *wamp.Refusal // the first
-	// maxDepth and maxItems are what Bound says.
+	readers   readers
+	r         reader
+	s         wamp.Serializer
+	frame     []byte
+	remaining remaining // of the message array
+	of        wamp.MessageType
+	tok       token
+	err       *wamp.Refusal // the first
+	// maxDepth and maxItems are set by Bound.
 	maxDepth, maxItems int
 
-	walker  walker
-	builder builder
-	strings interner
-	memos   readMemos
-	kept    repeats
-	news    bool // of the options or the URI of this message, no memo knew
-	// payloadAt is where what precedes the payload ends, 0 if there can be none, and
-	// toPayload what is left of the message there.
+	walker     walker
+	builder    builder
+	strings    interner
+	dicts      readDicts
+	cache      readCache
+	dictMissed bool // this message's options or URI were not cached
+	// payloadAt is where the payload begins, 0 if there can be none, and toPayload how
+	// many elements of the message remain there.
 	payloadAt int
-	toPayload left
-	key       []byte              // of the option being read: one of our own vocabulary
+	toPayload remaining
+	key       []byte              // of the option being read: a known one
 	seen      [32]any             // fields of the dict being read
 	unknown   map[uint64]struct{} // hashes of its other keys
 	hash      maphash.Seed
@@ -131,10 +131,10 @@ func (d *decoding) message(s wamp.Serializer, frame []byte) wamp.Message {
 		d.fail("serializer", "is unknown")
 		return nil
 	}
-	if m := d.again(); m != nil {
+	if m := d.decodeCached(); m != nil {
 		return m
 	}
-	d.news = false
+	d.dictMissed = false
 	d.r.open(frame, 1)
 	if !d.read("message") {
 		return nil
@@ -143,7 +143,7 @@ func (d *decoding) message(s wamp.Serializer, frame []byte) wamp.Message {
 		d.fail("message", "must be a list")
 		return nil
 	}
-	d.left = d.tok.left
+	d.remaining = d.tok.remaining
 	if !d.element("message type") {
 		return nil
 	}
@@ -157,15 +157,15 @@ func (d *decoding) message(s wamp.Serializer, frame []byte) wamp.Message {
 		return nil
 	}
 	d.of = m.Type()
-	before, toID := d.r.pos(), d.left
+	before, toID := d.r.pos(), d.remaining
 	m.Elements(d)
 	d.finish()
-	d.keep(m, before, toID)
+	d.store(m, before, toID)
 	return m
 }
 
-// finish makes sure that the message ends where its type says, and the frame
-// with it.
+// finish checks that the message has no more elements than its type has, and that the
+// frame ends with it.
 func (d *decoding) finish() {
 	for d.optional("message") {
 		// Arguments of an ABORT are of a later edition than its details.
@@ -183,7 +183,7 @@ func (d *decoding) finish() {
 // tooManyElements is about the message itself, which is no limit.
 const tooManyElements = "has too many elements"
 
-// fail keeps the first error. field and what are this package's own words.
+// fail records the first error. field and what are constant texts of this package.
 func (d *decoding) fail(field, what string) {
 	if d.err != nil {
 		return
@@ -199,7 +199,7 @@ func (d *decoding) fail(field, what string) {
 	switch {
 	case strings.HasSuffix(what, faultDepth):
 		d.err.Limit = wamp.LimitNesting
-	case strings.HasSuffix(what, faultCrowd) && what != tooManyElements:
+	case strings.HasSuffix(what, faultTooMany) && what != tooManyElements:
 		d.err.Limit = wamp.LimitElements
 	}
 }
@@ -214,7 +214,7 @@ func (d *decoding) optional(field string) bool {
 		return false
 	}
 	var ok bool
-	if d.left, ok = step(d.r, d.left); !ok && d.r.fault() != "" {
+	if d.remaining, ok = step(d.r, d.remaining); !ok && d.r.fault() != "" {
 		d.malformed(field, d.r.fault())
 	}
 	return ok
@@ -237,7 +237,7 @@ func (d *decoding) read(field string) bool {
 	return true
 }
 
-// pass passes over the next value in the envelope.
+// pass skips the next value in the envelope.
 func (d *decoding) pass(field string) bool {
 	if fault := d.walker.skip(d.r, d.maxDepth, d.maxItems); fault != "" {
 		d.malformed(field, fault)
@@ -264,16 +264,16 @@ func (d *decoding) URI(name string, uri *wamp.URI) {
 		return
 	}
 	start := d.r.pos()
-	if n := d.memos.uri.recall(d.s, d.frame[start:], uri); n > 0 {
+	if n := d.dicts.uri.lookup(d.s, d.frame[start:], uri); n > 0 {
 		d.r.jump(start + n)
 		return
 	}
-	d.news = true
+	d.dictMissed = true
 	if d.read(name) {
 		d.text(name, (*string)(uri))
 	}
 	if d.err == nil {
-		d.memos.uri.remember(d.s, d.frame[start:d.r.pos()], uri)
+		d.dicts.uri.store(d.s, d.frame[start:d.r.pos()], uri)
 	}
 }
 
@@ -299,16 +299,16 @@ func (d *decoding) Dict(name string, dict wamp.Dict) {
 		return
 	}
 	start := d.r.pos()
-	if n := d.memos.recall(d.s, d.frame[start:], dict); n > 0 {
+	if n := d.dicts.lookup(d.s, d.frame[start:], dict); n > 0 {
 		d.r.jump(start + n)
 		return
 	}
-	d.news = true
+	d.dictMissed = true
 	if d.read(name) {
 		d.dict(name, dict)
 	}
 	if d.err == nil {
-		d.memos.remember(d.s, d.frame[start:d.r.pos()], dict)
+		d.dicts.store(d.s, d.frame[start:d.r.pos()], dict)
 	}
 }
 
@@ -325,7 +325,7 @@ func (d *decoding) Values(name string, v *map[string]any) {
 	}
 }
 
-// id takes d.tok for an identifier.
+// id reads d.tok as an identifier.
 func (d *decoding) id(field string, id *wamp.ID, least uint64) {
 	n, ok := d.integer()
 	if !ok || n < least {
@@ -335,8 +335,9 @@ func (d *decoding) id(field string, id *wamp.ID, least uint64) {
 	*id = wamp.ID(n)
 }
 
-// integer takes d.tok for an integer from 0 to 2^53. It may stand as a float: 1.0 or 1e0 in
-// JSON, and in the binary serializers as JavaScript encoders write integers above 2^32.
+// integer reads d.tok as an integer from 0 to 2^53. It may be encoded as a float: 1.0
+// or 1e0 in JSON, and in the binary serializers as JavaScript encoders write integers
+// above 2^32.
 func (d *decoding) integer() (uint64, bool) {
 	switch t := &d.tok; t.kind {
 	case kindUint:

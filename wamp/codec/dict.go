@@ -7,9 +7,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// dict reads the options or details whose head is in d.tok. Unknown keys are
-// skipped, and null is as good as absent. No key may be there twice: what others
-// that read the message make of one differs.
+// dict reads the options or details whose head is in d.tok. Unknown keys are skipped;
+// null counts as absent. A key that occurs twice is an error, as other readers of the
+// message may take either value.
 func (d *decoding) dict(name string, dict wamp.Dict) {
 	seen, unknown := 0, 0
 	for l, i := d.entries(name), 0; d.entry(name, &l, i); i++ {
@@ -49,8 +49,8 @@ func (d *decoding) repeated(field any, seen int) bool {
 	return false
 }
 
-// unknownAgain reports whether a dict, of which key is the n-th unknown one, has
-// had it before. What is kept of keys is a hash that nobody else can foretell.
+// unknownAgain reports whether a dict has had an unknown key before; key is its n-th. A
+// keyed hash of each key is stored, which a peer can't predict.
 func (d *decoding) unknownAgain(key []byte, n int) bool {
 	if n == 1 {
 		clear(d.unknown)
@@ -65,15 +65,15 @@ func (d *decoding) unknownAgain(key []byte, n int) bool {
 }
 
 // entries takes d.tok for the head of a dict.
-func (d *decoding) entries(name string) left {
+func (d *decoding) entries(name string) remaining {
 	if d.tok.kind != kindMap {
 		d.fail(name, "must be a dict")
 	}
-	return d.tok.left
+	return d.tok.remaining
 }
 
 // entry reads the i-th key of a dict into d.tok and steps to its value.
-func (d *decoding) entry(name string, l *left, i int) bool {
+func (d *decoding) entry(name string, l *remaining, i int) bool {
 	if d.err != nil || !d.step(name, l, i) || !d.read(name) {
 		return false
 	}
@@ -91,21 +91,21 @@ func (d *decoding) entry(name string, l *left, i int) bool {
 }
 
 // step steps to the i-th element or entry of a container in the envelope.
-func (d *decoding) step(name string, l *left, i int) bool {
+func (d *decoding) step(name string, l *remaining, i int) bool {
 	next, ok := step(d.r, *l)
 	*l = next
 	if !ok && d.r.fault() != "" {
 		d.malformed(name, d.r.fault())
 	}
 	if ok && i >= d.maxItems {
-		d.fail(name, faultCrowd)
+		d.fail(name, faultTooMany)
 		return false
 	}
 	return ok
 }
 
-// value takes what begins with d.tok for the value of field, whose type says
-// what it has to be.
+// value reads the value that begins with d.tok into field, whose type says
+// what the value must be.
 func (d *decoding) value(name string, field any) {
 	switch f := field.(type) {
 	case *string:
@@ -135,14 +135,14 @@ func (d *decoding) value(name string, field any) {
 			list = append(list, 0)
 			d.id(name, &list[i], 1)
 		}
-		*f = slices.Clip(list) // memos share it: whoever appends to it makes his own
+		*f = slices.Clip(list) // shared with the cache: an append must copy
 	case *[]string:
 		list := []string{}
 		for l, i := d.elements(name), 0; d.item(name, &l, i); i++ {
 			list = append(list, "")
 			d.text(name, &list[i])
 		}
-		*f = slices.Clip(list) // memos share it: whoever appends to it makes his own
+		*f = slices.Clip(list) // shared with the cache: an append must copy
 	case *[]any:
 		if v, ok := d.build(name, kindArray).([]any); ok {
 			*f = slices.Clip(v)
@@ -161,15 +161,15 @@ func attribute(key []byte) bool {
 }
 
 // elements takes d.tok for the head of a list.
-func (d *decoding) elements(name string) left {
+func (d *decoding) elements(name string) remaining {
 	if d.tok.kind != kindArray {
 		d.fail(name, "must be a list")
 	}
-	return d.tok.left
+	return d.tok.remaining
 }
 
 // item reads the i-th element of a list in the envelope into d.tok.
-func (d *decoding) item(name string, l *left, i int) bool {
+func (d *decoding) item(name string, l *remaining, i int) bool {
 	return d.err == nil && d.step(name, l, i) && d.read(name)
 }
 

@@ -2,12 +2,11 @@ package codec
 
 import "github.com/blindfold-wamp/blindfold/wamp"
 
-// Elements returns values that stand, in what EncodePayload is given for serializer s,
-// for the elements of a payload: its list and its dict, or its bare binary. So a payload
-// that was kept can be handed out as part of another one, and nobody in between makes
-// values of it. Its bytes are spliced as they are, or converted as Convert does. The
-// error, a *wamp.Refusal, says what can't be converted. The values may refer to p's
-// bytes.
+// Elements returns values that stand for the elements of a payload (its list and its
+// dict, or its bare binary) in arguments of EncodePayload for serializer s. So a stored
+// payload can become part of another one without being decoded: its bytes are copied as
+// they are, or converted as Convert does. The error, a *wamp.Refusal, says what can't
+// be converted. The values may refer to p's bytes.
 func Elements(p *wamp.Payload, s wamp.Serializer) ([]any, error) {
 	if p.Elements() == 0 {
 		return nil, nil

@@ -7,11 +7,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Append appends the encoded message to dst. The payload has to be in
-// serializer s already, or without elements (see Convert); if it is not, or if
-// the options hold values without counterpart in s, the error says so and dst
-// comes back as it was. Options that are unset are left out. It may be called
-// concurrently.
+// Append appends the encoded message to dst. The payload must be in serializer s
+// already, or without elements (see Convert). If it is not, or if the options hold
+// values that s can't represent, it returns an error and dst unchanged. Unset options
+// are left out. It may be called concurrently.
 func Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte, error) {
 	e := encoders.Get().(*Encoder)
 	dst, err := e.Append(dst, s, m)
@@ -21,12 +20,12 @@ func Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte, error) {
 
 var encoders = sync.Pool{New: func() any { return NewEncoder() }}
 
-// Encoder encodes messages one after the other, and is quicker at it the more
-// they are alike. It is not for concurrent use.
+// Encoder encodes messages one after the other. It is faster if successive messages are
+// similar. It is not for concurrent use.
 type Encoder struct{ e encoding }
 
 // NewEncoder returns an encoder for messages of any serializer.
-func NewEncoder() *Encoder { return &Encoder{encoding{memos: new([4]writeMemos)}} }
+func NewEncoder() *Encoder { return &Encoder{encoding{dicts: new([4]writeDicts)}} }
 
 // Append does what the function Append does.
 func (x *Encoder) Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte, error) {
@@ -38,7 +37,7 @@ func (x *Encoder) Append(dst []byte, s wamp.Serializer, m wamp.Message) ([]byte,
 		}
 	}
 	e.dst, e.in, e.err = dst, container{}, nil
-	if !e.again(m) {
+	if !e.appendCached(m) {
 		e.whole(m)
 	}
 	out, err := e.dst, e.err
@@ -56,7 +55,7 @@ func (e *encoding) whole(m wamp.Message) {
 	e.uint(uint64(m.Type()))
 	m.Elements(e)
 	e.close(outer, at)
-	e.keep(m, at)
+	e.store(m, at)
 }
 
 var (
@@ -73,7 +72,7 @@ type encoding struct {
 	in  container
 	err error // the first
 
-	memos *[4]writeMemos // by serializer; nil remembers nothing
+	dicts *[4]writeDicts // by serializer; nil: no cache
 
 	// What keep asks for: where in dst the first ids begin and end, where the
 	// payload begins, and whether there were details that no memo knew.
@@ -159,8 +158,8 @@ func (e *encoding) ID(_ string, id *wamp.ID) {
 }
 
 func (e *encoding) Dict(_ string, d wamp.Dict) {
-	if e.memos != nil {
-		if b := e.memos[e.s].recall(d); b != nil {
+	if e.dicts != nil {
+		if b := e.dicts[e.s].lookup(d); b != nil {
 			e.before()
 			e.dst = append(e.dst, b...)
 			return
@@ -170,8 +169,8 @@ func (e *encoding) Dict(_ string, d wamp.Dict) {
 	outer, at := e.open(kindMap)
 	d.Write(options{e})
 	e.close(outer, at)
-	if e.memos != nil && e.err == nil {
-		e.memos[e.s].remember(e.s, e.dst[at:], d)
+	if e.dicts != nil && e.err == nil {
+		e.dicts[e.s].store(e.s, e.dst[at:], d)
 	}
 }
 

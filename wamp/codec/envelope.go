@@ -13,7 +13,7 @@ func (d *Decoder) AppendEnvelope(dst []byte) []byte {
 	}
 	step(in.r, in.r.open(in.frame, 1))
 	in.r.read(&in.tok, false)
-	head, elements := in.r.pos(), in.tok.left
+	head, elements := in.r.pos(), in.tok.remaining
 	switch {
 	case in.s == wamp.JSON:
 		return append(append(dst, in.frame[:in.payloadAt]...), ']')

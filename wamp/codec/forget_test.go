@@ -27,7 +27,7 @@ func TestForget(t *testing.T) {
 			t.Fatalf("%s: nothing was kept before", s)
 		}
 		d.Forget()
-		if d.in.strings != (interner{}) || d.in.memos.publish.bytes != nil || d.in.frame != nil || d.in.publish.Topic != "" {
+		if d.in.strings != (interner{}) || d.in.dicts.publish.bytes != nil || d.in.frame != nil || d.in.publish.Topic != "" {
 			t.Errorf("%s: something is kept", s)
 		}
 		if d.in.maxDepth != maxEnvelopeDepth || d.in.maxItems != maxEnvelopeItems {

@@ -5,9 +5,9 @@ import (
 	"unsafe"
 )
 
-// interner remembers strings that came lately, so that a topic or an option
-// that comes again costs no allocation. It holds a few hundred strings of
-// bounded length, whatever a peer sends.
+// interner caches recent strings, so that a topic or an option that comes again costs
+// no allocation. It holds a few hundred strings of bounded length, whatever a peer
+// sends.
 type interner struct {
 	slots [128][2]string
 }
@@ -33,8 +33,8 @@ func (in *interner) get(b []byte) string {
 	return pair[0]
 }
 
-// slot hashes the length and three words of b: its first, middle and last. A
-// peer who makes them collide gets the allocations he asked for.
+// slot hashes the length and three words of b: its first, middle and last. A peer that
+// makes them collide only causes allocations for its own messages.
 func slot(b []byte) uint64 {
 	var h uint64
 	if n := len(b); n >= 8 {
@@ -50,5 +50,5 @@ func slot(b []byte) uint64 {
 	return h >> (64 - 7)
 }
 
-// view returns b as a string that must not outlive b's present content.
+// view returns b as a string. It must not be used once b changes.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

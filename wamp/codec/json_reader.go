@@ -22,7 +22,7 @@ const (
 	faultSeparator = "a separator missing or out of place"
 )
 
-func (r *jsonReader) open(buf []byte, n int) left {
+func (r *jsonReader) open(buf []byte, n int) remaining {
 	*r = jsonReader{buf: buf, plain: keepSmall(r.plain)}
 	r.space()
 	return arrayFirst
@@ -61,7 +61,7 @@ func (r *jsonReader) peek() byte {
 	return 0
 }
 
-func (r *jsonReader) more(l left) (left, bool) {
+func (r *jsonReader) more(l remaining) (remaining, bool) {
 	r.space()
 	c := r.peek()
 	next, closing := arrayNext, byte(']')
@@ -102,14 +102,14 @@ func (r *jsonReader) more(l left) (left, bool) {
 
 func (r *jsonReader) misplaced() bool {
 	if r.at >= len(r.buf) {
-		return r.fail(faultShort)
+		return r.fail(faultTruncated)
 	}
 	return r.fail(faultSeparator)
 }
 
 func (r *jsonReader) read(t *token, contents bool) bool {
 	if r.at >= len(r.buf) {
-		return r.fail(faultShort)
+		return r.fail(faultTruncated)
 	}
 	switch c := r.buf[r.at]; c {
 	case '"':
@@ -123,11 +123,11 @@ func (r *jsonReader) read(t *token, contents bool) bool {
 		return r.text(t, contents)
 	case '[':
 		r.at++
-		t.kind, t.left = kindArray, arrayFirst
+		t.kind, t.remaining = kindArray, arrayFirst
 		return true
 	case '{':
 		r.at++
-		t.kind, t.left = kindMap, mapFirst
+		t.kind, t.remaining = kindMap, mapFirst
 		return true
 	case 't':
 		t.kind, t.num = kindBool, 1
@@ -215,6 +215,6 @@ func (t *token) setNumber(b []byte) {
 		t.num, err = strconv.ParseUint(view(b), 10, 64)
 	}
 	if err != nil {
-		t.kind, t.left, t.what = kindOther, 0, "a number out of range"
+		t.kind, t.remaining, t.what = kindOther, 0, "a number out of range"
 	}
 }

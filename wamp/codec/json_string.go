@@ -61,7 +61,7 @@ func (r *jsonReader) run() bool {
 			i += 8
 		}
 		if i >= len(b) {
-			return r.fail(faultShort)
+			return r.fail(faultTruncated)
 		}
 		switch c := b[i]; {
 		case c == '"', c == '\\':
@@ -85,7 +85,7 @@ func (r *jsonReader) run() bool {
 func (r *jsonReader) escape() (rune, bool) {
 	b := r.buf[r.at:]
 	if len(b) < 2 {
-		return 0, r.fail(faultShort)
+		return 0, r.fail(faultTruncated)
 	}
 	r.at += 2
 	switch b[1] {
@@ -180,7 +180,7 @@ func (r *jsonReader) binary(t *token, contents bool) bool {
 		digits += n
 		r.at += n
 		if r.at >= len(r.buf) {
-			return r.fail(faultShort)
+			return r.fail(faultTruncated)
 		}
 		switch c := r.buf[r.at]; c {
 		case '=':

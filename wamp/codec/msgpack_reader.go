@@ -12,9 +12,9 @@ type msgpackReader struct {
 	bad string
 }
 
-func (r *msgpackReader) open(buf []byte, n int) left {
+func (r *msgpackReader) open(buf []byte, n int) remaining {
 	*r = msgpackReader{buf: buf}
-	return left(n)
+	return remaining(n)
 }
 
 func (r *msgpackReader) jump(to int)   { r.at = to }
@@ -28,11 +28,11 @@ func (r *msgpackReader) fail(what string) bool {
 }
 
 // more has nothing to do: every container of MessagePack is counted.
-func (r *msgpackReader) more(left) (left, bool) { return 0, false }
+func (r *msgpackReader) more(remaining) (remaining, bool) { return 0, false }
 
 func (r *msgpackReader) read(t *token, _ bool) bool {
 	if r.at >= len(r.buf) {
-		return r.fail(faultShort)
+		return r.fail(faultTruncated)
 	}
 	c := r.buf[r.at]
 	r.at++
@@ -102,7 +102,7 @@ func (r *msgpackReader) read(t *token, _ bool) bool {
 // number reads a big-endian number of size bytes.
 func (r *msgpackReader) number(size int) (uint64, bool) {
 	if len(r.buf)-r.at < size {
-		return 0, r.fail(faultShort)
+		return 0, r.fail(faultTruncated)
 	}
 	b := r.buf[r.at:]
 	r.at += size
@@ -130,7 +130,7 @@ func (r *msgpackReader) container(t *token, k kind, n uint64) bool {
 	if n > uint64(len(r.buf)-r.at) {
 		return r.fail(faultLength)
 	}
-	t.kind, t.left = k, left(n)
+	t.kind, t.remaining = k, remaining(n)
 	return true
 }
 
@@ -158,7 +158,7 @@ func (r *msgpackReader) extension(t *token, n uint64) bool {
 	if !r.bytes(t, kindOther, n+1) { // its type, its data
 		return false
 	}
-	t.left, t.what = 0, "a MessagePack extension"
+	t.remaining, t.what = 0, "a MessagePack extension"
 	if n == 1 && t.text[0] == 0 && t.text[1] == 0 {
 		t.kind = kindNull // what JavaScript encoders write for undefined
 	}

@@ -6,7 +6,7 @@ import "github.com/blindfold-wamp/blindfold/wamp"
 // the bytes that it is.
 func (d *decoding) Payload(p *wamp.Payload, a *wamp.Attributes) {
 	facts := wamp.PayloadFacts{Opaque: a.Declared() != wamp.FormNone}
-	d.payloadAt, d.toPayload = d.r.pos(), d.left
+	d.payloadAt, d.toPayload = d.r.pos(), d.remaining
 	if !d.optional("Arguments") {
 		*p = wamp.NewPayload(nil, nil, facts)
 		return
@@ -55,7 +55,7 @@ func (d *decoding) arguments(facts *wamp.PayloadFacts) int {
 	}
 	facts.Shape, facts.Elements = wamp.ShapeList, 1
 	single := -1
-	for l := d.tok.left; d.inTail(name, &l); {
+	for l := d.tok.remaining; d.inTail(name, &l); {
 		if !d.r.read(&d.tok, false) {
 			d.malformed(name, d.r.fault())
 			return -1
@@ -94,7 +94,7 @@ func (d *decoding) keywords(facts *wamp.PayloadFacts) bool {
 		return false
 	}
 	facts.Elements = 2
-	for l := d.tok.left; d.inTail(name, &l); {
+	for l := d.tok.remaining; d.inTail(name, &l); {
 		if !d.r.read(&d.tok, false) {
 			d.malformed(name, d.r.fault())
 			return false
@@ -116,7 +116,7 @@ func (d *decoding) keywords(facts *wamp.PayloadFacts) bool {
 }
 
 // inTail steps to the next element, key or value of a container in the payload.
-func (d *decoding) inTail(name string, l *left) bool {
+func (d *decoding) inTail(name string, l *remaining) bool {
 	next, ok := step(d.r, *l)
 	*l = next
 	if !ok && d.r.fault() != "" {

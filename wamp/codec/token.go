@@ -15,17 +15,17 @@ const (
 	kindBinary
 	kindArray
 	kindMap
-	kindOther // legal, but without counterpart: a CBOR tag, a MessagePack extension
+	kindOther // legal, but not representable: a CBOR tag, a MessagePack extension
 )
 
-// left is how much of a container is still to come: so many values, or, if
-// negative, what its reader has noted.
-type left int64
+// remaining is how many values of a container are still to come, or, if negative, a
+// state of its reader.
+type remaining int64
 
-// Values of left for containers that end with a mark instead of a count. JSON
+// States of readers for containers that end with a mark instead of a count. JSON
 // needs them all, to know which separator is due; CBOR the first and the maps'.
 const (
-	arrayFirst left = -1 - iota
+	arrayFirst remaining = -1 - iota
 	arrayNext
 	mapFirst
 	mapValue
@@ -34,24 +34,23 @@ const (
 
 // token is one scalar, or the head of an array, map or tag.
 type token struct {
-	kind  kind
-	left  left    // of an array, of a map (its keys and values counted alike), of a tag
-	num   uint64  // kindUint; kindInt as two's complement; kindBool as 0 or 1
-	float float64 // kindFloat
-	size  int     // kindBinary: its content bytes
-	text  []byte  // kindText, kindBinary: valid until the next read
-	what  string  // kindOther: its name, for people
+	kind      kind
+	remaining remaining // of an array, of a map (its keys and values counted alike), of a tag
+	num       uint64    // kindUint; kindInt as two's complement; kindBool as 0 or 1
+	float     float64   // kindFloat
+	size      int       // kindBinary: its content bytes
+	text      []byte    // kindText, kindBinary: valid until the next read
+	what      string    // kindOther: its name, for people
 }
 
-// reader walks over the tokens of one serializer. Its methods return false once
-// something is malformed, and fault says what. No reader allocates by a length
-// that was only claimed.
+// reader reads the tokens of one serializer. Its methods return false once the input is
+// malformed; fault says why. No reader allocates by a length that was only claimed.
 type reader interface {
 	// open starts on buf, which holds n values in a row: a message, or the
 	// elements of a payload.
-	open(buf []byte, n int) left
+	open(buf []byte, n int) remaining
 	// more is for step, where l is negative.
-	more(l left) (left, bool)
+	more(l remaining) (remaining, bool)
 	// read reads the next token. Without contents, text and numbers are
 	// checked but not returned: t.text, t.num and t.float mean nothing then.
 	read(t *token, contents bool) bool
@@ -69,7 +68,7 @@ type reader interface {
 
 // step reports whether another key, value or element comes in a container, and
 // steps to it.
-func step(r reader, l left) (left, bool) {
+func step(r reader, l remaining) (remaining, bool) {
 	if l >= 0 {
 		return max(l-1, 0), l > 0
 	}
@@ -78,12 +77,12 @@ func step(r reader, l left) (left, bool) {
 
 // What is malformed, in all serializers.
 const (
-	faultShort   = "ends too early"
-	faultText    = "text that is not UTF-8"
-	faultLength  = "a length beyond the end of the frame"
-	faultDepth   = "nested too deep"
-	faultCrowd   = "too many elements"
-	faultUnknown = "a byte that begins no value"
+	faultTruncated = "ends too early"
+	faultText      = "text that is not UTF-8"
+	faultLength    = "a length beyond the end of the frame"
+	faultDepth     = "nested too deep"
+	faultTooMany   = "too many elements"
+	faultUnknown   = "a byte that begins no value"
 )
 
 // Limits on what is read or skipped.
@@ -115,7 +114,7 @@ func (r *readers) of(s wamp.Serializer) reader {
 
 // walker passes over values without recursion.
 type walker struct {
-	stack [maxPayloadDepth]left
+	stack [maxPayloadDepth]remaining
 	tok   token
 }
 
@@ -134,7 +133,7 @@ func (w *walker) finish(r reader, t *token, depth, items int) string {
 		return ""
 	}
 	open := 0
-	for l := t.left; ; {
+	for l := t.remaining; ; {
 		if open == depth {
 			return faultDepth
 		}
@@ -152,7 +151,7 @@ func (w *walker) finish(r reader, t *token, depth, items int) string {
 				continue
 			}
 			if items--; items < 0 {
-				return faultCrowd
+				return faultTooMany
 			}
 			if !r.read(&w.tok, false) {
 				return r.fault()
@@ -161,11 +160,11 @@ func (w *walker) finish(r reader, t *token, depth, items int) string {
 				break
 			}
 		}
-		l = w.tok.left
+		l = w.tok.remaining
 	}
 }
 
 // opens reports whether values follow that belong to t.
 func (t *token) opens() bool {
-	return t.kind == kindArray || t.kind == kindMap || t.kind == kindOther && t.left != 0
+	return t.kind == kindArray || t.kind == kindMap || t.kind == kindOther && t.remaining != 0
 }

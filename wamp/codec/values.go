@@ -7,8 +7,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// builder makes Go values of tokens, of the types that wamp.Payload.Decode
-// documents. Two keys alike are refused: readers disagree on which one counts.
+// builder makes Go values from tokens, of the types that wamp.Payload.Decode documents.
+// Duplicate keys are refused: readers disagree on which one counts.
 type builder struct {
 	r     reader
 	tok   token
@@ -26,7 +26,7 @@ func (b *builder) next(depth int) (v any, problem string) {
 // value makes a value of what t begins.
 func (b *builder) value(t token, depth int) (v any, problem string) {
 	if b.items--; b.items < 0 {
-		return nil, faultCrowd
+		return nil, faultTooMany
 	}
 	switch t.kind {
 	case kindNull:
@@ -51,14 +51,14 @@ func (b *builder) value(t token, depth int) (v any, problem string) {
 			return nil, "data that is " + faultDepth
 		}
 		if t.kind == kindArray {
-			return b.list(t.left, depth-1)
+			return b.list(t.remaining, depth-1)
 		}
-		return b.dict(t.left, depth-1)
+		return b.dict(t.remaining, depth-1)
 	}
 	return nil, t.what
 }
 
-func (b *builder) list(l left, depth int) (any, string) {
+func (b *builder) list(l remaining, depth int) (any, string) {
 	list := []any{}
 	for {
 		var ok bool
@@ -73,7 +73,7 @@ func (b *builder) list(l left, depth int) (any, string) {
 	}
 }
 
-func (b *builder) dict(l left, depth int) (any, string) {
+func (b *builder) dict(l remaining, depth int) (any, string) {
 	dict := map[string]any{}
 	for {
 		var ok bool
@@ -168,7 +168,7 @@ func notWithin(problem string) *wamp.Refusal {
 	switch {
 	case strings.HasSuffix(problem, faultDepth):
 		refusal.Reason, refusal.Limit = wamp.ReasonLimit, wamp.LimitNesting
-	case problem == faultCrowd:
+	case problem == faultTooMany:
 		refusal.Reason, refusal.Limit = wamp.ReasonLimit, wamp.LimitElements
 	}
 	return refusal

@@ -112,7 +112,7 @@ func TestRepeatIsKnown(t *testing.T) {
 				if back, err := Append(nil, s, got); err != nil || !bytes.Equal(back, frame) {
 					t.Errorf("%v %T: %q became %q, %v", s, m, frame, back, err)
 				}
-				if known := d.in.again() != nil; known != (i > 0) {
+				if known := d.in.decodeCached() != nil; known != (i > 0) {
 					t.Errorf("%v %T: at the message of index %d: known: %v", s, m, i, known)
 				}
 			}
@@ -187,7 +187,7 @@ func TestResendIsKnown(t *testing.T) {
 				p, _ := m.Carried()
 				*p = BinaryPayload(s, wamp.FormPassthru, make([]byte, 100*i))
 				event.Publication, invocation.Request, result.Request = id, id, id
-				if known := e.e.again(m); known != (i > 1) {
+				if known := e.e.appendCached(m); known != (i > 1) {
 					t.Errorf("%v %T: message %d is known: %v", s, m, i, known)
 				}
 				if _, err := e.Append(nil, s, m); err != nil {
@@ -195,12 +195,12 @@ func TestResendIsKnown(t *testing.T) {
 				}
 			}
 			event.Details.Topic, invocation.Details.Timeout, result.Details.Progress = "com.example.other", 1, true
-			if e.e.again(m) {
+			if e.e.appendCached(m) {
 				t.Errorf("%v %T: known with other details", s, m)
 			}
 			event.Details.Topic, invocation.Details.Timeout, result.Details.Progress = "", 0, false
 			event.Subscription, invocation.Registration = 6, 6
-			if known := e.e.again(m); known != (m == wamp.Carrier(result)) {
+			if known := e.e.appendCached(m); known != (m == wamp.Carrier(result)) {
 				t.Errorf("%v %T: known: %v, though the fixed id is another", s, m, known)
 			}
 			event.Subscription, invocation.Registration = 5, 5
