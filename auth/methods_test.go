@@ -456,6 +456,9 @@ func TestCookie(t *testing.T) {
 		{"wrong value", "session=" + value + "0", "https://example.com", false},
 		{"other cookie", "theme=" + value, "https://example.com", false},
 		{"none", "", "https://example.com", false},
+		{"twice the same", "session=" + value + "; session=" + value, "https://example.com", true},
+		{"one more, set by another host", "session=fedcba9876543210; session=" + value, "https://example.com", false},
+		{"one more, behind", "session=" + value + "; session=fedcba9876543210", "https://example.com", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			info := &transport.Info{Transport: "websocket", Header: http.Header{}, Origin: c.origin}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/blindfold-wamp/blindfold/auth/proof"
@@ -25,8 +26,8 @@ type Caller interface {
 // Crossbar's dynamic authenticators. The arguments are realm, authid and details, a dict
 // of authmethod, authextra, session and transport. The procedure returns the role, or a
 // dict with role and optionally authid and extra. To deny access it returns an error. The
-// client gets the URI of that error, unless it begins with "wamp.": such an error can
-// come from the router, for example if the procedure does not exist.
+// client gets the URI of that error, unless it begins with "wamp." or "blindfold.":
+// such an error can come from the router, for example if the procedure does not exist.
 //
 // If the result has no authid, the session gets the authid that the client claims. So a
 // procedure that checks a certificate, cookie or key, but not the authid, must return
@@ -81,14 +82,15 @@ func denial(err error) error {
 		return err
 	case slices.Contains(noes, said.URI):
 		return &router.Denied{Cause: "the procedure denied access", Refusal: authenticationFailed}
-	case said.URI.Reserved():
+	case said.URI.Reserved(), strings.HasPrefix(string(said.URI), "blindfold."):
 		return fmt.Errorf("%v", err)
 	}
 	return &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: said.URI, Text: "authentication failed"}
 }
 
-// noes are the predefined error URIs that mean "denied". With any other "wamp." error the
-// procedure failed, or the router could not call it.
+// noes are the predefined error URIs that mean "denied". With any other "wamp." or
+// "blindfold." error the procedure failed, or the router could not call it: its limit of
+// calls in flight, for example, is blindfold.error.limit_exceeded.
 var noes = []wamp.URI{
 	wamp.ErrAuthenticationFailed, wamp.ErrAuthenticationDenied, wamp.ErrNotAuthorized, wamp.ErrNoSuchPrincipal, wamp.ErrNoSuchRole,
 }

@@ -58,7 +58,8 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	identity, method, id, err := r.authenticate(ctx, a, realm, hello)
+	hooks := realm.hooks.Load()
+	identity, method, id, err := r.authenticate(ctx, a, hooks.authenticators, hello)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 	conn.SetReadLimit(r.limits().Message)
 	b := r.newBatch()
 	defer b.end()
-	if refusal := s.enter(b, identity); refusal != nil {
+	if refusal := s.enter(b, identity, hooks); refusal != nil {
 		return nil, refusal
 	}
 	r.notify(Observation{Kind: SessionOpened, Realm: s.peer.Realm, Peer: &s.peer})
@@ -91,7 +92,10 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 
 // enter adds the session to its realm and queues WELCOME. s.mu is held meanwhile, so
 // that a goroutine that ends the session at once can't queue GOODBYE before WELCOME.
-func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
+// The authenticators of hooks established the identity. If Reload has replaced them
+// since, the credential may no longer exist, and the session is refused. So every session
+// that got in by an old configuration is in the realm when Reload returns.
+func (s *session) enter(b *batch, identity *Identity, hooks *hooks) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.realm.add(s)
@@ -101,6 +105,9 @@ func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
 		AuthProvider: s.peer.AuthProvider, AuthExtra: identity.Extra,
 	}}, nil, s)
 	refusal := welcome.refusal
+	if s.realm.hooks.Load() != hooks {
+		refusal = reloadedDuringLogin
+	}
 	if s.router.isClosing() { // Close may have missed this session
 		refusal = shuttingDown
 	}
@@ -116,8 +123,7 @@ func (s *session) enter(b *batch, identity *Identity) *wamp.Refusal {
 
 // authenticate identifies the client, by the first of its methods that the realm
 // serves.
-func (r *Router) authenticate(ctx context.Context, a *pendingConn, realm *realm, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
-	authenticators := realm.hooks.Load().authenticators
+func (r *Router) authenticate(ctx context.Context, a *pendingConn, authenticators []Authenticator, hello *wamp.Hello) (*Identity, string, wamp.ID, error) {
 	methods := hello.Details.AuthMethods
 	if len(methods) == 0 {
 		methods = []string{"anonymous"}
@@ -285,6 +291,8 @@ var (
 	helloFirst  = wamp.Violation("the first message must be HELLO")
 	noSuchRealm = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrNoSuchRealm, Text: "no such realm"}
 
+	reloadedDuringLogin = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrUnavailable,
+		Text: "the router's configuration was reloaded during the login: connect again"}
 	noMatchingMethod = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrNoMatchingAuthMethod,
 		Text: "this realm serves none of HELLO.Details.authmethods"}
 	authenticationFailed = &wamp.Refusal{Reason: wamp.ReasonUnauthorized, URI: wamp.ErrAuthenticationFailed,

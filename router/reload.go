@@ -40,7 +40,7 @@ func (m *realm) setHooks(c *RealmConfig) {
 // to their next message. The limits of a connection (Limits.Message) apply to new
 // connections. Subscriptions and registrations that the new authorizers refuse are
 // ended. The authorizers are asked about these with a context that has ended; what they
-// can't answer at once stays. The rest of c must be unchanged: realms can't be added or
+// can't answer at once stays, unless it is a registration of a reserved procedure. The rest of c must be unchanged: realms can't be added or
 // removed. After an error nothing has changed.
 func (r *Router) Reload(c Config) error {
 	if len(c.Realms) != len(r.order) {
@@ -92,7 +92,10 @@ func (s *session) revokeForbidden(b *batch) {
 	s.mu.Unlock()
 	forbidden := func(action Action, uri wamp.URI, match wamp.Match) bool {
 		_, refusal, err := s.decision(endedContext, action, uri, match)
-		return err == nil && refusal != nil
+		if err != nil { // no answer at once
+			return s.realm.hooks.Load().needsExplicit(action, uri)
+		}
+		return refusal != nil
 	}
 	for _, me := range subscriptions {
 		if sub := me.subscription; forbidden(ActionSubscribe, sub.uri, sub.match) && s.endSubscription(b, sub, noLongerAllowed) {

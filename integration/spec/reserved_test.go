@@ -190,23 +190,38 @@ func TestReloadRevokes(t *testing.T) {
 	routertest.Expect[*wamp.Invocation](bob)
 }
 
-// A procedure that is reserved by a reload is taken from whom no explicit permission allows it.
+// A procedure that is reserved by a reload is taken from whom no explicit permission
+// allows it, also if the authorizer cannot answer at once.
 func TestReloadReserves(t *testing.T) {
-	config := func(reserved ...wamp.URI) []router.RealmConfig {
-		permissions, err := auth.NewPermissions([]auth.Role{{Name: "anonymous", Permissions: []auth.Permission{
-			{URI: "", Match: wamp.MatchPrefix, Allow: []router.Action{router.ActionCall, router.ActionRegister}}}}})
-		routertest.NoError(t, err)
-		return []router.RealmConfig{{Name: routertest.Realm, Authenticators: []router.Authenticator{router.Anonymous("anonymous")},
-			Authorizers: []router.Authorizer{permissions}, ReservedProcedures: reserved}}
+	permissions, err := auth.NewPermissions([]auth.Role{{Name: "anonymous", Permissions: []auth.Permission{
+		{URI: "", Match: wamp.MatchPrefix, Allow: []router.Action{router.ActionCall, router.ActionRegister}}}}})
+	routertest.NoError(t, err)
+	for name, authorizer := range map[string]router.Authorizer{"static": permissions, "dynamic": waits{permissions}} {
+		t.Run(name, func(t *testing.T) {
+			config := func(reserved ...wamp.URI) []router.RealmConfig {
+				return []router.RealmConfig{{Name: routertest.Realm, Authenticators: []router.Authenticator{router.Anonymous("anonymous")},
+					Authorizers: []router.Authorizer{authorizer}, ReservedProcedures: reserved}}
+			}
+			w := routertest.NewWorld(t, routertest.WithRouter(func(c *router.Config) { c.Realms = config() }))
+			bob := w.Join("Bob", "websocket", wamp.JSON)
+			registration := bob.Register("com.asked", wamp.RegisterOptions{})
+			routertest.NoError(t, w.Router.Reload(router.Config{Realms: config("com.asked")}))
+			if m := routertest.Expect[*wamp.Unregistered](bob); m.Details.Registration != registration {
+				t.Errorf("told %+v", m)
+			}
+			if text := w.Scrape(); strings.Contains(text, `blindfold_registrations{realm="realm1"} 1`) {
+				t.Error("it is registered still")
+			}
+		})
 	}
-	w := routertest.NewWorld(t, routertest.WithRouter(func(c *router.Config) { c.Realms = config() }))
-	bob := w.Join("Bob", "websocket", wamp.JSON)
-	registration := bob.Register("com.asked", wamp.RegisterOptions{})
-	routertest.NoError(t, w.Router.Reload(router.Config{Realms: config("com.asked")}))
-	if m := routertest.Expect[*wamp.Unregistered](bob); m.Details.Registration != registration {
-		t.Errorf("told %+v", m)
+}
+
+// waits is an authorizer that needs time, as one that asks a procedure.
+type waits struct{ router.Authorizer }
+
+func (a waits) Authorize(ctx context.Context, who *wamp.Peer, action router.Action, uri wamp.URI, match wamp.Match) (router.Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return router.Decision{}, err
 	}
-	if text := w.Scrape(); strings.Contains(text, `blindfold_registrations{realm="realm1"} 1`) {
-		t.Error("it is registered still")
-	}
+	return a.Authorizer.Authorize(ctx, who, action, uri, match)
 }
