@@ -6,8 +6,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Cluster makes a router one node of several that serve the same realms as one:
-// package cluster does it over NATS. Without one, a router is alone.
+// Cluster makes several routers (nodes) serve the same realms as one: package cluster
+// implements it over NATS. Without it, a router is a single node.
 type Cluster interface {
 	// Join returns the link of a realm to the other nodes. New calls it once for
 	// each realm, before there are sessions. The link must not call local before New
@@ -15,33 +15,32 @@ type Cluster interface {
 	Join(local *ClusterRealm) ClusterLink
 }
 
-// ClusterLink is what a realm asks of the other nodes. Its methods may be called
-// concurrently. They return a refusal, such as ClusterUnavailable, at once if there is
-// no way to the other nodes.
+// ClusterLink is what a realm needs from the other nodes. Its methods may be called
+// concurrently. If the other nodes can't be reached, they return a refusal, such as
+// ClusterUnavailable, at once.
 type ClusterLink interface {
-	// Node is this node's identity: a random text made when it was started.
+	// Node returns this node's identity: a random text made at its start.
 	Node() string
 	// Publish sends a publication to the nodes that have subscribers for its topic, or
 	// to all if it changes what is retained; then it is kept for those that come later.
 	// It does not keep p or what p refers to.
 	Publish(p *Publication) *wamp.Refusal
-	// Interest says that this node has one more subscriber under (match, topic), or
-	// one less. One more: it returns when what is published elsewhere from then on
-	// arrives here, or at once if there is no way to the other nodes; what is
-	// published there arrives as soon as there is one.
+	// Interest says that this node has one more subscriber under (match, topic), or one
+	// less. For one more, it returns once publications on other nodes arrive here, or
+	// at once if the other nodes can't be reached; they then arrive once they can.
 	Interest(match wamp.Match, topic wamp.URI, more bool)
 	// Change replaces the entry of (match, uri) in the directory of registrations, by
-	// compare-and-set: change gets the present entry, or nil, and returns the new
-	// one, or nil for none. It may be called several times, and must not change old.
-	// Change returns when ClusterRealm.Apply has seen the new entry.
+	// compare-and-set: change gets the current entry, or nil, and returns the new one,
+	// or nil for none. It may be called several times, and must not change old. Change
+	// returns once ClusterRealm.Apply has seen the new entry.
 	Change(match wamp.Match, uri wamp.URI, change func(old *Entry) (*Entry, *wamp.Refusal)) *wamp.Refusal
 	// CatchUp waits until Apply has seen every change of the directory that was made
 	// before the call.
 	CatchUp() *wamp.Refusal
 	// Send sends a message of a call to another node. It does not keep m.
 	Send(node string, m *RemoteMessage) *wamp.Refusal
-	// Ask has each of the other nodes answer a procedure of the meta API
-	// (ClusterRealm.Answer). If one of them does not in time, that is a refusal.
+	// Ask lets each of the other nodes answer a procedure of the meta API
+	// (ClusterRealm.Answer). It is refused if one of them does not answer in time.
 	Ask(procedure wamp.URI, args []any, kwargs map[string]any) ([]RemoteAnswer, *wamp.Refusal)
 }
 
@@ -65,18 +64,18 @@ type RemoteMessage struct {
 	From wamp.Peer
 	// Procedure of the call.
 	Procedure wamp.URI
-	// Callee is the session that an INVOCATION is for. Its node gives it to another
-	// callee of the same registration if that one has left.
+	// Callee is the session that an INVOCATION is for. If it has left, its node selects
+	// another callee of the same registration.
 	Callee wamp.ID
 	// More says that an INVOCATION continues a progressive call.
 	More bool
 	// Message is an *wamp.Invocation or *wamp.Interrupt to the callee's node, and a
-	// *wamp.Result or *wamp.Error to the caller's. Its Request is the caller's
-	// node's, which gives none out twice.
+	// *wamp.Result or *wamp.Error to the caller's. Its Request is assigned by the
+	// caller's node, and unique there.
 	Message wamp.Message
 }
 
-// RemoteAnswer is what another node answered to a procedure of the meta API.
+// RemoteAnswer is another node's answer to a procedure of the meta API.
 type RemoteAnswer struct {
 	Args   []any
 	Kwargs map[string]any
@@ -102,19 +101,19 @@ type Callee struct {
 	Features    wamp.Features // that it announced as a callee
 }
 
-// ClusterUnavailable refuses what needs other nodes while there is no way to them.
+// ClusterUnavailable refuses what needs other nodes while they can't be reached.
 var ClusterUnavailable = &wamp.Refusal{Reason: wamp.ReasonNoTarget, URI: wamp.ErrClusterUnavailable,
-	Text: "the other nodes of the cluster can't be reached"}
+	Text: "the other nodes of the cluster can't be reached: try again later"}
 
-// clusterPeer is what other nodes are told of a session.
+// clusterPeer returns what other nodes may know about a session.
 func clusterPeer(p *wamp.Peer) wamp.Peer {
 	return wamp.Peer{Session: p.Session, Realm: p.Realm, AuthID: p.AuthID, AuthRole: p.AuthRole,
 		Serializer: p.Serializer, Roles: p.Roles}
 }
 
-// ClusterRealm is a realm as its link sees it. Apply and NodeGone must be called by
-// one goroutine at a time, in the order in which things happened; the rest may be
-// called concurrently.
+// ClusterRealm is a realm as its link sees it. Apply and NodeGone must be called by one
+// goroutine at a time, in the order of the events that they report; the other methods
+// may be called concurrently.
 type ClusterRealm struct {
 	realm  *realm
 	router *Router

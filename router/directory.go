@@ -8,20 +8,20 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// In a cluster, who has registered what is decided by the directory: REGISTER changes
-// its entry by compare-and-set, and every node, this one too, changes its own table
-// only when it sees the entry (ClusterRealm.Apply). Calls are routed by that table.
+// In a cluster, the directory decides on registrations: REGISTER changes
+// its entry by compare-and-set, and every node, including this one, changes its own table
+// once it sees the entry (ClusterRealm.Apply). Calls are routed by that table.
 
-// pendingRegister is a REGISTER whose entry is on its way to Apply.
+// pendingRegister is a REGISTER whose entry has not reached Apply yet.
 type pendingRegister struct {
 	request wamp.ID
 	match   wamp.Match
 	uri     wamp.URI
-	entry   atomic.Uint64 // the id of the entry that the session was put into
-	refused *wamp.Refusal // by Apply, before Change returns
+	entry   atomic.Uint64 // id of the entry that the session was added to
+	refused *wamp.Refusal // set by Apply, before Change returns
 }
 
-// registerInCluster is register where there is a directory.
+// registerInCluster is register with a directory.
 func (d *dealer) registerInCluster(b *batch, s *session, m *wamp.Register, match wamp.Match) *wamp.Refusal {
 	link := s.realm.link
 	p := &pendingRegister{request: m.Request, match: match, uri: m.Procedure}
@@ -30,7 +30,7 @@ func (d *dealer) registerInCluster(b *batch, s *session, m *wamp.Register, match
 	s.mu.Unlock()
 	if refusal == nil {
 		s.realm.remote.setRegistering(s, p)
-		b.flush() // what follows takes a while
+		b.flush() // as Change blocks for a while
 		me := Callee{Node: link.Node(), Session: s.peer.Session, Concurrency: m.Options.Concurrency, Features: s.peer.Roles.Callee.Features}
 		refusal = link.Change(match, m.Procedure, func(old *Entry) (*Entry, *wamp.Refusal) {
 			entry, refusal := entryWith(old, m, match, me)
@@ -44,7 +44,7 @@ func (d *dealer) registerInCluster(b *batch, s *session, m *wamp.Register, match
 	switch {
 	case refusal == nil && p.refused != nil:
 		refusal = p.refused
-	case refusal == nil && waiting: // Apply has not put it in: the session is gone, or another change came before
+	case refusal == nil && waiting: // Apply did not add it: the session has left, or another change came first
 		refusal = reRegistered
 	}
 	if refusal != nil {
@@ -55,8 +55,8 @@ func (d *dealer) registerInCluster(b *batch, s *session, m *wamp.Register, match
 	return nil
 }
 
-// entryWith is what becomes of an entry when a session registers: by the rules of
-// registration.add.
+// entryWith returns the entry after a session has registered, by the rules of
+// registration.addCallee.
 func entryWith(old *Entry, m *wamp.Register, match wamp.Match, me Callee) (*Entry, *wamp.Refusal) {
 	reg := newRegistration(m, match)
 	if old == nil || m.Options.ForceReregister == wamp.True {
@@ -75,9 +75,9 @@ func entryWith(old *Entry, m *wamp.Register, match wamp.Match, me Callee) (*Entr
 	return &entry, nil
 }
 
-// leaveDirectory takes a session of this node out of an entry of the directory, which
-// it has left already in the dealer's own table. If the directory can't be reached,
-// Reconcile does it later.
+// leaveDirectory removes a session of this node from an entry of the directory; the
+// dealer's table has lost it already. If the directory can't be reached, package
+// cluster does it later.
 func (d *dealer) leaveDirectory(m *realm, reg *registration, session wamp.ID) {
 	_ = m.link.Change(reg.match, reg.uri, func(old *Entry) (*Entry, *wamp.Refusal) {
 		return entryWithout(old, reg.id, func(c *Callee) bool { return c.Node == m.link.Node() && c.Session == session })
@@ -100,14 +100,14 @@ func entryWithout(old *Entry, id wamp.ID, gone func(c *Callee) bool) (*Entry, *w
 	return &entry, nil
 }
 
-// Without returns what becomes of an entry when a node is gone: nil for an entry
-// without callees. unchanged is set if it has none there.
+// Without returns the entry without the callees of a node that has failed: nil if none
+// is left. unchanged is set if it has none there.
 func (e *Entry) Without(node string) (rest *Entry, unchanged bool) {
 	rest, refusal := entryWithout(e, e.ID, func(c *Callee) bool { return c.Node == node })
 	return rest, refusal != nil
 }
 
-// WithoutSession returns what becomes of an entry when one session has left it.
+// WithoutSession returns the entry without one session: nil if no callee is left.
 func (e *Entry) WithoutSession(node string, session wamp.ID) (rest *Entry, unchanged bool) {
 	rest, refusal := entryWithout(e, e.ID, func(c *Callee) bool { return c.Node == node && c.Session == session })
 	return rest, refusal != nil
@@ -137,9 +137,9 @@ func (c *ClusterRealm) hold(s *session, reg *registration) (asked *pendingRegist
 	return p, true
 }
 
-// Rejoin puts a session of this node back into the directory, with the registration
-// that it holds. If another has its place, the session is told that its registration is
-// revoked.
+// Rejoin adds a session of this node to the directory again, with a registration that
+// it holds. If another callee has taken the registration's place, the session is
+// notified that its registration is revoked.
 func (c *ClusterRealm) Rejoin(r *Registered) error {
 	s := c.realm.session(r.Callee.Session)
 	if s == nil {
@@ -175,7 +175,7 @@ func (c *ClusterRealm) Rejoin(r *Registered) error {
 	return refusal
 }
 
-// revoke takes a registration from a session of this node, and tells it.
+// revoke removes a session of this node from a registration, and notifies it.
 func (c *ClusterRealm) revoke(s *session, id wamp.ID) {
 	s.mu.Lock()
 	reg := s.registrations[id]
@@ -190,7 +190,7 @@ func (c *ClusterRealm) revoke(s *session, id wamp.ID) {
 	callees := slices.DeleteFunc(slices.Clone(*reg.callees.Load()), func(other *session) bool { return other == s })
 	reg.callees.Store(&callees)
 	reg.mu.Unlock()
-	s.sendRevocation(b, reg, "registered by another callee while this node was cut off")
+	s.sendRevocation(b, reg, "the procedure was registered by another callee while this node was disconnected from the cluster")
 }
 
 // Held returns the registrations that the sessions of this node hold.
@@ -203,8 +203,8 @@ func (c *ClusterRealm) Held() (held []Registered) {
 	return held
 }
 
-// Holds reports whether a session of this node holds the registration of that id, or
-// has just asked for it.
+// Holds reports whether a session of this node holds the registration of that id, or is
+// about to get it.
 func (c *ClusterRealm) Holds(session, registration wamp.ID) bool {
 	s := c.realm.session(session)
 	if s == nil {

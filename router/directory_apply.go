@@ -6,10 +6,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Apply takes over an entry of the directory as it is now; nil is none under (match,
-// uri). A session of this node that is no longer in it, though it has not left, is put
-// back (lost has the registration for Rejoin), or told that its registration is revoked
-// if another has taken the place.
+// Apply takes over the current entry of the directory under (match, uri); nil is none.
+// A session of this node that has lost its place in it without leaving keeps its
+// registration and is returned in lost, for Rejoin. If another registration has
+// replaced it, the session is notified that its registration is revoked instead.
 func (c *ClusterRealm) Apply(match wamp.Match, uri wamp.URI, e *Entry) (lost []Registered) {
 	b := c.router.newBatch()
 	defer b.end()
@@ -60,9 +60,9 @@ func (c *ClusterRealm) Apply(match wamp.Match, uri wamp.URI, e *Entry) (lost []R
 	return lost
 }
 
-// setCalleesLocked makes the registration's callees those of the entry, and returns those that
-// are new. Sessions of this node that hold the registration and are missing stay: see
-// missing. reg.mu is held.
+// setCalleesLocked makes the registration's callees those of the entry, and returns the
+// new ones. Sessions of this node that hold the registration but are missing from the
+// entry stay: see missing. reg.mu is write-locked.
 func (c *ClusterRealm) setCalleesLocked(b *batch, reg *registration, e *Entry) (joined []*session) {
 	m := c.realm
 	before := *reg.callees.Load()
@@ -110,8 +110,8 @@ func (c *ClusterRealm) setCalleesLocked(b *batch, reg *registration, e *Entry) (
 	return joined
 }
 
-// setLimits enters callees that have joined with their limits of concurrency. Those of
-// other nodes have none here: their nodes see to it.
+// setLimits sets the concurrency limits of callees that have joined. Callees on other
+// nodes have none here, as their nodes enforce them.
 func (reg *registration) setLimits(joined []*session, e *Entry, waiting int) {
 	l := reg.concurrency.Load()
 	if l == nil {
@@ -159,8 +159,8 @@ func (s *session) holds(reg *registration) bool {
 	return s.registrations[reg.id] == reg
 }
 
-// missing returns the sessions of this node that hold a registration and are not in its
-// entry.
+// missing returns the sessions of this node that hold a registration but are missing
+// from its entry.
 func (c *ClusterRealm) missing(reg *registration, e *Entry) (lost []Registered) {
 	for _, s := range *reg.callees.Load() {
 		there := slices.ContainsFunc(e.Callees, func(callee Callee) bool {
@@ -173,9 +173,9 @@ func (c *ClusterRealm) missing(reg *registration, e *Entry) (lost []Registered) 
 	return lost
 }
 
-// endRegistration takes a registration that is no longer in the directory from its
-// callees. If another one has its place, those of this node are revoked; otherwise they
-// are lost, and keep it until Rejoin has decided.
+// endRegistration ends a registration that is no longer in the directory. If another
+// one has replaced it, its callees on this node are revoked; otherwise they are lost,
+// and keep it until Rejoin has decided.
 func (c *ClusterRealm) endRegistration(reg *registration, by *Entry) (revoked []*session, lost []Registered) {
 	for _, s := range *reg.callees.Load() {
 		if s.remote != nil {
@@ -231,7 +231,7 @@ func (m *realm) remoteCallee(r *Router, callee *Callee) *session {
 	return s
 }
 
-// countRemote counts the registrations of a remote callee, which is forgotten with the
+// countRemote counts the registrations of a remote callee, which is dropped with the
 // last.
 func (m *realm) countRemote(s *session, more int) {
 	x := m.remote

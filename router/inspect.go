@@ -18,12 +18,12 @@ type SessionInfo struct {
 	Serializer string `json:"serializer"`
 	Address    string `json:"address"`
 	Agent      string `json:"agent,omitempty"`
-	// Queued are the bytes that wait for the client to read them.
+	// Queued is how many bytes wait for the client to read them.
 	Queued        int `json:"queued"`
 	Subscriptions int `json:"subscriptions"`
 	Registrations int `json:"registrations"`
-	Calls         int `json:"calls"`       // that it waits for
-	Invocations   int `json:"invocations"` // that it has to answer
+	Calls         int `json:"calls"`       // by the session, in flight
+	Invocations   int `json:"invocations"` // to the session, in flight
 }
 
 // Pattern is a subscription or a registration of a session.

@@ -9,20 +9,20 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// A call between nodes has a session on each side that stands for the one on the
-// other, so that the dealer treats it as any call: at the caller's node one for each
-// remote callee, and at the callee's node one for each call that came from elsewhere.
-// What such a session is sent goes to its node. It is in no table of the realm's
+// A call between nodes has a session on each node that stands for the one on the
+// other, so that the dealer handles it like any call: on the caller's node one for each
+// remote callee, and on the callee's node one for each call from another node.
+// Messages to such a session are sent to its node. It is not in the realm's table of
 // sessions.
 
-// remoteEnd makes a session stand for one of another node.
+// remoteEnd makes a session stand for one on another node.
 type remoteEnd struct {
 	link ClusterLink
 	node string
-	held int // registrations; of a callee
+	held int // a callee's registrations
 }
 
-// remoteTable is what a realm knows of sessions on other nodes.
+// remoteTable is what a realm knows about sessions on other nodes.
 type remoteTable struct {
 	lastRequest atomic.Uint64
 
@@ -36,7 +36,7 @@ type remoteTable struct {
 	registering map[*session]*pendingRegister
 }
 
-// remoteKey is a node and an id that it has given out.
+// remoteKey is a node and an id that is unique there.
 type remoteKey struct {
 	node string
 	id   wamp.ID
@@ -67,15 +67,14 @@ func (x *remoteTable) takeRegistering(s *session) *pendingRegister {
 	return p
 }
 
-// asked returns the remote callee that an invocation was given to, or nil if it has
-// ended.
+// asked returns the remote callee of an invocation, or nil if it has ended.
 func (x *remoteTable) asked(request wamp.ID) *session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.invocations[request]
 }
 
-// newRequest draws the Request of an invocation of a remote callee.
+// newRequest assigns the Request of an invocation of a remote callee.
 func (x *remoteTable) newRequest(callee *session) wamp.ID {
 	id := wamp.ID(x.lastRequest.Add(1))
 	x.mu.Lock()
@@ -96,15 +95,15 @@ func (x *remoteTable) caller(node string, request wamp.ID) *session {
 	return x.callers[remoteKey{node, request}]
 }
 
-// endCall forgets a caller, whose one call has ended.
+// endCall removes the session that stands for the caller of a call that has ended.
 func (x *remoteTable) endCall(caller *session, request wamp.ID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.callers, remoteKey{caller.remote.node, request})
 }
 
-// inCalls returns the sessions that stand for those of a node and have calls: a callee
-// that has just unregistered may have some to answer still.
+// inCalls returns the sessions that stand for a node's sessions and have calls in
+// flight. A callee that has unregistered may still have some.
 func (x *remoteTable) inCalls(node string) map[*session]bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -122,7 +121,7 @@ func (x *remoteTable) inCalls(node string) map[*session]bool {
 	return found
 }
 
-// newRemote makes a session that stands for one of another node.
+// newRemote makes a session that stands for one on another node.
 func (m *realm) newRemote(r *Router, node string, peer wamp.Peer) *session {
 	peer.Realm, peer.Transport, peer.Address = m.name, "cluster", ""
 	if !peer.Serializer.Valid() {
@@ -132,8 +131,8 @@ func (m *realm) newRemote(r *Router, node string, peer wamp.Peer) *session {
 		remote: &remoteEnd{link: m.link, node: node}}
 }
 
-// deliverRemote sends a message to the node of the session that to stands for. The
-// interceptors are asked there, where the receiver is known.
+// deliverRemote sends a message to the node of the session that to stands for. That
+// node asks the interceptors, as it knows the receiver.
 func (b *batch) deliverRemote(call *invocation, from *wamp.Peer, uri wamp.URI, m wamp.Message, to *session) *wamp.Refusal {
 	more := false
 	if call != nil {
@@ -150,7 +149,7 @@ func (b *batch) deliverRemote(call *invocation, from *wamp.Peer, uri wamp.URI, m
 	return to.remote.link.Send(to.remote.node, &message)
 }
 
-// assign makes a session the callee of a call that has waited for one. again is
+// assign makes a session the callee of a call that has waited for one. again reports
 // whether it was the callee already.
 func (inv *invocation) assign(to *session) (pending, again bool) {
 	inv.caller.mu.Lock()
@@ -165,9 +164,9 @@ func (inv *invocation) assign(to *session) (pending, again bool) {
 	return true, again
 }
 
-// publishRemote routes a publication from another node to the subscribers of this
-// one; or only retains it, if it is from before this node came. The interceptors see it as the publisher's node's have: this node may have
-// other rules.
+// publishRemote routes a publication from another node to the subscribers on this one,
+// or only retains it, if it is older than this node. The interceptors see it here, too,
+// as this node may have other rules than the publisher's.
 func (br *broker) publishRemote(b *batch, m *realm, p *Publication, deliver bool) {
 	from := &session{realm: m, router: b.router, peer: p.Publisher, trust: p.Trust}
 	from.peer.Realm = m.name
@@ -207,8 +206,7 @@ func (b *batch) publishToCluster(from *session, m *wamp.Publish, publication wam
 	return link.Publish(&p)
 }
 
-// invocationFrom gives a call that came from another node to one of the callees of
-// this one.
+// invocationFrom delivers a call from another node to a callee on this one.
 func (d *dealer) invocationFrom(b *batch, m *realm, node string, r *RemoteMessage, message *wamp.Invocation) {
 	call := &wamp.Call{Request: message.Request, Procedure: r.Procedure, Payload: message.Payload, Options: wamp.CallOptions{
 		TransactionHash: message.Details.TransactionHash, Timeout: message.Details.Timeout, Attributes: message.Details.Attributes}}
@@ -251,8 +249,8 @@ func (d *dealer) invocationFrom(b *batch, m *realm, node string, r *RemoteMessag
 }
 
 // tryLocalCallees offers a call from another node to the registration's callees on this
-// one, the one that it is for first. details are those of the INVOCATION, as the
-// caller's node made them.
+// one, starting with the one that it is for. details are those of the INVOCATION, as
+// the caller's node made them.
 func (d *dealer) tryLocalCallees(b *batch, from *session, m *wamp.Call, reg *registration, first wamp.ID, details *wamp.InvocationDetails) *wamp.Refusal {
 	callees := reg.callees.Load()
 	d.fillInvocation(b, from, m, reg, false)
@@ -280,15 +278,15 @@ func (d *dealer) tryLocalCallees(b *batch, from *session, m *wamp.Call, reg *reg
 	return refusal
 }
 
-// interruptFrom cancels a call that came from another node.
+// interruptFrom cancels a call from another node.
 func (d *dealer) interruptFrom(b *batch, m *realm, node string, message *wamp.Interrupt) {
 	if caller := m.remote.caller(node, message.Request); caller != nil {
 		_ = d.cancel(b, caller, &wamp.Cancel{Request: message.Request, Options: wamp.CancelOptions{Mode: message.Options.Mode}})
 	}
 }
 
-// NodeGone ends all that this node has to do with another one that is gone, or that
-// can't be reached: the calls of each to the other. Its registrations are Apply's.
+// NodeGone ends the calls between this node and one that has failed or can't be
+// reached. Its registrations end by Apply.
 func (c *ClusterRealm) NodeGone(node string) {
 	b := c.router.newBatch()
 	defer b.end()

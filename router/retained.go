@@ -9,19 +9,19 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// RetainedLimits bound what a realm keeps of retained events (WAMP, "Event
-// Retention"). A publication that would exceed them is delivered, and not
-// retained; what was retained of its topic before is forgotten, for it is no
-// longer the last. A zero field stands for its default.
+// RetainedLimits bound the retained events of a realm (WAMP, "Event Retention"). A
+// publication that would exceed them is delivered and not retained; the event of its
+// topic that was retained before is dropped, as it is no longer the last. A zero field
+// stands for its default.
 type RetainedLimits struct {
-	// Topics that have a retained event. Default 1,024.
+	// Topics is how many topics may have a retained event. Default 1,024.
 	Topics int
-	// Bytes of all retained events. Default 16 MiB.
+	// Bytes is the size of all retained events. Default 16 MiB.
 	Bytes int
 }
 
-// retained keeps, for each topic, the last event that was published to be
-// retained; and where that one is not for everybody, the last one that is.
+// retained holds, for each topic, the last event to be retained; and if that has lists
+// of receivers, also the last one without.
 type retained struct {
 	limits RetainedLimits
 
@@ -31,13 +31,13 @@ type retained struct {
 	mu     sync.RWMutex
 	topics map[wamp.URI]*retainedTopic
 	size   int
-	last   uint64 // retention: they are numbered from 1
-	stamp  uint64 // the highest that was drawn or seen
+	last   uint64 // the last retention; they are numbered from 1
+	stamp  uint64 // the highest stamp made or seen
 }
 
 type retainedTopic struct {
-	unrestricted retainedEvent // for everybody who is subscribed
-	restricted   retainedEvent // later, and for some
+	unrestricted retainedEvent // without lists of receivers
+	restricted   retainedEvent // a later one, with lists of receivers
 }
 
 type retainedEvent struct {
@@ -55,13 +55,13 @@ func (e *retainedEvent) after(other *retainedEvent) bool {
 	return e.event.Event.Publication > other.event.Event.Publication
 }
 
-// Retention is what a publication does to what is retained of its topic.
+// Retention is what a publication does to the retained event of its topic.
 type Retention uint8
 
 const (
-	// RetainNothing leaves it as it is.
+	// RetainNothing leaves it unchanged.
 	RetainNothing Retention = iota
-	// RetainThis puts the publication in its place.
+	// RetainThis replaces it by the publication.
 	RetainThis
 	// RetainNoMore removes it: the publication should have taken its place, and the
 	// publisher's node had no room.
@@ -84,8 +84,8 @@ func newRetained(l *RetainedLimits) *retained {
 	return &retained{limits: limits, topics: make(map[wamp.URI]*retainedTopic)}
 }
 
-// prepare makes what is to be retained of a publication of this node. Its stamp is
-// higher than all that this node has seen: what the publisher may know of came before.
+// prepare makes the retainRequest of a publication of this node. Its stamp is higher
+// than all that this node has seen, as the publisher may know of these.
 func (r *retained) prepare(event *wamp.Event, m *wamp.Publish, from wamp.ID) retainRequest {
 	k := retainRequest{RetainThis, retainedEvent{event: eventstore.New(event, m, from)}}
 	r.mu.Lock()
@@ -103,10 +103,11 @@ func (r *retained) prepare(event *wamp.Event, m *wamp.Publish, from wamp.ID) ret
 	return k
 }
 
-// stampBits is how many bits of a stamp stand behind the milliseconds.
+// stampBits is how many bits of a stamp follow the milliseconds.
 const stampBits = 16
 
-// withLocked is what becomes of a topic when an event is retained. r.mu is held.
+// withLocked returns a topic as it is after an event has been retained, and as it is
+// now.
 func (r *retained) withLocked(k *retainRequest) (next, old *retainedTopic) {
 	old = r.topics[k.event.Event.Details.Topic]
 	next = new(retainedTopic)
@@ -125,14 +126,14 @@ func (r *retained) withLocked(k *retainRequest) (next, old *retainedTopic) {
 	return next, old
 }
 
-// hasRoomLocked reports whether a topic may become another. r.mu is held.
+// hasRoomLocked reports whether next may replace old within the limits.
 func (r *retained) hasRoomLocked(next, old *retainedTopic) bool {
 	return (old != nil || len(r.topics) < r.limits.Topics) && r.size+next.bytes()-old.bytes() <= r.limits.Bytes
 }
 
-// set retains an event, or forgets what is retained of its topic. It returns the number
-// of the retention: 0 if the event is not retained, because another node has published
-// a later one. There may be no room.
+// set retains an event, or drops the retained event of its topic. It returns the number
+// of the retention; 0 if the event is not retained, because another node has published
+// a later one or there is no room.
 func (r *retained) set(k *retainRequest) (retention uint64, room bool) {
 	topic := k.event.Event.Details.Topic
 	r.mu.Lock()
@@ -156,7 +157,7 @@ func (r *retained) set(k *retainRequest) (retention uint64, room bool) {
 	return r.last, true
 }
 
-var notRetained = limitReached(wamp.LimitRetained, "the event is delivered, and not retained, nor is one before it: the realm retains as many, or bytes of them, as it may")
+var notRetained = limitReached(wamp.LimitRetained, "event delivered but not retained: the realm's limit of retained events is reached (retained), and the previous event of this topic was dropped")
 
 func (t *retainedTopic) bytes() (n int) {
 	if t == nil {
@@ -170,7 +171,7 @@ func (t *retainedTopic) bytes() (n int) {
 	return n
 }
 
-// freeze keeps what is retained as it is until thaw, and returns the last retention.
+// freeze prevents changes until thaw, and returns the last retention.
 func (r *retained) freeze() (retention uint64) {
 	r.mu.RLock()
 	return r.last
@@ -178,8 +179,8 @@ func (r *retained) freeze() (retention uint64) {
 
 func (r *retained) thaw() { r.mu.RUnlock() }
 
-// replay sends a subscriber the retained events of its topics, in the order in which
-// they were retained. It is called between freeze and thaw.
+// replay sends a subscriber the retained events of its topics, in the order of their
+// retention. It is called between freeze and thaw.
 func (r *retained) replay(b *batch, s *session, m *wamp.Subscribe, match wamp.Match, id wamp.ID) {
 	if match == wamp.MatchExact {
 		if e := r.topics[m.Topic].latest(&s.peer); e.event != nil {
@@ -202,7 +203,7 @@ func (r *retained) replay(b *batch, s *session, m *wamp.Subscribe, match wamp.Ma
 	}
 }
 
-// latest returns the last event that a session may have.
+// latest returns the last event that a session may receive.
 func (t *retainedTopic) latest(to *wamp.Peer) retainedEvent {
 	if t == nil {
 		return retainedEvent{}
@@ -236,7 +237,7 @@ func mayReceive(e *eventstore.Event, to *wamp.Peer) bool {
 	return !(e.From == to.Session && e.Receivers.ExcludeMe.Or(true)) && e.Admits(to)
 }
 
-// check looks for contradictions.
+// check checks the invariants.
 func (r *retained) check() bool {
 	if r == nil {
 		return true
