@@ -280,7 +280,16 @@ func (d *dealer) tryLocalCallees(b *batch, from *session, m *wamp.Call, reg *reg
 
 // interruptFrom cancels a call from another node.
 func (d *dealer) interruptFrom(b *batch, m *realm, node string, message *wamp.Interrupt) {
-	if caller := m.remote.caller(node, message.Request); caller != nil {
+	caller := m.remote.caller(node, message.Request)
+	if caller == nil {
+		return
+	}
+	switch inv := caller.callInFlight(message.Request); {
+	case inv != nil && message.Options.Reason == string(wamp.ErrTimeout):
+		b.begin(caller, "", message)
+		d.expire(b, inv)
+		b.routed(caller, 1)
+	default:
 		_ = d.cancel(b, caller, &wamp.Cancel{Request: message.Request, Options: wamp.CancelOptions{Mode: message.Options.Mode}})
 	}
 }
