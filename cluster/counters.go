@@ -23,7 +23,7 @@ var DropReasons = [...]string{dropUnavailable, dropTooLarge, dropUnencodable, dr
 
 type counters struct {
 	messagesOut, bytesOut, messagesIn, bytesIn atomic.Uint64
-	leaseMisses                                atomic.Uint64
+	leaseMisses, catchUps                      atomic.Uint64
 	roundTrip                                  atomic.Int64
 	dropped                                    [len(DropReasons)]atomic.Uint64
 }
@@ -50,6 +50,8 @@ type Stats struct {
 	MessagesOut, BytesOut, MessagesIn, BytesIn uint64
 	Dropped                                    map[string]uint64 // by reason
 	LeaseMisses                                uint64
+	// CatchUps is how often JetStream was asked for the directory's last revision.
+	CatchUps uint64
 	// RoundTrip is how long the last refresh of the node's key took.
 	RoundTrip time.Duration
 	// Entries of the directory.
@@ -74,7 +76,7 @@ func (r *record) info() NodeInfo {
 func (n *Node) Stats() Stats {
 	own := n.record()
 	s := Stats{
-		Node: own.info(), Connected: n.available(), LeaseMisses: n.count.leaseMisses.Load(),
+		Node: own.info(), Connected: n.available(), LeaseMisses: n.count.leaseMisses.Load(), CatchUps: n.count.catchUps.Load(),
 		MessagesOut: n.count.messagesOut.Load(), BytesOut: n.count.bytesOut.Load(),
 		MessagesIn: n.count.messagesIn.Load(), BytesIn: n.count.bytesIn.Load(),
 		RoundTrip: time.Duration(n.count.roundTrip.Load()), Dropped: make(map[string]uint64), Entries: n.directory.size(),

@@ -261,22 +261,30 @@ func (n *Node) unavailable(err error) *wamp.Refusal {
 	return router.ClusterUnavailable
 }
 
-// CatchUp implements router.ClusterLink.
+// CatchUp implements router.ClusterLink. Many that ask at the same time wait for one
+// question to JetStream, which began after each of them came: whoever calls procedures
+// that nobody has registered costs no question each.
 func (l *link) CatchUp() *wamp.Refusal {
-	n, d := l.node, &l.node.directory
+	n := l.node
 	if !n.available() {
 		return router.ClusterUnavailable
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), n.o.Lease)
-	defer cancel()
-	last, err := n.lastRevision(ctx)
-	if err == nil {
-		err = d.await(ctx, func() bool { return d.revision >= last })
-	}
-	if err != nil {
+	if err := n.catchingUp.do(n.catchUp); err != nil {
 		return n.unavailable(err)
 	}
 	return nil
+}
+
+func (n *Node) catchUp() error {
+	d := &n.directory
+	ctx, cancel := context.WithTimeout(context.Background(), n.o.Lease)
+	defer cancel()
+	last, err := n.lastRevision(ctx)
+	if err != nil {
+		return err
+	}
+	n.count.catchUps.Add(1)
+	return d.await(ctx, func() bool { return d.revision >= last })
 }
 
 // lastRevision asks for the bucket's last revision.

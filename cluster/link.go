@@ -3,7 +3,6 @@ package cluster
 import (
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -140,7 +139,9 @@ func (l *link) Interest(match wamp.Match, topic wamp.URI, more bool) {
 	}
 	l.mu.Unlock()
 	// Another session may have begun the same a moment ago, so all wait.
-	l.node.flushing.flush(l.node.conn, l.node.o.Lease)
+	if l.node.conn.IsConnected() { // nats.go asks for all subscriptions again when it is
+		_ = l.node.flushing.do(func() error { return l.node.conn.FlushTimeout(l.node.o.Lease) })
+	}
 }
 
 // subscribe asks NATS for what an interest is about. l.mu is held.
@@ -165,42 +166,6 @@ func (l *link) start() {
 		var err error
 		if l.retaining[i], err = l.node.conn.ChanSubscribe(l.prefix+kind+">", l.node.events.arrived); err != nil {
 			l.node.o.Logger.Error("cannot subscribe to what other nodes retain", "error", err)
-		}
-	}
-}
-
-// flusher makes many wait for one flush: each for one that began after it came.
-type flusher struct {
-	mu      sync.Mutex
-	running chan struct{} // closed when the flush under way has ended
-	next    chan struct{} // and when the one after it has; nil: none is asked for
-}
-
-func (f *flusher) flush(conn *nats.Conn, limit time.Duration) {
-	if !conn.IsConnected() {
-		return // nats.go asks for all subscriptions again when it is
-	}
-	f.mu.Lock()
-	if f.running != nil {
-		if f.next == nil {
-			f.next = make(chan struct{})
-		}
-		next := f.next
-		f.mu.Unlock()
-		<-next
-		return
-	}
-	f.running = make(chan struct{})
-	f.mu.Unlock()
-	for {
-		_ = conn.FlushTimeout(limit)
-		f.mu.Lock()
-		close(f.running)
-		f.running, f.next = f.next, nil
-		again := f.running != nil
-		f.mu.Unlock()
-		if !again {
-			return
 		}
 	}
 }

@@ -37,7 +37,8 @@ type Node struct {
 	questions   chan struct{} // those being answered
 	running     sync.WaitGroup
 	count       counters
-	flushing    flusher
+	flushing    shared // of what was asked of NATS
+	catchingUp  shared // with the directory
 	directory   directory
 
 	mu       sync.Mutex

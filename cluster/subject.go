@@ -94,7 +94,8 @@ func keyToken(dst []byte, s string) []byte {
 	return dst
 }
 
-// parseDirectoryKey is the inverse of directoryKey.
+// parseDirectoryKey is the inverse of directoryKey. It takes no other way to write a key:
+// two keys would be one entry of the router's.
 func parseDirectoryKey(key string) (realm string, match wamp.Match, uri wamp.URI, ok bool) {
 	parts := strings.Split(key, ".")
 	if len(parts) != 3 {
@@ -107,7 +108,8 @@ func parseDirectoryKey(key string) (realm string, match wamp.Match, uri wamp.URI
 	}
 	realm, okRealm := parseKeyToken(parts[0])
 	text, okURI := parseKeyToken(parts[2])
-	return realm, match, wamp.URI(text), ok && okRealm && okURI
+	uri = wamp.URI(text)
+	return realm, match, uri, ok && okRealm && okURI && directoryKey(realm, match, uri) == key
 }
 
 func parseKeyToken(s string) (string, bool) {

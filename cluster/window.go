@@ -12,8 +12,13 @@ const windowSize = 16 * 64
 // add notes a number, and reports whether it is new.
 func (w *window) add(sequence uint64) bool {
 	if sequence > w.last {
-		for n := max(w.last+1, saturate(sequence, windowSize)); n <= sequence; n++ {
-			w.bits[n/64%16] &^= 1 << (n % 64)
+		if sequence-w.last >= windowSize {
+			w.bits = [16]uint64{}
+		} else {
+			for k := range sequence - w.last {
+				n := w.last + 1 + k
+				w.bits[n/64%16] &^= 1 << (n % 64)
+			}
 		}
 		w.last = sequence
 	} else if w.last-sequence >= windowSize {
@@ -23,14 +28,6 @@ func (w *window) add(sequence uint64) bool {
 	seen := w.bits[sequence/64%16]&mask != 0
 	w.bits[sequence/64%16] |= mask
 	return !seen
-}
-
-// saturate returns a-b+1, or 0 if that is negative.
-func saturate(a, b uint64) uint64 {
-	if a+1 < b {
-		return 0
-	}
-	return a - b + 1
 }
 
 // windows are those of the nodes that events have come from. They belong to the
