@@ -157,7 +157,7 @@ func (br *broker) deliverEvent(b *batch, from *session, m *wamp.Publish, keep *r
 	return deliveries
 }
 
-// retain retains an event, and tells if there was no room.
+// retain retains an event; observers see it if there was no room.
 func (b *batch) retain(m *realm, keep *retainRequest) {
 	var room bool
 	if b.retention, room = m.retained.set(keep); !room {
@@ -165,9 +165,9 @@ func (b *batch) retain(m *realm, keep *retainRequest) {
 	}
 }
 
-// admit checks all that a PUBLISH must fulfil before anybody gets it, and finds
-// its subscriptions. What was found for the publication before holds for one to
-// the same topic, unless something has changed.
+// admit makes all checks of a PUBLISH that precede its delivery, and finds its
+// subscriptions. The result for the batch's previous publication is used again if the
+// topic is the same and nothing has changed.
 func (br *broker) admit(b *batch, from *session, m *wamp.Publish) (disclose bool, refusal *wamp.Refusal) {
 	now := routeKey{from: from, uri: m.Topic, changes: br.topics.Changes.Load(), hooks: from.realm.hooks.Load()}
 	published := &b.lastPublish

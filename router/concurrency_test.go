@@ -66,7 +66,7 @@ func TestPlacesAreBounded(t *testing.T) {
 	limits.Calls = 5
 	r.currentLimits.Store(newLimits(limits))
 	callee := attach(r, wamp.CBOR, transport.FramingRaw)
-	callee.peer.Roles.Callee.Features = 0 // it can't be told to stop
+	callee.peer.Roles.Callee.Features = 0 // it can't be interrupted
 	say(callee, frame(t, wamp.CBOR, &wamp.Register{Request: 1, Procedure: "com.example.procedure", Options: wamp.RegisterOptions{Concurrency: 1 << 20}}))
 	caller := attach(r, wamp.CBOR, transport.FramingRaw)
 	const calls = 100
@@ -77,7 +77,7 @@ func TestPlacesAreBounded(t *testing.T) {
 	reg, _ := r.order[0].dealer.procedures.Best("com.example.procedure")
 	load := reg.concurrency.Load().callees[callee]
 	if n := len(callee.endedCalls.table.Load().heldSlots); n != limits.Calls || load.used != uint64(n) || len(callee.invocations) != 0 {
-		t.Errorf("%d places are kept, %d are used, %d invocations are known", n, load.used, len(callee.invocations))
+		t.Errorf("%d slots are held, %d are used, %d invocations are known", n, load.used, len(callee.invocations))
 	}
 	for id := range calls {
 		say(callee, frame(t, wamp.CBOR, &wamp.Yield{Request: wamp.ID(id + 1)}))

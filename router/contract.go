@@ -56,11 +56,10 @@ const (
 
 // Observation is one thing that happened in a router.
 type Observation struct {
-	Kind   Kind
-	Realm  string
-	Peer   *wamp.Peer
-	Routed *wamp.RoutedMessage
-	// Refusal is sent to the client.
+	Kind       Kind
+	Realm      string
+	Peer       *wamp.Peer
+	Routed     *wamp.RoutedMessage
 	Refusal    *wamp.Refusal
 	Deliveries int
 	// Connection is set for connections without a session. If one was rejected in its
@@ -110,9 +109,9 @@ type Login struct {
 type Denied struct {
 	// Cause says why. It repeats nothing that the client sent.
 	Cause string
-	// AuthID is that of the principal whose proof was asked for; "" if there is none.
+	// AuthID is that of the principal whose proof was requested; "" if none was.
 	AuthID string
-	// Refusal is what the client is told.
+	// Refusal is sent to the client.
 	Refusal *wamp.Refusal
 }
 

@@ -131,7 +131,7 @@ func (reg *registration) setLimits(joined []*session, e *Entry, waiting int) {
 }
 
 // localCallee returns the session of this node that an entry names, if it holds the
-// registration, or has just asked for it: then it is told.
+// registration or is about to get it: then it gets REGISTERED.
 func (c *ClusterRealm) localCallee(b *batch, reg *registration, callee *Callee) *session {
 	s := c.realm.session(callee.Session)
 	if s == nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// A flush that is worth help reaches everybody, with everything, in order, while more
+// A parallel flush writes everything to every receiver, in order, while more
 // is put in between.
 func TestFlushParallel(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))

@@ -125,7 +125,7 @@ func (a *actor) sync(sent map[[32]byte]bool) {
 			a.held[m.Registration] = true
 			a.registrations = append(a.registrations, m.Registration)
 		case *wamp.Unregistered:
-			if m.Request == 0 { // registered anew by another
+			if m.Request == 0 { // re-registered by another
 				if !a.held[m.Details.Registration] {
 					a.t.Fatalf("UNREGISTERED of registration %d, which this session never had", m.Details.Registration)
 				}

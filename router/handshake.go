@@ -90,11 +90,8 @@ func (r *Router) handshake(a *pendingConn) (*session, error) {
 	return s, nil
 }
 
-// enter adds the session to its realm and queues WELCOME. s.mu is held meanwhile, so
-// that a goroutine that ends the session at once can't queue GOODBYE before WELCOME.
-// The authenticators of hooks established the identity. If Reload has replaced them
-// since, the credential may no longer exist, and the session is refused. So every session
-// that got in by an old configuration is in the realm when Reload returns.
+// enter adds the session to its realm and queues WELCOME. It holds s.mu, so that a
+// goroutine that ends the session at once can't queue GOODBYE before WELCOME.
 func (s *session) enter(b *batch, identity *Identity, hooks *hooks) *wamp.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -41,7 +41,7 @@ type SessionDetail struct {
 }
 
 // EachSession calls f for each session of this node that clients have opened, in no
-// order, until f returns false. Sessions come and go meanwhile.
+// order, until f returns false. Sessions may start and end during the call.
 func (r *Router) EachSession(f func(SessionInfo) bool) {
 	for _, m := range r.order {
 		for _, s := range m.allSessions() {

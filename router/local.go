@@ -28,7 +28,7 @@ type Local struct {
 }
 
 // LocalRole is caller_authrole, and caller_authid, in the INVOCATION of what a Local
-// calls. No client can have the role: whoever sees it is asked by the router.
+// calls. No client can have the role: it proves that the router calls.
 const LocalRole = "blindfold.router"
 
 // NewLocal returns a Local for a realm.

@@ -52,7 +52,7 @@ func (nobody) Authorize(context.Context, *wamp.Peer, Action, wamp.URI, wamp.Matc
 	return Decision{}, nil
 }
 
-// The callee of a Local can tell the router's call from anybody's, and nobody gets a role
+// The callee of a Local can distinguish the router's call from any client's, and no client gets a role
 // that looks like it.
 func TestLocalRoleIsTheRoutersAlone(t *testing.T) {
 	var out bytes.Buffer

@@ -16,7 +16,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// Whoever is turned away can be found: by the address, as a session can.
+// A rejected connection can be found by its address, like a session.
 func TestLogNamesWhoWasTurnedAway(t *testing.T) {
 	var out bytes.Buffer
 	r, err := New(Config{Observers: []Observer{LogTo(slog.New(slog.NewTextHandler(&out, nil)))},
@@ -47,7 +47,7 @@ func TestLogNamesWhoWasTurnedAway(t *testing.T) {
 	}
 }
 
-// The log has what the client is not told: the cause, and which principal it is about.
+// The log has what the client does not get: the cause, and the principal.
 // What the client calls itself can be a password: it is there only if asked for.
 func TestLogOfRefusedLogins(t *testing.T) {
 	refused := func(claimed string) *Observation {
@@ -143,7 +143,7 @@ func logOfRejected(t *testing.T, sent string) (line, address string) {
 	return out.String(), c.LocalAddr().String()
 }
 
-// What is told to no client is for the log: as many lines as of refusals.
+// What no client gets is logged, with as many lines as refusals.
 func TestLogTellsOfAuthenticatorsThatFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

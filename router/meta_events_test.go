@@ -73,7 +73,7 @@ func (c *client) leave() {
 	}
 }
 
-// Whoever watches the meta API, and reads, gets every event, however many sessions
+// A subscriber of the meta API that keeps reading gets every event, however many sessions
 // change something at the same time.
 func TestWatcherGetsEveryEvent(t *testing.T) {
 	const sessions, each = 30, 1000

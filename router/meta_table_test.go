@@ -7,7 +7,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Who asks for the list of all subscriptions again, and nothing has changed, costs the
+// A repeated request for the list of all subscriptions, when nothing has changed, costs the
 // router nothing but the answer; and a change shows at once.
 func TestListsAreMadeOnce(t *testing.T) {
 	r, err := New(Config{Realms: []RealmConfig{{Name: "realm1"}}})

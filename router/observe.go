@@ -17,7 +17,7 @@ func (b *batch) observe(o Observation) {
 	}
 }
 
-// routed tells the observers that the inbound message has been routed.
+// routed reports to the observers that the inbound message has been routed.
 func (b *batch) routed(from *session, deliveries int) {
 	if len(b.router.observers) == 0 {
 		return
@@ -43,12 +43,12 @@ func (b *batch) sinceArrival(deliveries int) time.Duration {
 	return time.Since(b.arrived)
 }
 
-// refused tells the observers that the inbound message was refused.
+// refused reports to the observers that the inbound message was refused.
 func (b *batch) refused(from *session, r *wamp.Refusal) {
 	b.observe(Observation{Kind: Refused, Realm: from.peer.Realm, Peer: &from.peer, Routed: &b.inbound, Refusal: r})
 }
 
-// dropped tells the observers that one delivery of an event was skipped.
+// dropped reports to the observers that one delivery of an event was skipped.
 func (b *batch) dropped(to *session, r *wamp.Refusal) {
 	b.observe(Observation{Kind: Dropped, Realm: to.peer.Realm, Peer: &to.peer, Routed: &b.inbound, Refusal: r})
 }

@@ -187,7 +187,7 @@ func sendNow(conn transport.Conn, m wamp.Message, stall time.Duration) error {
 	return err
 }
 
-// Rejected tells the observers that the transport has turned a connection away before
+// Rejected reports to the observers that the transport has rejected a connection before
 // Accept. It is the Rejected of a transport.Server.
 func (r *Router) Rejected(refusal *wamp.Refusal, from *transport.Info) {
 	r.notify(Observation{Kind: Rejected, Refusal: refusal, Connection: from})

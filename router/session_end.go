@@ -104,8 +104,8 @@ func (s *session) sendGoodbye(why *wamp.Refusal, reason wamp.URI, text string) {
 }
 
 // removeFromRealm removes the session from all tables and ends the calls to it. It
-// returns when that is done, even if another goroutine does it. A client is told that
-// its session has ended only after this: it may reconnect at once and register the same
+// returns when that is done, even if another goroutine does it. Only then does a client
+// learn that its session has ended: it may reconnect at once and register the same
 // procedures.
 func (s *session) removeFromRealm(b *batch) {
 	s.mu.Lock()

@@ -13,7 +13,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp/codec"
 )
 
-// TestStorm lets sessions call, cancel, answer, register, register anew, leave and kill
+// TestStorm lets sessions call, cancel, answer, register, re-register, leave and kill
 // each other at the same time. Each is a strict client: what comes in an order that
 // makes no sense to it is a failure, and so is a call that never ends.
 func TestStorm(t *testing.T) {
@@ -219,7 +219,7 @@ func (s *stormy) answer(id wamp.ID, progress bool) {
 	s.send(&wamp.Yield{Request: id, Options: wamp.ResultDetails{Progress: progress}})
 }
 
-// live is one who comes again when his session has ended.
+// live is a client that reconnects when its session has ended.
 func (w *storm) live(acting *sync.WaitGroup) {
 	s := w.join()
 	defer func() {

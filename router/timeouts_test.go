@@ -8,7 +8,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// The timeout of a call is the time between its results: each begins it anew.
+// The timeout of a call is the time between its results: each restarts it.
 func TestTimeoutIsBetweenResults(t *testing.T) {
 	r := silentRouter(t)
 	defer r.timeouts.close()

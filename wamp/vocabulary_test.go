@@ -142,7 +142,7 @@ func TestRoleNames(t *testing.T) {
 		r.Named(name).Present = true
 	}
 	if !r.Any() {
-		t.Error("everybody is there")
+		t.Error("all roles are present")
 	}
 }
 

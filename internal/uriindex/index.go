@@ -210,8 +210,8 @@ func (x *Index[T]) wildcards(dst []T, uri wamp.URI, first bool) []T {
 	return dst
 }
 
-// Each calls f with everything kept, until f returns false. What is changed meanwhile
-// may be left out, or come twice.
+// Each calls f with every value, until f returns false. A value that changes during the
+// call may be left out, or come twice.
 func (x *Index[T]) Each(f func(T) bool) {
 	for i := range x.shards {
 		slots := x.shards[i].slots.Load()

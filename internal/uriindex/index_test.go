@@ -242,7 +242,7 @@ func BenchmarkIndex(b *testing.B) {
 	}
 }
 
-// A publisher keeps what it has found until the index has changed. So who has read
+// A publisher uses a result again until the index has changed. So a reader that has read
 // that it has must find the change.
 func TestIndexCountsBeforeTheChange(t *testing.T) {
 	for _, match := range []wamp.Match{wamp.MatchExact, wamp.MatchPrefix, wamp.MatchWildcard} {
@@ -257,7 +257,7 @@ func TestIndexCountsBeforeTheChange(t *testing.T) {
 			return 1, true
 		})
 		if got := <-found; !slices.Equal(got, []int{1}) {
-			t.Errorf("%s: who has seen the count finds %v", match, got)
+			t.Errorf("%s: a reader that has seen the count finds %v", match, got)
 		}
 	}
 }
@@ -284,7 +284,7 @@ func TestIndexWaitsForTheVeryEntry(t *testing.T) {
 }
 
 // Whatever wildcards an adversary chooses, the shapes that a look-up asks for are
-// bounded, and what anybody needs in practice is taken still.
+// bounded, and the patterns of practice are still accepted.
 func TestIndexBoundsShapes(t *testing.T) {
 	x := New[int]()
 	one := func(int, bool) (int, bool) { return 1, true }

@@ -17,13 +17,13 @@ type shard[T any] struct {
 	used int        // slots that are not empty: of entries, or where one was
 }
 
-// entry is one URI or pattern. It is in the table as long as it has a value, or somebody
-// changes it.
+// entry is one URI or pattern. It is in the table as long as it has a value or a
+// goroutine changes it.
 type entry[T any] struct {
 	hash  uint64
 	uri   wamp.URI
 	match wamp.Match
-	users int32 // who change it now; shard.mu is held
+	users int32 // goroutines that hold it; guarded by shard.mu
 
 	mu      sync.RWMutex
 	present bool
@@ -92,7 +92,7 @@ func (s *shard[T]) put(x *Index[T], e *entry[T]) {
 }
 
 // resize lays the entries into a new table that n fill a quarter of, at least an eighth.
-// Who reads the old one finds what it had.
+// A reader of the old one finds what it had.
 func (s *shard[T]) resize(x *Index[T], n int) *[]atomic.Pointer[entry[T]] {
 	size := leastSlots
 	for size < 4*n {

@@ -55,7 +55,7 @@ func sorted[T cmp.Ordered](list []T) []T {
 
 // Admits reports whether the lists of receivers let a session have the event (WAMP,
 // "Subscriber Black- and Whitelisting"). It takes the logarithm of their lengths: an
-// event is asked about by everybody who asks for what was retained, however long the
+// event is checked for every session that asks for retained events, however long the
 // lists are that it came with.
 func (e *Event) Admits(to *wamp.Peer) bool {
 	o := &e.Receivers

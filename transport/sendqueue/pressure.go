@@ -2,17 +2,17 @@ package sendqueue
 
 import "time"
 
-// Limits bound one queue. They are read, and not changed, by the queue.
+// Limits bound one queue, which reads them and does not change them.
 type Limits struct {
-	// Bytes is how many may wait; 0 takes a frame only if nothing waits.
+	// Bytes is how many bytes may wait; 0 takes a frame only if nothing waits.
 	Bytes int
 	// BackpressureTimeout is how long senders wait, in all, for a peer that has
 	// more than half of Bytes waiting, until it has taken half of Bytes again.
 	// A queue is full only when that time is over.
 	BackpressureTimeout time.Duration
-	// WriteTimeout is how long the peer may take no byte at all.
+	// WriteTimeout is how long the peer may read no byte at all.
 	WriteTimeout time.Duration
-	// CloseTimeout is how long a peer that was cut off has to read why.
+	// CloseTimeout is how long a peer has after Cut to read why.
 	CloseTimeout time.Duration
 }
 
@@ -46,8 +46,8 @@ func (l *backpressure) roomFor(size int) <-chan struct{} {
 	return l.room
 }
 
-// waitLeftLocked returns how much longer senders wait for the peer; not at all if it is not
-// positive. mu is held.
+// waitLeftLocked returns how much longer senders wait for the peer; not at all if it is
+// not positive.
 func (o *Queue) waitLeftLocked(now time.Time) time.Duration {
 	l, most := o.backpressureState(), o.limits.BackpressureTimeout
 	if l.taken-l.waitedAt >= o.limits.Bytes/2 {
@@ -56,8 +56,8 @@ func (o *Queue) waitLeftLocked(now time.Time) time.Duration {
 	return min(most/10-now.Sub(l.progress), most-l.waited)
 }
 
-// fullLocked reports whether the peer has not taken what waits, though it had its time to. What
-// has not been flushed it could not take, however much that is. mu is held.
+// fullLocked reports whether the peer has not read what waits, though it had the time.
+// Bytes that have not been flushed do not count, as the peer could not read them.
 func (o *Queue) fullLocked() bool {
 	return o.state == stateWriting && o.pressure != nil && o.waitLeftLocked(time.Now()) <= 0
 }
@@ -69,10 +69,10 @@ func (o *Queue) Behind() bool {
 	return o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing && o.waitLeftLocked(time.Now()) > 0
 }
 
-// AwaitRoom waits until at most half of Limits.Bytes waits, the queue is closed, senders
-// have waited for BackpressureTimeout in all, or the peer has taken nothing for a tenth
-// of that. The caller has been waiting since begin. Where several wait at a time, that
-// time counts once.
+// AwaitRoom blocks until at most half of Limits.Bytes waits, the queue is closed,
+// senders have waited for BackpressureTimeout in all, or the peer has read nothing for
+// a tenth of that. The caller has been waiting since begin. If several callers wait at
+// the same time, that time counts once.
 func (o *Queue) AwaitRoom(begin time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -105,9 +105,9 @@ func (o *Queue) waitLocked(room <-chan struct{}, limit time.Duration) {
 	o.mu.Lock()
 }
 
-// accountLocked brings Total up to date, in granules, so that a queue that stays short costs
-// nothing. What has not been flushed does not count yet: the peer could not take it. mu
-// is held.
+// accountLocked updates Total, in granules, so that a queue that stays short costs
+// nothing. Bytes that have not been flushed do not count yet, as the peer could not
+// read them.
 func (o *Queue) accountLocked() {
 	if o.Total == nil || o.state == stateDirty || o.state == stateIdle && o.size > 0 {
 		return

@@ -150,24 +150,23 @@ func (s *segment) grow(frame []byte, of *Chunk) bool {
 	return true
 }
 
-// PutResult says what became of a frame.
+// PutResult says what Put did with a frame.
 type PutResult uint8
 
 const (
-	PutQueued     PutResult = iota // somebody else will flush it
-	PutOverHalf                    // the same; the caller should flush, and call AwaitRoom, before it puts more
+	PutQueued     PutResult = iota // queued; another caller will flush it
+	PutOverHalf                    // as PutQueued; the caller should flush, and call AwaitRoom, before it puts more
 	PutNeedsFlush                  // queued; the caller must call Flush at the end of its batch
-	PutFull                        // not taken: more than Limits.Bytes would wait, and the peer has had its time to take it
-	PutClosed                      // not taken: the connection is closed or about to be, or the last frame was put
+	PutFull                        // not queued: more than Limits.Bytes would wait, and the peer has had the time to read it
+	PutClosed                      // not queued: the connection is closed or about to be, or PutLast was called
 )
 
 // Put queues one frame. If of is nil, the frame is copied. Otherwise the frame lies in
-// of, the queue takes a reference of its own, and these bytes must not change any
-// more.
+// of; the queue takes a reference of its own, and these bytes must not change any more.
 //
-// Where more than half of Limits.Bytes waits, Put says so, and goes on to take frames:
-// the caller is to flush what it has put, and to wait for room, as soon as it can. So
-// each caller puts one frame at most beyond the limit.
+// If more than half of Limits.Bytes waits, Put returns PutOverHalf and still queues
+// frames: the caller should flush what it has put, and wait for room, as soon as it
+// can. So each caller puts at most one frame beyond the limit.
 func (o *Queue) Put(frame []byte, of *Chunk) PutResult {
 	o.mu.Lock()
 	result := PutClosed
@@ -178,8 +177,8 @@ func (o *Queue) Put(frame []byte, of *Chunk) PutResult {
 	return result
 }
 
-// PutLast queues the last frame of what the peer is told, however much waits: what Put
-// brings after it is not taken.
+// PutLast queues the last frame for the peer, however much waits: later calls of Put
+// return PutClosed.
 func (o *Queue) PutLast(frame []byte) PutResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -195,7 +194,7 @@ func (o *Queue) PutLast(frame []byte) PutResult {
 	return PutQueued
 }
 
-// PutControl is Put for a frame of the transport's own, which may follow the last.
+// PutControl is Put for a control frame of the transport, which may follow PutLast.
 func (o *Queue) PutControl(frame []byte) PutResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -250,8 +249,8 @@ func (o *Queue) add(bytes []byte, in *Chunk) {
 	o.waiting = append(o.waiting, segment{bytes: bytes, chunk: in})
 }
 
-// Flush writes what waits, as far as the socket takes it without waiting, and starts
-// the writer goroutine if something is left. scratch is reused between calls of one
+// Flush writes what waits, as far as the socket takes it without blocking, and starts
+// the writer goroutine if something is left. scratch is reused between calls by one
 // goroutine.
 func (o *Queue) Flush(scratch *Scratch) {
 	o.mu.Lock()
@@ -322,8 +321,8 @@ func (w *Scratch) Forget() {
 	clear(w.vector[:cap(w.vector)])
 }
 
-// take moves waiting segments of up to about limit bytes, and at least one,
-// from the queue to the scratch.
+// take moves waiting segments of about limit bytes at most, and at least one, from the
+// queue to the scratch.
 func (w *Scratch) take(o *Queue, limit int) {
 	w.segments, w.vector = w.segments[:0], w.vector[:0]
 	for _, s := range o.waiting {
@@ -379,7 +378,7 @@ func (o *Queue) wrote(w *Scratch, n int, err error) (short bool) {
 	return true
 }
 
-// written is reached when nothing waits any more.
+// written is called when nothing waits any more.
 func (o *Queue) written() {
 	o.state, o.pressure = stateIdle, nil
 	if cap(o.waiting) > 64 {
@@ -393,7 +392,7 @@ func (o *Queue) written() {
 	}
 }
 
-// discard drops everything that waits. Nothing is taken any more.
+// discard drops everything that waits. The queue takes nothing any more.
 func (o *Queue) discard() {
 	for i := range o.waiting {
 		o.release(&o.waiting[i])
@@ -403,8 +402,8 @@ func (o *Queue) discard() {
 	o.signalRoom()
 }
 
-// Finish lets everything that waits go out and then closes the connection's sending
-// side. It does not wait for that. A peer that takes nothing is given up after
+// Finish writes everything that waits and then closes the connection's sending side. It
+// does not block. The connection to a peer that reads nothing is closed after
 // Limits.WriteTimeout.
 func (o *Queue) Finish(scratch *Scratch) {
 	o.mu.Lock()
@@ -421,7 +420,7 @@ func (o *Queue) Finish(scratch *Scratch) {
 	o.Flush(scratch)
 }
 
-// Cut replaces everything that has not begun to go out by last, and closes the
+// Cut replaces everything that has not begun to be written by last, and closes the
 // sending side after it: the end of a peer that does not read. The peer has
 // Limits.CloseTimeout to read last.
 func (o *Queue) Cut(last []byte) {

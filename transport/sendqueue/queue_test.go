@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // filling is a byte that few other frames are filled with.
 func filling(sender, i int) byte { return byte('a' + (sender*7+i)%26) }
 
-// Whatever the socket takes, and whoever puts and flushes, all frames go out
+// Whatever the socket takes, and whichever goroutine puts and flushes, all frames are written
 // whole, and each sender's in its order.
 func TestQueueKeepsEverythingInOrder(t *testing.T) {
 	conn := transporttest.NewSlowConn(func() int { return rand.IntN(3 << 10) })
@@ -87,7 +87,7 @@ func TestQueueKeepsEverythingInOrder(t *testing.T) {
 	}
 }
 
-// Frames that were laid behind each other are one segment, whoever else has them.
+// Consecutive frames of a chunk are one segment, even if other queues have them, too.
 func TestSharedFramesAreOneSegment(t *testing.T) {
 	one, two := &Queue{limits: &Limits{Bytes: 1 << 20}}, &Queue{limits: &Limits{Bytes: 1 << 20}}
 	lay := NewChunk(smallChunk, true)
@@ -111,7 +111,7 @@ func TestSharedFramesAreOneSegment(t *testing.T) {
 	}
 }
 
-// However small the frames are, and whatever other outboxes have of them, an outbox
+// However small the frames are, and whatever other queues have of them, a queue
 // holds little more memory than waits, and knows how much.
 func TestHeldIsBounded(t *testing.T) {
 	shared := func(o *Queue, room int) {

@@ -228,7 +228,7 @@ func TestNarrowerBoundsForget(t *testing.T) {
 	}
 }
 
-// Who appends to a list of a message changes no other message.
+// Appending to a list of a message changes no other message.
 func TestListsAreNotShared(t *testing.T) {
 	frame := []byte(`[16,1,{"exclude":[1,2,3],"eligible_authid":["a","b","c"],"forward_for":[1,2,3]},"com.example.topic"]`)
 	d := NewDecoder()

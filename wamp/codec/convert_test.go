@@ -119,7 +119,7 @@ func TestConvertClear(t *testing.T) {
 			if r := refusal(t, err); r.Reason != wamp.ReasonInconvertible || r.URI != wamp.ErrInvalidArgument || r.Fatal || !strings.Contains(r.Text, c.problem) {
 				t.Errorf("%s: %+v", c.name, r)
 			}
-			// It goes out as it came in to whoever speaks its serializer.
+			// A receiver with its serializer gets it unchanged.
 			if same, err := Convert(&p, c.from); err != nil || string(same.AppendTail(nil)) != c.tail {
 				t.Errorf("%s: the same serializer: %v", c.name, err)
 			}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Who reads a history waits for what was there when he asked, and not for what comes
+// A reader of a history waits for the events that were there at its call, and not for those
 // while he waits: else he might wait as long as events come.
 func TestHistorySync(t *testing.T) {
 	f := &File{appended: 1}
