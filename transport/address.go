@@ -11,25 +11,25 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// addresses counts the connections of each address, and how fast it makes them.
-// An address is in it while it has a connection or may not make as many as it
-// likes, so what the table holds is bounded by what connecting costs.
+// addresses counts the connections of each address, and how fast it makes them. An
+// address is in the table while it has a connection or its rate limit has not refilled.
+// So the cost of connecting bounds the size of the table.
 type addresses struct {
 	mu      sync.Mutex
 	known   map[netip.Addr]*address
-	sweepAt int // when the table has this many, those who may go are looked for
+	sweepAt int // the table is swept when it has this many entries
 }
 
 type address struct {
 	open int
-	// tokens are the connections that it may make now; they come back at
-	// Limits.ConnectRate a second. since is when that was so.
+	// tokens is how many connections the address could make at the time since. It
+	// grows by Limits.ConnectRate per second.
 	tokens float64
 	since  time.Time
 }
 
-// addressKey is what an address is counted under: nobody has less than a /64 network
-// of IPv6.
+// addressKey returns the key of an address in the table. IPv6 addresses are grouped by
+// /64 networks, the smallest that a customer gets.
 func addressKey(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {
@@ -40,8 +40,8 @@ func addressKey(a netip.Addr) netip.Addr {
 	return a
 }
 
-// acquire counts a connection in, or says why not. leave must follow if it did.
-// An invalid address, which is a Unix socket's, is not counted.
+// acquire counts a connection, or returns why it is refused. If it counts the
+// connection, release must follow. An invalid address (of a Unix socket) is not counted.
 func (t *addresses) acquire(a netip.Addr, l Limits, now time.Time) *wamp.Refusal {
 	if !a.IsValid() {
 		return nil
@@ -74,8 +74,9 @@ func (e *address) refill(l Limits, now time.Time) {
 	e.since = now
 }
 
-// sweepIdleLocked forgets who has no connection and all its tokens. mu is held. It runs
-// when the table has doubled, so its cost is spread over those who entered.
+// sweepIdleLocked removes the addresses that have no connection and all their tokens. It
+// runs when the table has doubled, so its cost is spread over the addresses added. mu is
+// held.
 func (t *addresses) sweepIdleLocked(l Limits, now time.Time) {
 	if len(t.known) < max(t.sweepAt, 1024) {
 		return
@@ -88,7 +89,7 @@ func (t *addresses) sweepIdleLocked(l Limits, now time.Time) {
 	t.sweepAt = 2 * len(t.known)
 }
 
-// releasese counts a connection out. An address that was not counted is invalid.
+// release ends the count of a connection. An invalid address was not counted.
 func (t *addresses) release(a netip.Addr) {
 	if !a.IsValid() {
 		return
@@ -100,8 +101,8 @@ func (t *addresses) release(a netip.Addr) {
 	}
 }
 
-// peer returns the address that a connection comes from (invalid for a Unix
-// socket's), and whether that is a proxy that is believed.
+// peer returns the address that a connection comes from (invalid for a Unix socket), and
+// whether it is a trusted proxy.
 func (o *ListenOptions) peer(a net.Addr) (from netip.Addr, proxied bool) {
 	if t, ok := a.(*net.TCPAddr); ok {
 		from = t.AddrPort().Addr().Unmap().WithZone("")
@@ -124,10 +125,9 @@ func (o *ListenOptions) isTrustedProxy(a netip.Addr) bool {
 	return slices.ContainsFunc(o.Proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// client returns who the peer is by what a believed proxy says. Each proxy
-// appends whom it got the request from, so the list is read from its end, as
-// far as proxies are believed; what stands before that anybody may have
-// written.
+// client returns the address of the client that a trusted proxy reports. Each proxy
+// appends the address that it got the request from. So the list is read from its end, as
+// long as the addresses are trusted proxies. Everything before that may have been forged.
 func (u *upgrade) client() (netip.Addr, bool) {
 	if !u.trusted {
 		return netip.Addr{}, false

@@ -32,16 +32,15 @@ func getBytes(class int) []byte {
 	return make([]byte, classSizes[class])
 }
 
-// putBytes gives b back. b is not to be used afterwards.
+// putBytes returns b to its pool. The caller must not use b afterwards.
 func putBytes(b []byte) {
 	if class := classOf(cap(b)); class >= 0 {
 		classPools[class].Put(unsafe.SliceData(b))
 	}
 }
 
-// buffer holds what has been read and not yet been taken. It has memory only
-// while there is something in it, or a read is going on. The zero buffer is
-// empty.
+// buffer holds bytes that were read and not yet taken. It holds memory only while it has
+// such bytes or a read is in progress. The zero buffer is empty.
 type buffer struct {
 	mem  []byte
 	r, w int
@@ -70,7 +69,7 @@ func (b *buffer) space(want int) []byte {
 	}
 	switch {
 	case b.r > 0 && (b.w == len(b.mem) || b.r+want > len(b.mem)):
-		// What was taken makes room.
+		// The bytes taken make room.
 		b.w = copy(b.mem, b.mem[b.r:b.w])
 		b.r = 0
 	case b.w == len(b.mem):
@@ -96,7 +95,8 @@ func (b *buffer) grow(want int) {
 	b.mem = mem
 }
 
-// advanceAndResize notes that n bytes were read into what space returned.
+// advanceAndResize adds n bytes that were read into the room that space returned, and
+// adjusts the size class.
 func (b *buffer) advanceAndResize(n int) {
 	room := len(b.mem) - b.w
 	b.advance(n)
@@ -108,7 +108,7 @@ func (b *buffer) advanceAndResize(n int) {
 	}
 }
 
-// advance is filled for bytes that say nothing of how many come at once.
+// advance is like advanceAndResize, but does not adjust the size class.
 func (b *buffer) advance(n int) { b.w += n }
 
 // put appends p, which may be anything left over from a handshake.
@@ -120,7 +120,7 @@ func (b *buffer) put(p []byte) {
 	}
 }
 
-// release gives the memory back, and what is left in it up.
+// release returns the memory to the pool, and discards any bytes left.
 func (b *buffer) release() {
 	if b.mem != nil {
 		putBytes(b.mem)

@@ -1,6 +1,6 @@
 // Package transport carries whole WAMP messages over WebSocket, RawSocket (TCP,
-// Unix sockets, TLS) and memory. It knows frames, limits and sockets, and
-// nothing of what a message says.
+// Unix sockets, TLS) and memory. It handles frames, limits and sockets, and does not
+// look into messages.
 package transport
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Op is what a frame is for.
+// Op is the kind of a frame.
 type Op uint8
 
-// The frames that a Conn hands up and takes down.
+// The kinds of frames that a Conn reads and writes.
 const (
 	OpMessage Op = iota // one WAMP message
 	OpPing              // asks for an OpPong with the same body
@@ -43,16 +43,16 @@ type Conn interface {
 
 	// Read waits for the next frame and returns it whole. The body is valid
 	// until the next Read. A timeout set with SetReadDeadline shows as an
-	// error for which errors.Is(err, os.ErrDeadlineExceeded); reading can go on
-	// after it with nothing lost. A peer that breaks the transport's rules
-	// shows as a *ProtocolError. io.EOF is an orderly end.
+	// error for which errors.Is(err, os.ErrDeadlineExceeded). Reading can continue
+	// after it, and nothing is lost. If the peer breaks the transport's rules, the
+	// error is a *ProtocolError. io.EOF is an orderly end.
 	Read() (Frame, error)
 	// Buffered reports whether a whole frame, or the proof of a broken one, has
 	// arrived already, so that the next Read will not wait.
 	Buffered() bool
-	// Poll takes in what has arrived meanwhile, without waiting, and reports what
-	// Buffered then does. Like Read, it ends the validity of the body before.
-	// Connections that can't read without waiting (TLS) have nothing more.
+	// Poll reads bytes that have arrived, without waiting, and returns the new result
+	// of Buffered. Like Read, it ends the validity of the last body. Connections that
+	// cannot read without waiting (TLS) read nothing.
 	Poll() bool
 	SetReadDeadline(t time.Time) error
 	// SetReadLimit sets the size of the largest message that Read accepts, in
@@ -75,23 +75,22 @@ type Conn interface {
 	// CloseWrite ends the sending direction after all that was written: the
 	// peer reads it, and then the end. It counts as a write.
 	CloseWrite() error
-	// Linger reads and throws away what still arrives, until the peer has ended
-	// its side too, limit has passed, or 32 MiB came. Closing a socket with
-	// something unread in it would make the kernel throw away what the peer has
-	// not read yet (RFC 1122, section 4.2.2.13); so this comes between the last
-	// message and Close. It counts as a Read.
+	// Linger reads and discards bytes until the peer has ended its side too, limit has
+	// passed, or 32 MiB have arrived. If a socket with unread bytes is closed, the
+	// kernel discards bytes that the peer has not read yet (RFC 1122, section
+	// 4.2.2.13). So call Linger between the last message and Close. It counts as a Read.
 	Linger(limit time.Duration)
 	// Close closes the connection at once and makes Read and Write return.
 	// It may be called more than once.
 	Close() error
 }
 
-// Info is what is known of a connection from its handshake.
+// Info describes a connection after its handshake.
 type Info struct {
 	Transport string // "websocket", "rawsocket" or "memory"
 	Network   string // "tcp", "tls", "unix" or "memory"
-	// Address is the peer's, for logs and rates: of a proxy's client where the
-	// proxy is one of ListenOptions.Proxies.
+	// Address is the peer's, for logs and rates. Behind one of ListenOptions.Proxies it
+	// is the address of the proxy's client.
 	Address string
 	// Since is when the connection was accepted; zero for one that wasn't.
 	Since      time.Time
@@ -100,16 +99,16 @@ type Info struct {
 	MaxSend int
 	// TLS is the connection's state, or nil without TLS.
 	TLS *tls.ConnectionState
-	// Header is what authentication goes by of the HTTP request header of a
-	// WebSocket handshake, or nil.
+	// Header has the fields of the HTTP request of a WebSocket handshake that
+	// authentication needs, or is nil.
 	Header http.Header
 	// Origin of a browser's WebSocket handshake, or "".
 	Origin string
 }
 
-// ProtocolError says that the peer broke the rules of its transport.
+// ProtocolError means that the peer broke the rules of its transport.
 type ProtocolError struct {
-	// Text names what was wrong, and never repeats what the peer sent.
+	// Text describes the error, and never repeats what the peer sent.
 	Text string
 	// CloseCode is the WebSocket status code that answers it (RFC 6455,
 	// section 7.4.1), or 0 on other transports.
@@ -120,5 +119,5 @@ type ProtocolError struct {
 
 func (e *ProtocolError) Error() string { return "transport: " + e.Text }
 
-// ErrClosed is what a Conn returns after its own Close.
+// ErrClosed is the error of a Conn after its own Close.
 var ErrClosed = errors.New("transport: connection closed")

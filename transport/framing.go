@@ -10,7 +10,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Framing says how a frame is put on the wire. Connections with equal Framing
+// Framing is the form of a frame on the wire. Connections with equal Framing
 // can share the bytes of one frame, as long as it isn't a masked one.
 type Framing uint8
 

@@ -28,7 +28,7 @@ const maxRequest = 16 << 10
 // serializer follows.
 const subprotocol = "wamp.2."
 
-// What a handshake is turned away for. The texts never hold what a peer sent.
+// The reasons why a handshake is refused. The texts never repeat what the peer sent.
 var (
 	refuseTimeout     = &wamp.Refusal{Reason: wamp.ReasonProtocol, URI: wamp.ErrProtocolViolation, Text: "handshake not completed in time", Fatal: true, Limit: wamp.LimitHello}
 	refuseGone        = rejected(wamp.ReasonProtocol, wamp.ErrProtocolViolation, "connection lost in the handshake")
@@ -70,8 +70,8 @@ type serverHandshake struct {
 	answered  bool          // there is something for the peer to read
 }
 
-// run does the handshake. What it returns starts with what the peer sent
-// already behind it.
+// run does the handshake. The connection that it returns starts with the bytes that the
+// peer has already sent after the handshake.
 func (g *serverHandshake) run() (*conn, *wamp.Refusal) {
 	g.deadline = g.accepted.Add(g.limits.HandshakeTimeout)
 	g.info = *infoOf(g.net, g.accepted)
@@ -126,7 +126,7 @@ func (g *serverHandshake) countAddress(from netip.Addr) {
 	}
 }
 
-// reject ends a connection that was refused. What was answered is left to be read.
+// reject ends a refused connection, and gives the peer time to read the answer.
 func (g *serverHandshake) reject() {
 	if g.answered && g.stream.closeWrite() == nil {
 		linger(g.stream, &g.in, min(rejectLinger, time.Until(g.deadline)))
@@ -135,7 +135,7 @@ func (g *serverHandshake) reject() {
 	g.addresses.release(g.counted)
 }
 
-// rejectLinger is how long a peer that was refused has to read why.
+// rejectLinger is how long a refused peer has to read the reason.
 const rejectLinger = time.Second
 
 // readAtLeast waits until n bytes are there.
@@ -159,7 +159,7 @@ func (g *serverHandshake) answer(p []byte) *wamp.Refusal {
 	return nil
 }
 
-// rawSocket answers as WAMP, "RawSocket Transport", "Handshake" says.
+// rawSocket answers the handshake of RawSocket (WAMP, "RawSocket Transport", "Handshake").
 func (g *serverHandshake) rawSocket() (*conn, *wamp.Refusal) {
 	if refusal := g.readAtLeast(len(rawHello{})); refusal != nil {
 		return nil, refusal
@@ -250,11 +250,11 @@ func (g *serverHandshake) webSocket() (*conn, *wamp.Refusal) {
 	return newConn(g.stream, &g.in, g.info, wsFraming(g.info.Serializer), g.limits.MaxFirst, g.limits.MaxMessage), nil
 }
 
-// isControl is about a request: no field of it may hold such a character (RFC
-// 9110, section 5.5), and what others that read it make of one differs.
+// isControl reports whether a request must not contain the character (RFC 9110, section
+// 5.5). Programs that read such a request disagree about it.
 func isControl(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7F }
 
-// upgrade is what is learnt from the request of a WebSocket handshake.
+// upgrade has the contents of the request of a WebSocket handshake.
 type upgrade struct {
 	opts       *ListenOptions
 	trusted    bool                         // the peer is a proxy that is believed
@@ -305,8 +305,8 @@ func (u *upgrade) run(rw io.ReadWriter) *wamp.Refusal {
 	return refuseRequest
 }
 
-// recordHeader keeps the fields that authentication and logs go by; there may be a
-// great many others.
+// recordHeader keeps the fields that authentication and logs need. There may be very many
+// others.
 func (u *upgrade) recordHeader(key, value string) {
 	switch key {
 	case "Origin":
@@ -326,7 +326,7 @@ func (u *upgrade) recordHeader(key, value string) {
 	u.header.Add(key, value)
 }
 
-// selectSubprotocol takes the first of the subprotocols offered that is spoken here.
+// selectSubprotocol takes the first offered subprotocol that is supported.
 func (u *upgrade) selectSubprotocol(name string) bool {
 	rest, ok := strings.CutPrefix(name, subprotocol)
 	if !ok {
@@ -341,7 +341,7 @@ func (u *upgrade) selectSubprotocol(name string) bool {
 	return false
 }
 
-// checkRequest says whether the request is granted, after all of it was read.
+// checkRequest returns an error if the request is refused. All of it has been read.
 func (u *upgrade) checkRequest() error {
 	switch {
 	case u.hosts > 1 || u.origins > 1: // RFC 9112, section 3.2; RFC 6454, section 7.3
@@ -357,9 +357,9 @@ func (u *upgrade) checkRequest() error {
 	return nil
 }
 
-// ownHost is the host whose pages may connect without being listed, or "". That a
-// page is of the same host says something only if the host is known to be the
-// server's: by its certificate, by a proxy that is believed, or by ListenOptions.Hosts.
+// ownHost is the host whose pages may connect without being listed, or "". A page of the
+// same host is trusted only if the host is known to be the server's: by its certificate,
+// by a trusted proxy, or by ListenOptions.Hosts.
 func (u *upgrade) ownHost() string {
 	if u.secure || u.trusted || ownhost.Is(u.host, u.opts.Hosts) {
 		return u.host
@@ -379,9 +379,8 @@ func wsFraming(s wamp.Serializer) Framing {
 	return FramingBinary
 }
 
-// newConn returns the connection that goes on after a handshake. It takes what
-// is left in in, and its memory: whoever ends the handshake after all has none to
-// give back.
+// newConn returns the connection after a handshake. It takes over the bytes left in in,
+// and their memory. So a handshake that fails afterwards must not release in.
 func newConn(s stream, in *buffer, info Info, f Framing, first, most int) *conn {
 	c := &conn{info: info, stream: s, in: *in, limit: min(first, most), maxLimit: most, framing: f}
 	*in = buffer{}
@@ -408,7 +407,7 @@ func (o *ListenOptions) hasPath(path string) bool {
 }
 
 // originAllowed reports whether a page of that origin may connect (RFC 6455, section
-// 10.2). Browsers always send one, and nobody else needs to.
+// 10.2). Browsers always send one; other clients need not.
 func (o *ListenOptions) originAllowed(origin, host string) bool {
 	if origin == "" || slices.Contains(o.Origins, "*") {
 		return true

@@ -97,7 +97,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go s.Handle(c)
 }
 
-// httpListenerOf returns what stands for the listener of ServeHTTP's connections.
+// httpListenerOf returns the activeListener that ServeHTTP's connections count for.
 func (s *Server) httpListenerOf() *activeListener {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -55,31 +55,29 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// ListenOptions says what is spoken on a listener. The zero value speaks
-// everything.
+// ListenOptions selects the protocols of a listener. The zero value allows all.
 type ListenOptions struct {
 	// NoWebSocket and NoRawSocket turn one of them off. Where both are on, the
 	// first byte decides.
 	NoWebSocket, NoRawSocket bool
-	// Paths lists the paths on which WebSocket is answered; nil stands for "/"
-	// and "/ws".
+	// Paths lists the paths of the WebSocket endpoint. nil stands for "/" and "/ws".
 	Paths []string
-	// Origins lists what pages may connect, beside those that came from this
-	// very host: origins ("https://example.org"), or "*" for all. Clients that
-	// aren't browsers send no origin, and are not asked for one.
+	// Origins lists the origins ("https://example.org") whose pages may connect, in
+	// addition to pages of this host; "*" stands for all. Clients that are not browsers
+	// send no origin and do not need one.
 	Origins []string
-	// Hosts lists the names of this very host, without a port: its pages may connect
-	// without TLS, too. Numbers and localhost need not be listed. Any other name may
-	// be somebody else's that leads here (DNS rebinding).
+	// Hosts lists the names of this host, without a port. Pages of these names may
+	// connect without TLS. IP addresses and localhost need not be listed. Any other name
+	// may belong to an attacker who makes it resolve to this host (DNS rebinding).
 	Hosts []string
-	// Serializers lists what may be spoken; nil stands for all.
+	// Serializers lists the serializers that are accepted; nil stands for all.
 	Serializers []wamp.Serializer
 	// MaxConnections bounds the connections of this listener; 0 is no bound.
 	MaxConnections int
-	// Proxies are the addresses of proxies that are believed: for a WebSocket
-	// connection from one of them, X-Forwarded-For says who the peer is. From
-	// anybody else, that field is dropped. Behind a Unix socket, where proxies
-	// have no address, UnixProxy says it.
+	// Proxies are the addresses of trusted proxies. For a WebSocket connection from
+	// one of them, X-Forwarded-For has the address of the peer. From any other address,
+	// that field is dropped. UnixProxy trusts the peers of a Unix socket, which have no
+	// address.
 	Proxies   []netip.Prefix
 	UnixProxy bool
 }
@@ -89,17 +87,16 @@ type ListenOptions struct {
 // called concurrently.
 type Server struct {
 	// Handle is called for each connection that completed its handshake, on a
-	// goroutine of its own. The connection is its to close, whether before it
-	// returns or later; until then it is one of the server's.
+	// goroutine of its own. It must close the connection, before it returns or later.
+	// Until then the connection counts as one of the server's.
 	Handle func(Conn)
-	// Rejected, if not nil, is called for each connection that was turned away
-	// before that, with what is known of it: Network, Address and Since, the
-	// rest as far as its handshake got. It is called concurrently, and must not
-	// keep the Info.
+	// Rejected, if not nil, is called for each connection that was refused before
+	// that. Info has Network, Address and Since, and the other fields as far as the
+	// handshake got. It is called concurrently, and must not keep the Info.
 	Rejected func(*wamp.Refusal, *Info)
 	Limits   Limits
-	// HTTP says what ServeHTTP answers. Its Paths, NoWebSocket and NoRawSocket
-	// are of no effect there.
+	// HTTP are the options of ServeHTTP. Their Paths, NoWebSocket and NoRawSocket have
+	// no effect there.
 	HTTP ListenOptions
 	// Logger may be nil.
 	Logger *slog.Logger
@@ -129,8 +126,8 @@ func (l *activeListener) Close() error {
 	return l.Listener.Close()
 }
 
-// maxRejecting is how many connections over MaxConnections are told so at the
-// same time; further ones are closed without a word.
+// maxRejecting is how many connections over MaxConnections get an error reply at the same
+// time. Further ones are closed without a reply.
 const maxRejecting = 64
 
 // SetLimits replaces Limits for connections that are accepted from now on.
@@ -187,8 +184,8 @@ func (s *Server) Serve(l net.Listener, opts ListenOptions) error {
 	}
 }
 
-// isTemporary reports whether accepting can work again later: descriptors or memory
-// ran out, or that one connection failed.
+// isTemporary reports whether accepting may succeed later: descriptors or memory ran out,
+// or only that connection failed.
 func isTemporary(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		if errors.Is(err, e) {
@@ -240,21 +237,21 @@ func (s *Server) handleAccepted(nc net.Conn, l *activeListener) {
 		}
 		c, refusal := g.run()
 		if refusal != nil {
-			info := g.info // here, so that only who is turned away costs an allocation
+			info := g.info // here, so that only a refused connection costs an allocation
 			s.reject(refusal, &info)
 			g.reject()
 			s.untrack(nc, l)
 			return
 		}
-		// The handshake may have grown this goroutine's stack: what waits for
-		// messages gets a new one.
+		// The handshake may have grown this goroutine's stack, so a new goroutine
+		// waits for messages.
 		c.slot = &connSlot{server: s, listener: l, net: nc, from: g.counted}
 		go s.Handle(c)
 	}()
 }
 
-// admit counts nc in. full says that it is one too many, ok that it is to be
-// dealt with at all.
+// admit counts the connection nc. full reports that it exceeds MaxConnections, ok that
+// the server handles it at all.
 func (s *Server) admit(nc net.Conn, l *activeListener) (full, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,7 +282,7 @@ func (s *Server) untrack(nc net.Conn, l *activeListener) {
 	s.running.Done()
 }
 
-// connSlot is what a connection takes up of its server until it is closed.
+// connSlot is the place that a connection occupies in its server until it is closed.
 type connSlot struct {
 	server   *Server
 	listener *activeListener
@@ -323,8 +320,8 @@ func (s *Server) CloseListeners() error {
 }
 
 // Close closes the listeners and all connections, and waits until every Serve
-// has returned and every connection was closed by whom it was handed to: it must
-// not be called from a Handle.
+// has returned and every Handle has closed its connection. So it must not be called from
+// a Handle.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -47,7 +47,8 @@ type pipeBuffer struct {
 	readTimer *time.Timer // wakes the reader at the deadline
 }
 
-// putLocked copies what fits of segments, after skipping skip bytes. mu is held.
+// putLocked copies as much of segments as fits, without their first skip bytes. mu is
+// held.
 func (h *pipeBuffer) putLocked(segments [][]byte, skip int) int {
 	if h.ring == nil {
 		h.ring = make([]byte, pipeSize)
@@ -77,7 +78,7 @@ func (h *pipeBuffer) putLocked(segments [][]byte, skip int) int {
 	return total
 }
 
-// getLocked copies what there is to dst, or what fits. mu is held.
+// getLocked copies as many of the bytes to dst as fit. mu is held.
 func (h *pipeBuffer) getLocked(dst []byte) int {
 	total := 0
 	for len(dst) > 0 && h.n > 0 {

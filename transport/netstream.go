@@ -43,7 +43,7 @@ func (s *netStream) fill(b *buffer, want int) error {
 		return err
 	}
 	if n > 0 {
-		// What comes with the last bytes comes again.
+		// An error that comes with the last bytes is returned again by the next read.
 		return nil
 	}
 	return err

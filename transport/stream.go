@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// stream is what frames travel on: a socket, TLS over one, or half a Pipe. The
-// rules on who may call what when are those of Conn.
+// stream carries the bytes of frames: a socket, TLS over a socket, or one end of a Pipe.
+// Conn says which methods may be called concurrently.
 type stream interface {
 	// fill waits for bytes and puts them into b, at least one. want is the size
 	// of the frame at the start of b, or 0. While it waits with an empty b, b
 	// holds no memory.
 	fill(b *buffer, want int) error
-	// poll puts what has come into b, and does not wait. An error shows at the
-	// next fill; a stream that may have to wait (TLS) does nothing.
+	// poll puts bytes that have arrived into b, without waiting. An error is returned
+	// by the next fill. A stream that may have to wait (TLS) does nothing.
 	poll(b *buffer)
 	tryWrite(segments [][]byte) (int, error)
 	write(segments [][]byte, stall time.Duration) (int, error)
@@ -27,15 +27,14 @@ type stream interface {
 
 // frameReader finds the frames in a stream of bytes.
 type frameReader interface {
-	// next takes the frame at the start of b. n is how many bytes of b it took:
-	// more than 0 if it got on. ok says whether that gave a frame to hand up.
-	// If n is 0, more bytes are needed: want in all, or 0 if that can't be
-	// known yet.
+	// next takes the frame at the start of b. n is how many bytes of b it took. ok
+	// reports whether they completed a frame to return. If n is 0, more bytes are
+	// needed: want in all, or 0 if that is not known yet.
 	next(b []byte, limit int) (f Frame, ok bool, n, want int, err *ProtocolError)
 	// ready reports whether next would come to a frame or an error with what
 	// is in b.
 	ready(b []byte, limit int) bool
-	// releaseaseasease gives up what was needed to put together the frame last handed up.
+	// release frees the memory of the frame that was returned last.
 	release()
 }
 
@@ -99,7 +98,7 @@ func (c *conn) Read() (Frame, error) {
 	}
 }
 
-// fail makes err the end of reading.
+// fail makes every later Read return err.
 func (c *conn) fail(err error) error {
 	c.err = err
 	c.frames.release()
@@ -154,8 +153,8 @@ func (c *conn) Linger(limit time.Duration) {
 	linger(c.stream, &c.in, limit)
 }
 
-// maxLinger is how many bytes are read to be thrown away: as many as a peer
-// can have begun to send before it could know better.
+// maxLinger is how many bytes are read and discarded: as many as a peer may have in
+// flight when it learns that the connection ends.
 const maxLinger = 2 * maxMessage
 
 func linger(s stream, in *buffer, limit time.Duration) {
