@@ -18,9 +18,9 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// DialOptions says how Dial connects. The zero value will do.
+// DialOptions are the options of Dial. The zero value is usable.
 type DialOptions struct {
-	// Serializer to speak; 0 stands for wamp.JSON.
+	// Serializer to ask for; 0 stands for wamp.JSON.
 	Serializer wamp.Serializer
 	// TLS is used for wss and rss; nil stands for the defaults.
 	TLS *tls.Config
@@ -52,7 +52,7 @@ var rawErrors = [16]string{
 // Dial connects to a router and does the transport handshake. ctx bounds both.
 // It knows ws://host[:port]/path and wss:// (WebSocket), rs://host:port (also
 // written tcp:// and raw://) and rss:// (RawSocket), and unix:///path (RawSocket).
-// A router that says no shows as a *HandshakeError.
+// If the router refuses, the error is a *HandshakeError.
 func Dial(ctx context.Context, rawURL string, o DialOptions) (Conn, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -97,11 +97,11 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (Conn, error) {
 	return c, nil
 }
 
-// dialed does the handshakes over nc. ctx ends them by way of its deadline.
+// dialed does the handshakes over nc, until the deadline of ctx.
 func dialed(ctx context.Context, nc net.Conn, u *url.URL, secure, web bool, o DialOptions) (_ *conn, err error) {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
-		// If ctx was done meanwhile, the deadline is or will be in the past.
+		// If ctx has ended since, the deadline is or will be in the past.
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}

@@ -31,9 +31,9 @@ const (
 	memoryHeader = 5
 	maskSize     = 4
 
-	// rawMax is what a RawSocket length of 3 bytes can say. The specification
-	// has an extra bit for exactly one byte more. That is understood when read,
-	// but never sent: peers in the wild take the bit for nothing.
+	// rawMax is the largest RawSocket length in 3 bytes. The specification has an
+	// extra bit for exactly one byte more. It is accepted when read but never sent,
+	// because some peers ignore it.
 	rawMax = 1<<24 - 1
 	// wsControlMax is the largest body of a control frame (RFC 6455, section 5.5).
 	wsControlMax = 125
@@ -86,9 +86,9 @@ func (f Framing) carries(op Op, n int) bool {
 }
 
 // AppendFrame appends the frame of body to dst, and returns the longer slice.
-// What the framing can't carry (a message over MaxMessage, a control frame over
-// 125 bytes on WebSocket or 64 KiB on RawSocket, OpClose on RawSocket) appends
-// nothing.
+// It appends nothing for a frame that the framing cannot carry: a message over
+// MaxMessage, a control frame over 125 bytes on WebSocket or 64 KiB on RawSocket,
+// OpClose on RawSocket.
 func (f Framing) AppendFrame(dst []byte, op Op, body []byte) []byte {
 	if !f.carries(op, len(body)) {
 		return dst
@@ -100,8 +100,8 @@ func (f Framing) AppendFrame(dst []byte, op Op, body []byte) []byte {
 	return f.Finish(dst, start, bodyStart, op)
 }
 
-// Begin appends room for a header to dst, for a body of about n bytes. The body is to
-// be appended to what it returns, and then be framed by Finish.
+// Begin appends room for a header to dst, for a body of about n bytes. The caller appends
+// the body to the result, and then calls Finish.
 func (f Framing) Begin(dst []byte, n int) []byte {
 	var room [wsHeader + maskSize]byte
 	return append(dst, room[:f.header(n)]...)
@@ -109,9 +109,8 @@ func (f Framing) Begin(dst []byte, n int) []byte {
 
 // Finish frames the body dst[bodyStart:], which must follow the room that Begin made
 // at dst[start:]. It returns dst with the frame at its end, from start on. A body of
-// another size than Begin was told may have to be moved for that, and dst to grow.
-// The body is masked, if that is the framing's way. What the framing can't carry
-// gives nil.
+// another size than n of Begin may have to be moved, and dst may grow. The body is masked
+// if the framing masks. Finish returns nil for a frame that the framing cannot carry.
 func (f Framing) Finish(dst []byte, start, bodyStart int, op Op) []byte {
 	n := len(dst) - bodyStart
 	if !f.carries(op, n) {
@@ -135,8 +134,8 @@ func (f Framing) Finish(dst []byte, start, bodyStart int, op Op) []byte {
 
 	var masked byte
 	if f.masks() {
-		// The masking key must not be foreseen by what the client sends (RFC
-		// 6455, section 5.3); the runtime's generator is ChaCha8.
+		// The masking key must not be predictable (RFC 6455, section 5.3). The
+		// runtime's generator is ChaCha8.
 		masked = 0x80
 		var key [maskSize]byte
 		binary.NativeEndian.PutUint32(key[:], rand.Uint32())

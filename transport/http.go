@@ -11,8 +11,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// ServeHTTP upgrades a request to WebSocket, for those who have a server for
-// HTTP already. That server bounds the time until here, and chooses the path.
+// ServeHTTP upgrades a request to WebSocket, for programs that already have an HTTP
+// server. That server bounds the time until the upgrade, and chooses the path.
 // The connection then belongs to s.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l, limits := s.httpListenerOf(), s.limitsNow()

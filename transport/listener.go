@@ -14,7 +14,7 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// Limits bounds what a connection may cost.
+// Limits bounds the cost of connections.
 type Limits struct {
 	// MaxMessage is the size of the largest message accepted, in bytes, from
 	// 512 to 16 MiB. 0 stands for 1 MiB. RawSocket announces the largest power

@@ -37,7 +37,7 @@ func (s *netStream) fill(b *buffer, want int) error {
 	case n > 0:
 		b.advanceAndResize(n)
 	case err == nil:
-		// A Reader may do that, and is discouraged to.
+		// io.Reader allows this, but discourages it.
 		err = io.ErrNoProgress
 	default:
 		return err
@@ -61,8 +61,8 @@ func (s *netStream) write(segments [][]byte, stall time.Duration) (int, error) {
 	defer putBytes(buf)
 	written, n := 0, 0
 	flush := func() error {
-		// A deadline for each record: only a peer that doesn't take one runs
-		// into it.
+		// Each record has its own deadline: only a peer that does not take it
+		// reaches the deadline.
 		if err := s.conn.SetWriteDeadline(time.Now().Add(stall)); err != nil {
 			return err
 		}
@@ -91,8 +91,8 @@ func (s *netStream) write(segments [][]byte, stall time.Duration) (int, error) {
 	return written, s.conn.SetWriteDeadline(time.Time{})
 }
 
-// closeWrite says goodbye by TLS, and then by TCP, which not every peer takes
-// the former for.
+// closeWrite ends the sending direction of TLS and then of TCP, because not every peer
+// recognizes the end of TLS.
 func (s *netStream) closeWrite() error {
 	t, ok := s.conn.(*tls.Conn)
 	if !ok {
@@ -109,8 +109,8 @@ func (s *netStream) closeWrite() error {
 
 func (s *netStream) close() error {
 	if t, ok := s.conn.(*tls.Conn); ok {
-		// Closing TLS says goodbye first, and may wait long for a peer that
-		// doesn't read.
+		// Closing TLS sends an alert first, and may wait long for a peer that
+		// does not read.
 		late := time.AfterFunc(farewell, func() { t.NetConn().Close() })
 		defer late.Stop()
 	}

@@ -18,8 +18,8 @@ const (
 	rawErrConnections = 4
 
 	// rawPingMax bounds the body of PING and PONG. The specification sets no
-	// bound of its own. As the answer to a PING is as long as the PING, the
-	// bound is on what it takes to measure a path with large packets.
+	// bound. The answer to a PING is as long as the PING, and this length is
+	// enough to measure a path with large packets.
 	rawPingMax = 64 << 10
 )
 
@@ -30,9 +30,9 @@ func rawExponent(limit int) byte {
 	return byte(max(0, min(15, e)))
 }
 
-// rawLength is what a LENGTH announces.
+// rawLength returns the limit that a LENGTH announces.
 func rawLength(exponent byte) int {
-	// 2^24 can only be said with a bit that many peers don't know: see rawMax.
+	// 2^24 needs a bit that many peers do not know: see rawMax.
 	return min(1<<(9+exponent&15), rawMax)
 }
 

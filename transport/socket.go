@@ -33,15 +33,15 @@ type socket struct {
 	conn net.Conn
 	raw  syscall.RawConn
 
-	// What the callbacks for raw work on. They are made once, so that a call
+	// The state of the callbacks for raw. They are created once, so that a call
 	// allocates nothing.
 	onRead, onWrite func(fd uintptr) bool
 
 	in      *buffer
 	want    int
-	polls   bool // what comes is taken, and not waited for
+	polls   bool // reads bytes that have arrived, without waiting
 	readErr error
-	pollErr error // that a poll met: the next fill's
+	pollErr error // of a poll; the next fill returns it
 
 	segments [][]byte
 	skip     int // of the first segment, what has been written
@@ -123,8 +123,8 @@ func (s *socket) write(segments [][]byte, stall time.Duration) (int, error) {
 	if err == nil && written < total {
 		s.wait = true
 		for err == nil && written < total {
-			// Each wait has a deadline of its own: only a peer that takes
-			// nothing at all runs into it.
+			// Each wait has its own deadline: only a peer that takes nothing
+			// at all reaches it.
 			var n int
 			if err = s.conn.SetWriteDeadline(time.Now().Add(stall)); err == nil {
 				n, err = s.send()

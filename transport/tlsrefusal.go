@@ -11,8 +11,8 @@ import (
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
-// tlsRefusal is the refusal of a connection whose TLS handshake failed. Its text says
-// why, in words that hold nothing that the peer sent. Package crypto/tls has types for
+// tlsRefusal is the refusal of a connection whose TLS handshake failed. Its text has
+// the reason, and repeats nothing that the peer sent. Package crypto/tls has types for
 // few of its errors; for the others the text decides, and a test notices if a new
 // version of Go words them in another way.
 func tlsRefusal(err error) *wamp.Refusal {

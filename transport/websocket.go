@@ -10,8 +10,8 @@ import (
 // All of this file is RFC 6455; sections are named beside each rule.
 
 const (
-	// A message may come in so many fragments, and one more for each KiB of it.
-	// More than that is work for nothing.
+	// A message may have this many fragments, and one more for each KiB of it. More
+	// would only cost processor time.
 	wsFragments    = 1024
 	wsFragmentSize = 1 << 10
 )
@@ -41,9 +41,9 @@ var (
 type wsFrames struct {
 	masked    bool      // the peer is a client
 	data      ws.OpCode // the opcode of this subprotocol's messages
-	handed    bool      // message has been handed up
+	handed    bool      // message has been returned
 	fragments int       // of the message being put together; 0 if there is none
-	message   buffer    // what has come of it
+	message   buffer    // its bytes so far
 }
 
 func newWSFrames(f Framing) *wsFrames {
@@ -65,9 +65,9 @@ type wsHead struct {
 	n    int // of the body
 }
 
-// head reads the header at the start of b. ok is false if it isn't there yet.
-// A message of have bytes in so many fragments precedes it. What can be judged
-// by its first two bytes is.
+// head reads the header at the start of b. ok is false if it is not complete yet. have
+// and fragments are the size and the fragments of the message so far. Errors that the
+// first two bytes show are returned at once.
 func (w *wsFrames) head(b []byte, limit, fragments, have int) (h wsHead, ok bool, err *ProtocolError) {
 	if len(b) < 2 {
 		return
@@ -184,7 +184,7 @@ func tooManyFragments(fragments, bytes int) bool {
 	return fragments > wsFragments+bytes/wsFragmentSize
 }
 
-// checkClose says what is wrong with the body of a close frame (5.5.1, 7.4).
+// checkClose returns the error in the body of a close frame (5.5.1, 7.4), if any.
 func checkClose(body []byte) *ProtocolError {
 	if len(body) == 0 {
 		return nil
@@ -204,7 +204,7 @@ func checkClose(body []byte) *ProtocolError {
 	return nil
 }
 
-// ready goes through the frames in b as next would, without doing anything.
+// ready goes through the frames in b as next would, without changing anything.
 func (w *wsFrames) ready(b []byte, limit int) bool {
 	fragments, have := w.fragments, 0
 	if !w.handed {
