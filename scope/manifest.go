@@ -17,7 +17,7 @@ import (
 // Rights are what a member may do in a scope.
 type Rights uint8
 
-// The rights. Subscribe is a rule for honest members: whoever has the secret can
+// The rights. Subscribe is a rule for honest members: every holder of the secret can
 // read.
 const (
 	Publish Rights = 1 << iota

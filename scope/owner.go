@@ -18,7 +18,7 @@ const (
 	DefaultGrace = 5 * time.Minute
 )
 
-// Owner is what a scope's owner keeps of it: who is in, and for how long its
+// Owner is what a scope's owner stores: its members, and for how long its
 // epochs last. Changes take effect with the next Rotate.
 type Owner struct {
 	Realm, Prefix   wamp.URI

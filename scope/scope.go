@@ -24,7 +24,7 @@ const (
 	maxEpochs  = 16
 	maxCiphers = 4096
 
-	// betweenWaits keeps who can publish garbage from stalling a receiver.
+	// betweenWaits keeps a publisher of garbage from stalling a receiver.
 	betweenWaits = 10 * time.Second
 )
 

@@ -260,7 +260,7 @@ func changes(before, now map[string]string) map[string]int {
 
 var (
 	numbers  = regexp.MustCompile(`[0-9]+`)
-	authID   = regexp.MustCompile(`("authid":"[^"]*"|authid=\S+)`) // drawn for who is anonymous
+	authID   = regexp.MustCompile(`("authid":"[^"]*"|authid=\S+)`) // random for anonymous sessions
 	lineTime = regexp.MustCompile(`("time":"[^"]*"|time=\S+|\d{4}[-/]\d\d[-/]\d\d[T ][0-9:.,]+(Z|[+-][0-9:]+)?)`)
 )
 
