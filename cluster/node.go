@@ -148,10 +148,18 @@ func (n *Node) open(ctx context.Context) error {
 	if _, err := n.conn.Subscribe(n.nodeSubject(n.id)+".kept", n.kept); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	if err := n.resync(ctx); err != nil {
-		return err
+	for {
+		try, cancel := context.WithTimeout(ctx, n.o.Lease)
+		err := n.resync(try)
+		cancel()
+		if err == nil {
+			return n.appear(ctx)
+		}
+		// NATS servers that have just been started don't answer until they have a leader.
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
 	}
-	return n.appear(ctx)
 }
 
 // nodeSubject is where messages for one node go.

@@ -56,7 +56,7 @@ func startNodeWith(t testing.TB, name string, servers []string, options []router
 	t.Cleanup(func() { _ = n.Close() })
 	options = append([]routertest.Option{routertest.WithRouter(func(c *router.Config) { c.Cluster = n }), routertest.WithRoles(t)}, options...)
 	w := routertest.NewWorld(t, options...)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), routertest.Timeout)
 	defer cancel()
 	if err := n.Start(ctx, w.Router); err != nil {
 		t.Fatal(err)
