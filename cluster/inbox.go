@@ -25,6 +25,9 @@ type inbox struct {
 // arrivalSlots is how many messages the client library may hand over at once.
 const arrivalSlots = 4096
 
+// sizeOf is about how many bytes a message takes: one without data takes some, too.
+func sizeOf(m *nats.Msg) int { return 256 + len(m.Subject) + len(m.Data) }
+
 func newInbox(limit int, dropped func(n int), route func([]*nats.Msg)) *inbox {
 	x := &inbox{arrived: make(chan *nats.Msg, arrivalSlots), limit: limit, dropped: dropped}
 	x.ready.L = &x.mu
@@ -36,13 +39,13 @@ func newInbox(limit int, dropped func(n int), route func([]*nats.Msg)) *inbox {
 func (x *inbox) collect() {
 	for m := range x.arrived {
 		x.mu.Lock()
-		if x.bytes+len(m.Data) > x.limit {
+		if x.bytes+sizeOf(m) > x.limit {
 			x.mu.Unlock()
 			x.dropped(1)
 			continue
 		}
 		x.waiting = append(x.waiting, m)
-		x.bytes += len(m.Data)
+		x.bytes += sizeOf(m)
 		x.ready.Signal()
 		x.mu.Unlock()
 	}
@@ -68,7 +71,7 @@ func (x *inbox) dispatch(route func([]*nats.Msg)) {
 		route(batch)
 		size := 0
 		for i, m := range batch {
-			size += len(m.Data)
+			size += sizeOf(m)
 			batch[i] = nil
 		}
 		x.mu.Lock()
