@@ -300,7 +300,7 @@ func (c *Client) awaitReceiver() {
 	if begin := time.Now(); to.out.Behind() {
 		c.adapter.Observe(router.Observation{Kind: router.Slowed, Realm: to.Peer.Realm, Peer: &to.Peer,
 			Routed: &wamp.RoutedMessage{From: &c.Peer}, Refusal: router.SenderWaits})
-		to.out.AwaitRoom(begin)
+		to.out.AwaitRoom(begin, begin.Add(c.adapter.queue.BackpressureTimeout))
 	}
 }
 

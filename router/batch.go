@@ -45,14 +45,16 @@ type batch struct {
 	shared       [4 * int(transport.Framings)]*sendqueue.Chunk // current chunk of shared encodings, by slot
 	sharedSlots  []uint8                                       // slots of shared that are set
 
-	dirty         []*session // sessions whose queues this batch must flush
-	pendingBytes  int        // bytes put since the last flush
-	overHalf      bool       // a receiver's queue is more than half full: see makeRoom
-	mayWait       bool       // flush may wait for slow receivers
-	readBytes     int        // bytes of messages read in this batch
-	polls         int        // how often hasMore has polled the socket
-	slowReceivers []*session // sessions that flush may have to wait for
-	listed        bool       // the current PUBLISH has lists of receivers
+	dirty         []*session  // sessions whose queues this batch must flush
+	pendingBytes  int         // bytes put since the last flush
+	overHalf      bool        // a receiver's queue is more than half full: see makeRoom
+	budget        *waitBudget // how long flush may wait for slow receivers; nil: not at all
+	sentBytes     int         // bytes of the outbound messages since the last flush, each counted once
+	largest       int         // bytes of the largest encoding of the current outbound message
+	readBytes     int         // bytes of messages read in this batch
+	polls         int         // how often hasMore has polled the socket
+	slowReceivers []*session  // sessions that flush may have to wait for
+	listed        bool        // the current PUBLISH has lists of receivers
 	receivers     receivers
 	retention     uint64 // of the current PUBLISH; 0: not retained
 	scratch       sendqueue.Scratch
@@ -110,7 +112,7 @@ func (b *batch) end() {
 	clear(b.lastPublish.matched[:cap(b.lastPublish.matched)])
 	b.lastPublish.routeKey, b.lastCall.routeKey, b.lastCall.registration = routeKey{}, routeKey{}, nil
 	b.scratch.Forget()
-	b.router, b.mayWait = nil, false
+	b.router, b.budget = nil, nil
 	batchPool.Put(b)
 }
 
@@ -209,6 +211,10 @@ func (b *batch) afterPut(to *session, put sendqueue.PutResult, size int) {
 	case sendqueue.PutOverHalf:
 		b.overHalf = true
 		b.addSlow(to)
+		if b.budget != nil && b.budget.over && to.out.Overdraw(size) {
+			to.disconnectSlow(b, queueFull)
+			return
+		}
 	case sendqueue.PutFull:
 		to.disconnectSlow(b, queueFull)
 		return

@@ -136,6 +136,7 @@ func (c *ClusterRealm) Retained() *RetainedLimits {
 type Inbound struct {
 	router *Router
 	b      *batch
+	budget waitBudget
 }
 
 // NewInbound returns an Inbound without anything to flush.
@@ -144,7 +145,7 @@ func (r *Router) NewInbound() *Inbound { return &Inbound{router: r} }
 func (in *Inbound) batch() *batch {
 	if in.b == nil {
 		in.b = in.router.newBatch()
-		in.b.mayWait = true
+		in.b.budget = &in.budget
 	}
 	return in.b
 }

@@ -35,6 +35,7 @@ func (b *batch) resetEncodings() {
 		b.encoded[slot] = encoding{}
 	}
 	b.used = b.used[:0]
+	b.sentBytes, b.largest = b.sentBytes+b.largest, 0
 	b.buffer = b.buffer[:0]
 	b.maxReceivers = 1
 }
@@ -102,6 +103,7 @@ func (b *batch) frame(e *encoding, m wamp.Message, framing transport.Framing, s 
 	}
 	buffer = framing.Finish(buffer, start, body, transport.OpMessage)
 	e.frame = buffer[start:]
+	b.largest = max(b.largest, len(e.frame))
 	switch {
 	case e.chunk == nil:
 		b.buffer = buffer

@@ -60,6 +60,10 @@ func (b *batch) makeRoom() {
 // time, for receivers that are far behind. It is called between two outbound messages.
 func (b *batch) flush() {
 	b.resetEncodings()
+	if b.budget != nil {
+		b.budget.earn(b.sentBytes, b.router.limits())
+	}
+	b.sentBytes = 0
 	for _, slot := range b.sharedSlots {
 		b.shared[slot].Release()
 		b.shared[slot] = nil

@@ -13,6 +13,7 @@ type keepalive struct {
 	deadlineSet time.Time // when the read deadline was set; zero: there is none
 	pinged      bool      // a ping has been sent, and nothing received since
 	tokens      tokenBucket
+	budget      waitBudget
 }
 
 // rearm makes sure that the connection has a deadline for the next frame. Setting it

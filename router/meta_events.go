@@ -39,6 +39,7 @@ type metaEvents struct {
 	mu         sync.Mutex
 	queue      []metaEvent
 	publishing bool          // the goroutine exists
+	budget     waitBudget    // that goroutine's
 	room       chan struct{} // closed when there is room again; nil if no session waits
 }
 
@@ -135,7 +136,7 @@ const metaBatch = 64
 // run publishes until the queue is empty.
 func (e *metaEvents) run(r *Router) {
 	b := r.newBatch()
-	b.mayWait = true
+	b.budget = &e.budget
 	defer b.end()
 	var events []metaEvent
 	for {

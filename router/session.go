@@ -103,7 +103,7 @@ func (s *session) routeBatch(w *keepalive, frame transport.Frame) (on bool, err 
 	conn := s.out.Conn
 	b := s.router.newBatch()
 	defer b.end()
-	w.lastBatch, b.mayWait = b.arrived, true
+	w.lastBatch, b.budget = b.arrived, &w.budget
 	on = s.handle(b, frame)
 	for on && b.hasMore(conn) {
 		b.makeRoom()

@@ -15,8 +15,10 @@ import (
 //  1. While more than half of Limits.Queue waits, senders flush and wait for it between
 //     two of their messages: for BackpressureTimeout in all, until it has read half a
 //     queue more, and not while it has read nothing for a tenth of BackpressureTimeout
-//     (batch.makeRoom, Queue.Behind, Queue.AwaitRoom).
-//  2. If its queue is full and that time is used up, or it reads nothing for
+//     (batch.makeRoom, Queue.Behind, Queue.AwaitRoom). However many receivers are
+//     slow, a sender waits no longer than its waitBudget.
+//  2. If its queue is full and that time is used up, or senders without a budget have put
+//     half a queue beyond the half that waits (Queue.Overdraw), or it reads nothing for
 //     Limits.WriteTimeout, or all queues together are over Limits.QueueTotal and it is
 //     furthest behind, it is disconnected: ABORT replaces what waits
 //     (session.disconnectSlow, Queue.Cut).
@@ -31,29 +33,62 @@ const maxSlowReceivers = 64
 
 // addSlow lets the next flush check whether to wait for a session.
 func (b *batch) addSlow(s *session) {
-	if b.mayWait && len(b.slowReceivers) < maxSlowReceivers && !slices.Contains(b.slowReceivers, s) {
+	if b.budget != nil && len(b.slowReceivers) < maxSlowReceivers && !slices.Contains(b.slowReceivers, s) {
 		b.slowReceivers = append(b.slowReceivers, s)
 	}
 }
 
 // addIfSlow is addSlow for a session that was flushed and is still behind.
 func (b *batch) addIfSlow(s *session) {
-	if b.mayWait && s.out.Behind() {
+	if b.budget != nil && s.out.Behind() {
 		b.addSlow(s)
 	}
 }
 
-// awaitSlow waits for all slow receivers at the same time.
+// awaitSlow waits for all slow receivers at the same time, as long as the budget lasts.
 func (b *batch) awaitSlow() {
 	begin := time.Now()
+	end := begin.Add(b.budget.left(b.router.limits()))
 	for i, s := range b.slowReceivers {
 		b.slowReceivers[i] = nil
-		if s.out.Behind() {
+		if !b.budget.over && s.out.Behind() {
 			b.observe(Observation{Kind: Slowed, Realm: s.peer.Realm, Peer: &s.peer, Routed: &b.inbound, Refusal: senderWaits})
-			s.out.AwaitRoom(begin)
+			s.out.AwaitRoom(begin, end)
 		}
 	}
 	b.slowReceivers = b.slowReceivers[:0]
+	b.budget.spend(time.Since(begin), b.router.limits())
+}
+
+// waitBudget limits how long one sender waits for receivers, however many are slow:
+// BackpressureTimeout for each half queue that it sends, and twice that in advance. So a
+// sender is never slowed to less than half a queue per BackpressureTimeout, and a receiver
+// that takes as much from each sender is not disconnected. The zero value is a whole
+// budget. It belongs to the goroutine that sends.
+type waitBudget struct {
+	spent time.Duration // time that the sender has waited and not earned again
+	over  bool          // less than leastWait is left
+}
+
+// leastWait is the shortest time that a sender waits: less is saved up.
+const leastWait = time.Millisecond
+
+func (w *waitBudget) left(l *limitsInForce) time.Duration {
+	return 2*l.BackpressureTimeout - w.spent
+}
+
+func (w *waitBudget) spend(d time.Duration, l *limitsInForce) {
+	w.spent += d
+	w.over = w.left(l) < leastWait
+}
+
+// earn counts what the sender has sent, in bytes: each message once, in its largest
+// encoding.
+func (w *waitBudget) earn(bytes int, l *limitsInForce) {
+	if w.spent > 0 {
+		w.spent = max(0, w.spent-time.Duration(float64(l.BackpressureTimeout)*float64(bytes)/float64(max(l.Queue/2, 1))))
+		w.over = w.left(l) < leastWait
+	}
 }
 
 // disconnectSlow ends a session that does not read: ABORT is the last message that it

@@ -18,13 +18,14 @@ type Limits struct {
 
 // backpressure is the state of a queue whose peer does not take everything at once.
 type backpressure struct {
-	taken    int           // bytes that the peer has taken since it fell behind
-	waited   time.Duration // how long senders have waited since taken was waitedAt
-	waitedAt int
-	charged  time.Time     // until when the time that senders waited is counted in waited
-	progress time.Time     // when the peer last took something
-	room     chan struct{} // closed when size falls to roomAt; nil if nobody waits
-	roomAt   int
+	taken     int           // bytes that the peer has taken since it fell behind
+	waited    time.Duration // how long senders have waited since taken was waitedAt
+	waitedAt  int
+	charged   time.Time     // until when the time that senders waited is counted in waited
+	progress  time.Time     // when the peer last took something
+	overdraft int           // bytes beyond half of Limits.Bytes by senders that wait no more
+	room      chan struct{} // closed when size falls to roomAt; nil if nobody waits
+	roomAt    int
 }
 
 // backpressureState returns the queue's state of backpressure, a new one if there is
@@ -69,11 +70,26 @@ func (o *Queue) Behind() bool {
 	return o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing && o.waitLeftLocked(time.Now()) > 0
 }
 
+// Overdraw is for a sender that waits no more, though it was told PutOverHalf for a frame
+// of n bytes and has flushed what it put before. It reports whether such senders have put
+// more than the other half of Limits.Bytes, and the peer has not taken it since: then the
+// queue is full, however much time the peer has left.
+func (o *Queue) Overdraw(n int) (full bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state != stateWriting || o.closing || o.size <= o.limits.Bytes/2 {
+		return false
+	}
+	l := o.backpressureState()
+	l.overdraft += n
+	return l.overdraft > o.limits.Bytes/2
+}
+
 // AwaitRoom blocks until at most half of Limits.Bytes waits, the queue is closed,
-// senders have waited for BackpressureTimeout in all, or the peer has read nothing for
-// a tenth of that. The caller has been waiting since begin. If several callers wait at
+// senders have waited for BackpressureTimeout in all, the peer has read nothing for
+// a tenth of that, or it is end. The caller has been waiting since begin. If several callers wait at
 // the same time, that time counts once.
-func (o *Queue) AwaitRoom(begin time.Time) {
+func (o *Queue) AwaitRoom(begin, end time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.size > o.limits.Bytes/2 && o.state != stateClosed && !o.closing {
@@ -85,7 +101,7 @@ func (o *Queue) AwaitRoom(begin time.Time) {
 			l.waited += now.Sub(begin)
 			l.charged = now
 		}
-		left := o.waitLeftLocked(now)
+		left := min(o.waitLeftLocked(now), end.Sub(now))
 		if left <= 0 {
 			return
 		}

@@ -347,6 +347,7 @@ func (o *Queue) wrote(w *Scratch, n int, err error) (short bool) {
 		o.size -= n
 		if o.pressure != nil {
 			o.pressure.taken += n
+			o.pressure.overdraft = max(0, o.pressure.overdraft-n)
 		}
 		o.accountLocked()
 	}

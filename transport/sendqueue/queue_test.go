@@ -248,7 +248,7 @@ func TestPatienceIsNotDivided(t *testing.T) {
 	begin := time.Now().Add(-30 * time.Minute) // when they all began to wait
 	var all sync.WaitGroup
 	for range 8 {
-		all.Go(func() { o.AwaitRoom(begin) })
+		all.Go(func() { o.AwaitRoom(begin, begin.Add(2*time.Hour)) })
 	}
 	for waiting := false; !waiting; runtime.Gosched() {
 		o.mu.Lock()
@@ -367,7 +367,7 @@ func TestQueueRoom(t *testing.T) {
 		t.Fatal("two thirds of the limit are not behind")
 	}
 	go close(open)
-	o.AwaitRoom(time.Now())
+	o.AwaitRoom(time.Now(), time.Now().Add(time.Hour))
 	if o.Behind() {
 		t.Error("still behind, though the peer took everything")
 	}
@@ -382,7 +382,7 @@ func TestPatienceIsBounded(t *testing.T) {
 	o := &Queue{Conn: conn, limits: &Limits{Bytes: 1000, WriteTimeout: time.Hour, BackpressureTimeout: 50 * time.Millisecond}}
 	o.Put(make([]byte, 1000), nil)
 	o.backpressureState().progress = time.Now()
-	o.AwaitRoom(time.Now())
+	o.AwaitRoom(time.Now(), time.Now().Add(time.Hour))
 	if o.Behind() {
 		t.Error("patience with a peer that takes nothing has no end")
 	}
@@ -391,7 +391,7 @@ func TestPatienceIsBounded(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		o.AwaitRoom(time.Now())
+		o.AwaitRoom(time.Now(), time.Now().Add(time.Hour))
 	}()
 	for ticking := true; ticking; {
 		select {
@@ -415,6 +415,73 @@ func TestPatienceIsBounded(t *testing.T) {
 	}
 	if o.pressure.taken++; !o.Behind() {
 		t.Error("patience did not come back")
+	}
+	o.Close()
+}
+
+// Senders that wait no more may fill the other half of a queue, and what the peer takes
+// gives them room again. Then it is full, though the peer has its time yet.
+func TestOverdraw(t *testing.T) {
+	conn := &portions{SlowConn: transporttest.NewSlowConn(func() int { return 0 }), take: make(chan int)}
+	defer close(conn.take)
+	o := &Queue{Conn: conn, limits: &Limits{Bytes: 1000, WriteTimeout: time.Hour, BackpressureTimeout: time.Hour}}
+	put := func(n int) bool {
+		t.Helper()
+		if got := o.Put(make([]byte, n), nil); got != PutOverHalf && got != PutNeedsFlush {
+			t.Fatalf("put: %v", got)
+		}
+		return o.Overdraw(n)
+	}
+	if put(2000) {
+		t.Error("full before the peer could take anything")
+	}
+	var scratch Scratch
+	o.Flush(&scratch)
+	if put(300) || put(200) {
+		t.Error("full before half a queue was overdrawn")
+	}
+	conn.take <- 400
+	for o.Len() > 2100 {
+		runtime.Gosched()
+	}
+	if put(300) || put(100) {
+		t.Error("what the peer took does not count")
+	}
+	if !put(1) {
+		t.Error("never full")
+	}
+	o.Close()
+	if o.Overdraw(1000) {
+		t.Error("full after the end")
+	}
+}
+
+// portions is a connection whose peer takes what the test says.
+type portions struct {
+	*transporttest.SlowConn
+	take chan int
+}
+
+func (c *portions) Write([][]byte, time.Duration) (int, error) {
+	n, open := <-c.take
+	if !open {
+		return 0, io.ErrClosedPipe
+	}
+	return n, nil
+}
+
+// A sender waits no longer than it says, whatever patience there is with the peer.
+func TestWaitEnds(t *testing.T) {
+	conn := &portions{SlowConn: transporttest.NewSlowConn(func() int { return 0 }), take: make(chan int)}
+	defer close(conn.take)
+	o := &Queue{Conn: conn, limits: &Limits{Bytes: 1000, WriteTimeout: time.Hour, BackpressureTimeout: 10 * time.Hour}}
+	o.Put(make([]byte, 1000), nil)
+	var scratch Scratch
+	o.Flush(&scratch)
+	begin := time.Now()
+	o.AwaitRoom(begin, begin.Add(time.Millisecond))
+	if !o.Behind() {
+		t.Error("there is no patience left")
 	}
 	o.Close()
 }
