@@ -96,6 +96,9 @@ func (m *crowd) enter(realm, place int, over string, s wamp.Serializer) (*member
 		return p, nil
 	}
 	_ = p.conn.Close()
+	if a, ok := welcome.(*wamp.Abort); ok && a.Reason == wamp.ErrUnavailable {
+		return m.enter(realm, place, over, s) // the router was reloaded in between
+	}
 	return nil, errors.Join(err, fmt.Errorf("%T instead of WELCOME", welcome))
 }
 
