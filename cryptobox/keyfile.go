@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/blindfold-wamp/blindfold/internal/ownfile"
 	"github.com/blindfold-wamp/blindfold/wamp"
 )
 
@@ -213,74 +210,18 @@ func LoadPrivateKey(path string) (PrivateKey, error) {
 
 // readOwn reads a file that only its owner may access.
 func readOwn(what, path string) ([]byte, error) {
-	f, err := os.Open(path)
+	content, err := ownfile.Read(what, path, maxFileSize)
 	if err != nil {
 		return nil, fmt.Errorf("cryptobox: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("cryptobox: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("cryptobox: %s %s is accessible by other users (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", what, path, mode)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("cryptobox: %w", err)
-	}
-	if len(content) > maxFileSize {
-		return nil, fmt.Errorf("cryptobox: %s %s is over %d MiB", what, path, maxFileSize>>20)
 	}
 	return content, nil
 }
 
 // Save writes the keyring file with mode 0600. An existing file, of any mode, is replaced
 // atomically.
-func (r *KeyRing) Save(path string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("cryptobox: %w", err)
-		}
-	}()
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".keyring-*") // mode 0600 from the start
-	if err != nil {
-		return err
+func (r *KeyRing) Save(path string) error {
+	if err := ownfile.Write(path, r.Encode()); err != nil {
+		return fmt.Errorf("cryptobox: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(r.Encode()); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o600); err != nil && runtime.GOOS != "windows" {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes the renaming survive a power failure, if the system supports that.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }

@@ -24,7 +24,7 @@ func Read(what, path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%s %s is open to others than its owner (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", what, path, mode)
+		return nil, fmt.Errorf("%s %s is accessible by other users (mode %04o): chmod 600 it, and replace its keys if anyone may have read them", what, path, mode)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
