@@ -9,7 +9,7 @@ import (
 )
 
 // concurrency limits how many calls each callee of a registration has at a time, where
-// a callee candidates for it (REGISTER.Options.concurrency, as in Crossbar). A call waits if
+// a callee asks for it (REGISTER.Options.concurrency, as in Crossbar). A call waits if
 // all callees are at their limits; its payload stays the bytes that came off the wire.
 // Waiting calls of several callers are served round-robin, those of one caller in the
 // order of arrival. A caller may have at most as many calls waiting as there is room

@@ -69,7 +69,7 @@ func (s *session) run(w keepalive) {
 // serve reads and routes what a session sends. It returns false when the session ends,
 // and true when the session is likely to go idle and should continue on a new
 // goroutine.
-func (s *session) serve(w *keepalive) (rests bool) {
+func (s *session) serve(w *keepalive) (likelyIdle bool) {
 	for {
 		w.rearm(s)
 		frame, err := s.out.Conn.Read()
@@ -214,7 +214,7 @@ func (s *session) sendControl(b *batch, op transport.Op, body []byte) {
 	}
 }
 
-// overLimit returns the refusal if a session holds limit things already.
+// overLimit returns the refusal if n has reached the limit.
 func overLimit(n, limit int, refusal *wamp.Refusal) *wamp.Refusal {
 	if n < limit {
 		return nil

@@ -17,8 +17,8 @@ import (
 //     queue more, and not while it has read nothing for a tenth of BackpressureTimeout
 //     (batch.makeRoom, Queue.Behind, Queue.AwaitRoom). However many receivers are
 //     slow, a sender waits no longer than its waitBudget.
-//  2. If its queue is full and that time is used up, or senders without a budget have put
-//     half a queue beyond the half that waits (Queue.Overdraw), or it reads nothing for
+//  2. If its queue is full and that time is used up, or senders whose waitBudget is used up
+//     have put half a queue more than the half that may wait (Queue.Overdraw), or it reads nothing for
 //     Limits.WriteTimeout, or all queues together are over Limits.QueueTotal and it is
 //     furthest behind, it is disconnected: ABORT replaces what waits
 //     (session.disconnectSlow, Queue.Cut).

@@ -240,7 +240,7 @@ func TestFilesOfOthersAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.check(os.Chmod(path, 0o640))
-	if _, err := LoadIdentity(path); err == nil || !strings.Contains(err.Error(), "open to others") {
+	if _, err := LoadIdentity(path); err == nil || !strings.Contains(err.Error(), "accessible by other users") {
 		t.Error(err)
 	}
 	s := good[*Scope](t)(c.his())
@@ -253,7 +253,7 @@ func TestFilesOfOthersAreRefused(t *testing.T) {
 			t.Errorf("%s has mode %o", end, info.Mode().Perm())
 		}
 		c.check(os.Chmod(path, 0o644))
-		if _, err := c.his(); err == nil || !strings.Contains(err.Error(), "open to others") {
+		if _, err := c.his(); err == nil || !strings.Contains(err.Error(), "accessible by other users") {
 			t.Errorf("%s: %v", end, err)
 		}
 		c.check(os.Chmod(path, 0o600))

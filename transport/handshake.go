@@ -64,9 +64,9 @@ type serverHandshake struct {
 	opts      *ListenOptions
 	addresses *addresses
 	from      netip.Addr    // who the peer is; invalid for a Unix socket
-	proxied   bool          // the connection is from a proxy that is believed
+	proxied   bool          // the connection is from a trusted proxy
 	counted   netip.Addr    // the address that it was counted under, if valid
-	rejection *wamp.Refusal // there is no place for it: answer so
+	rejection *wamp.Refusal // why the connection is refused, if there is no room for it
 	answered  bool          // there is something for the peer to read
 }
 

@@ -4,8 +4,7 @@ package wamp
 // label, so the set is fixed.
 type Reason string
 
-// The reasons. Reasons lists them all, so that every counter can exist at zero
-// before the first refusal.
+// The reasons. Reasons lists them all.
 const (
 	ReasonProtocol      Reason = "protocol_violation"  // broken frame, wrong types, wrong order
 	ReasonAttributes    Reason = "invalid_attributes"  // bad enc_* or ppt_* values or shape

@@ -87,8 +87,8 @@ func (o *Queue) Overdraw(n int) (full bool) {
 
 // AwaitRoom blocks until at most half of Limits.Bytes waits, the queue is closed,
 // senders have waited for BackpressureTimeout in all, the peer has read nothing for
-// a tenth of that, or it is end. The caller has been waiting since begin. If several callers wait at
-// the same time, that time counts once.
+// a tenth of that, or the time end has come. The caller has been waiting since begin.
+// If several callers wait at the same time, that time counts once.
 func (o *Queue) AwaitRoom(begin, end time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -282,8 +282,8 @@ func (o *Queue) write() {
 	defer o.mu.Unlock()
 	for len(o.waiting) > 0 && o.state == stateWriting {
 		scratch.take(o, maxWrite)
-		stall, last := o.limits.WriteTimeout, o.final
-		if last {
+		stall, final := o.limits.WriteTimeout, o.final
+		if final {
 			stall = o.limits.CloseTimeout
 		}
 		o.mu.Unlock()
@@ -292,7 +292,7 @@ func (o *Queue) write() {
 		if n > 0 {
 			o.backpressureState().progress = time.Now()
 		}
-		if !last && errors.Is(err, os.ErrDeadlineExceeded) && o.OnStall != nil && o.state == stateWriting {
+		if !final && errors.Is(err, os.ErrDeadlineExceeded) && o.OnStall != nil && o.state == stateWriting {
 			o.final = true
 			o.wrote(&scratch, n, nil)
 			o.mu.Unlock()
