@@ -232,11 +232,12 @@ func (d *dealer) invocationFrom(b *batch, m *realm, node string, r *RemoteMessag
 	m.remote.mu.Unlock()
 	refusal := b.intercepted(m)
 	if refusal == nil {
-		refusal = calleeLeft
+		refusal = noSuchProcedure
 		if v, ok := d.byID.Load(message.Registration); ok {
-			if refusal = d.tryLocalCallees(b, caller, call, v.(*registration), r.Callee, &message.Details); refusal == noSuchProcedure {
-				refusal = calleeLeft
-			}
+			refusal = d.tryLocalCallees(b, caller, call, v.(*registration), r.Callee, &message.Details)
+		}
+		if _, there := d.procedures.Best(r.Procedure); there && refusal == noSuchProcedure {
+			refusal = calleeLeft // others have registered it: the caller may call again
 		}
 	}
 	if refusal != nil {
