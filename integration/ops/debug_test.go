@@ -53,7 +53,11 @@ func TestDebugFindsWhyEventsDoNotArrive(t *testing.T) {
 	go func() {
 		defer close(lines)
 		for s := bufio.NewScanner(stdout); s.Scan(); {
-			lines <- s.Text()
+			select {
+			case lines <- s.Text():
+			case <-t.Context().Done():
+				return
+			}
 		}
 	}()
 	a, payload := alice.Opaque(wamp.FormTransparency, []byte("canary"))
