@@ -175,7 +175,9 @@ func (in *Inbound) Receive(c *ClusterRealm, node string, m *RemoteMessage) {
 	in.batch()
 	switch message := m.Message.(type) {
 	case *wamp.Invocation:
+		c.realm.remote.starting.Lock()
 		c.realm.dealer.invocationFrom(in.b, c.realm, node, m, message)
+		c.realm.remote.starting.Unlock()
 	case *wamp.Interrupt:
 		c.realm.dealer.interruptFrom(in.b, c.realm, node, message)
 	case *wamp.Result:

@@ -25,6 +25,9 @@ type remoteEnd struct {
 // remoteTable is what a realm knows about sessions on other nodes.
 type remoteTable struct {
 	lastRequest atomic.Uint64
+	// starting is held while a call from another node is started: NodeGone ends none that
+	// is half started.
+	starting sync.Mutex
 
 	mu      sync.Mutex
 	callees map[remoteKey]*session
@@ -300,6 +303,8 @@ func (d *dealer) interruptFrom(b *batch, m *realm, node string, message *wamp.In
 func (c *ClusterRealm) NodeGone(node string) {
 	b := c.router.newBatch()
 	defer b.end()
+	c.realm.remote.starting.Lock()
+	defer c.realm.remote.starting.Unlock()
 	for s := range c.realm.remote.inCalls(node) {
 		c.realm.dealer.leaveInvocations(b, s)
 		c.realm.dealer.leaveCalls(b, s)

@@ -33,6 +33,7 @@ func TestWhoReadsGetsEverything(t *testing.T) {
 listeners:
   - rawsocket: 127.0.0.1:0
 admin: 127.0.0.1:0
+limits: {backpressure_timeout: 20s} # this is about batches, not about a slow machine
 realms:
   - name: realm1
     anonymous: {role: anonymous}
