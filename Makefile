@@ -9,7 +9,7 @@ BINDIR ?= $(or $(shell $(GO) env GOBIN),$(shell $(GO) env GOPATH)/bin)
 # The stories of the specification that mean the same when each peer is on another node
 # than the one before: not those that wait for what one node does before it answers, or
 # that count what one node has.
-ON_NODES = ^Test(Publisher|SubscriberBlack|PatternBasedSub|Disclosure|Progressive|Call|Testaments|SharedRegistrationR|Trust|RetainedConv|RetainedN)
+ON_NODES = ^Test(Publisher|SubscriberBlack|PatternBasedSub|Disclosure|Progressive|Call|Testaments|SharedRegistrationR|Trust|RetainedN)
 
 .PHONY: help
 help: ## this list

@@ -134,7 +134,12 @@ func newWorld(t testing.TB, options []Option) *World {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := w.Router.Check(); err != nil {
+		// Changes by other nodes of a cluster may be under way.
+		err := w.Router.Check()
+		for end := time.Now().Add(time.Second); err != nil && time.Now().Before(end); err = w.Router.Check() {
+			time.Sleep(time.Millisecond)
+		}
+		if err != nil {
 			t.Errorf("the router's tables: %v", err)
 		}
 	})
