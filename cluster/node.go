@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,7 +75,7 @@ func New(o Options) (*Node, error) {
 		lost: make(chan struct{}, 1), stop: make(chan struct{}), questions: make(chan struct{}, maxQuestions),
 	}
 	n.directory.init()
-	n.conn, err = nats.Connect(joinServers(o.Servers), append([]nats.Option{
+	n.conn, err = nats.Connect(strings.Join(o.Servers, ","), append([]nats.Option{
 		nats.Name("blindfold " + o.Name), nats.NoEcho(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(min(o.Lease/6, 500*time.Millisecond)), nats.Timeout(max(o.Lease, 2*time.Second)),
 		nats.PingInterval(max(o.Lease/3, time.Second)), nats.MaxPingsOutstanding(2),
@@ -90,17 +91,6 @@ func New(o Options) (*Node, error) {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	return n, nil
-}
-
-func joinServers(servers []string) string {
-	list := ""
-	for i, s := range servers {
-		if i > 0 {
-			list += ","
-		}
-		list += s
-	}
-	return list
 }
 
 // Join implements router.Cluster.
